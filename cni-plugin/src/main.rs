@@ -1,0 +1,4 @@
+//! smc-cni: the chained CNI plugin.
+#![forbid(unsafe_code)]
+
+fn main() {}

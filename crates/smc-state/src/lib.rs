@@ -1,0 +1,2 @@
+//! The files under /run/kube-smc that plugin and agent share.
+#![forbid(unsafe_code)]

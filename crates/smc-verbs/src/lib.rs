@@ -1,0 +1,1 @@
+//! RDMA device limits through libibverbs, optional at run time.

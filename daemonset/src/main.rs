@@ -1,0 +1,4 @@
+//! smc-agent: the node agent.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! End-to-end tests on the rig.
+#![forbid(unsafe_code)]
