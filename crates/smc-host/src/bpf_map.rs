@@ -74,8 +74,9 @@ impl CookieMap {
     pub(crate) fn open(path: &Path) -> Result<Self, HostError> {
         let shown = path.display().to_string();
         let attempt = || format!("open the BPF map {shown}");
-        let c_path = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| HostError::new(attempt(), Cause::Unexpected("its path has a NUL byte".to_owned())))?;
+        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| {
+            HostError::new(attempt(), Cause::Unexpected("its path has a NUL byte".to_owned()))
+        })?;
         let mut attr = ObjectAttr { path: c_path.as_ptr() as u64, ..ObjectAttr::default() };
         let fd = bpf(OBJ_GET, &mut attr).map_err(HostError::at(attempt()))?;
         let fd = i32::try_from(fd).map_err(|_| HostError::new(attempt(), Errno::EBADF))?;
@@ -109,7 +110,9 @@ impl CookieMap {
     pub(crate) fn remove(&self, cookie: NetnsCookie) -> Result<(), HostError> {
         match self.element(MAP_DELETE_ELEM, cookie) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(HostError::new(format!("remove namespace cookie {cookie} from {}", self.shown), errno)),
+            Err(errno) => {
+                Err(HostError::new(format!("remove namespace cookie {cookie} from {}", self.shown), errno))
+            }
         }
     }
 

@@ -110,7 +110,8 @@ impl Connection {
         answers
             .iter()
             .map(|answer| {
-                let header = NetlinkHeader { message_type: answer.message_type, ..NetlinkHeader::default() };
+                let mut header = NetlinkHeader::default();
+                header.message_type = answer.message_type;
                 RouteNetlinkMessage::deserialize(&header, &answer.body)
                     .map_err(|error| HostError::new(attempt, Cause::Answer(error.to_string())))
             })

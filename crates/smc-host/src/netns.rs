@@ -13,6 +13,8 @@ use smc_model::{NetnsCookie, NetnsId};
 use crate::netlink::{Connection, Protocol};
 use crate::{Cause, HostError, sockopt};
 
+pub use crate::sockopt::protocol_of_a_new_tcp_socket;
+
 /// `NSFS_MAGIC` of uapi/linux/magic.h.
 const NSFS: FsType = FsType(0x6e73_6673);
 
@@ -68,7 +70,9 @@ impl Netns {
                 .map_err(HostError::at(attempt()))?;
             match worker.join() {
                 Ok(result) => result.map_err(HostError::at(attempt())),
-                Err(_) => Err(HostError::new(attempt(), Cause::Unexpected("the work in it panicked".to_owned()))),
+                Err(_) => {
+                    Err(HostError::new(attempt(), Cause::Unexpected("the work in it panicked".to_owned())))
+                }
             }
         })
     }
@@ -80,7 +84,7 @@ impl Netns {
                 route: Connection::open(Protocol::Route)?,
                 generic: Connection::open(Protocol::Generic)?,
                 cookie: sockopt::netns_cookie()?,
-                protocol: sockopt::protocol_of_a_new_tcp_socket()?,
+                protocol: protocol_of_a_new_tcp_socket()?,
             })
         })?
     }

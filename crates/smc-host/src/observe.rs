@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use smc_model::{
-    Anchor, AnchorState, Conversion, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts, PodInterface,
-    RdmaNetdev, RdmaPort,
+    Anchor, AnchorState, Conversion, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts,
+    PodInterface, RdmaNetdev, RdmaPort,
 };
 
 use crate::genl::SmcFamilies;
@@ -77,15 +77,22 @@ impl Host {
     }
 }
 
-/// Reads again what may have changed since the agent published `published`: the module, port states, PNETIDs and
-/// addresses. `addresses` are the host's.
+/// Reads again what may have changed since the agent published `published`: the module, port states, PNETIDs,
+/// addresses and the anchor link. `addresses` are the host's.
 pub fn refresh(
     host: &mut Host,
     published: NodeFacts,
     addresses: &[(u32, Ipv4Net)],
 ) -> Result<NodeFacts, HostError> {
     let ports = host.ports(addresses, &published.ports)?;
-    Ok(NodeFacts { ports, smc_loaded: true, ..published })
+    let anchor = match (published.anchor, route::anchor_link()) {
+        (Anchor::Ready { .. }, Some(index)) => Anchor::Ready { index },
+        (Anchor::Ready { .. }, None) => {
+            Anchor::Missing { why: format!("the link {} is gone", route::ANCHOR_LINK) }
+        }
+        (other, _) => other,
+    };
+    Ok(NodeFacts { ports, anchor, smc_loaded: true, ..published })
 }
 
 /// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
@@ -150,7 +157,12 @@ fn interfaces(
     Ok((interfaces, peers))
 }
 
-fn converted(netns: &Netns, inside: &Inside, node: &NodeFacts, owned: &Owned) -> Result<PodConversion, HostError> {
+fn converted(
+    netns: &Netns,
+    inside: &Inside,
+    node: &NodeFacts,
+    owned: &Owned,
+) -> Result<PodConversion, HostError> {
     let (on, ours) = match &node.conversion {
         Conversion::Tcp2smc => {
             let value = netns.run(|| Sysctl::default().read(conversion::TCP2SMC))??;
@@ -188,7 +200,8 @@ mod tests {
 
     #[test]
     fn an_interrupted_anchor_is_taken_up_where_the_pod_really_is() {
-        let way = |local_table, local, interface| Some(Way { local_table, local, interface: Some(interface) });
+        let way =
+            |local_table, local, interface| Some(Way { local_table, local, interface: Some(interface) });
         let needed = |towards_pod| AnchorState::Needed { towards_pod };
         assert_eq!(anchor_state(way(false, false, 5), false, Some(9)), needed(5), "never begun");
         assert_eq!(anchor_state(way(true, false, 5), false, Some(9)), needed(5), "held");

@@ -27,12 +27,7 @@ pub fn netdevs(entries: &[PnetEntry]) -> BTreeMap<&str, PnetId> {
 
 /// Enters a network device. The kernel answers EEXIST both when the device has this id already and when it has
 /// another, so success means no more than "it has one": read back.
-pub fn set_netdev(
-    generic: &mut Connection,
-    family: u16,
-    netdev: &str,
-    id: &PnetId,
-) -> Result<(), HostError> {
+pub fn set_netdev(generic: &mut Connection, family: u16, netdev: &str, id: &PnetId) -> Result<(), HostError> {
     let attempt = format!("give {netdev} the PNETID {id}");
     let result = generic.request(&attempt, &pnetid::add_netdev(family, id.as_str(), netdev));
     error::tolerate(result.map(drop), &[libc::EEXIST])

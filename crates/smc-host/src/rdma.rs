@@ -92,8 +92,7 @@ mod tests {
         }
         fs::write(dir.join("gid_attrs/types/1"), "RoCE v2\n").unwrap();
         fs::write(dir.join("gid_attrs/ndevs/1"), "eri0\n").unwrap();
-        let expected =
-            Gid { index: 1, gid: "fe80::1".into(), kind: "RoCE v2".into(), netdev: "eri0".into() };
+        let expected = Gid { index: 1, gid: "fe80::1".into(), kind: "RoCE v2".into(), netdev: "eri0".into() };
         assert_eq!(gids(sys.path(), "rxe0", 1), [expected]);
         assert!(gids(sys.path(), "rxe9", 1).is_empty());
     }

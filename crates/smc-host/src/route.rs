@@ -14,6 +14,9 @@ use smc_model::Ipv4Net;
 use crate::netlink::Connection;
 use crate::{HostError, error};
 
+/// The dummy link in the host's namespace that carries source anchors.
+pub const ANCHOR_LINK: &str = "kubesmc0";
+
 /// `RT_TABLE_LOCAL`.
 const TABLE_LOCAL: u8 = 255;
 
@@ -86,11 +89,17 @@ fn link(message: LinkMessage) -> Link {
     link
 }
 
+/// The index of the anchor link in the calling thread's namespace; `None` when it is not there.
+pub fn anchor_link() -> Option<u32> {
+    nix::net::if_::if_nametoindex(ANCHOR_LINK).ok()
+}
+
 /// Every IPv4 address with the index of its interface.
 pub fn addresses(route: &mut Connection) -> Result<Vec<(u32, Ipv4Net)>, HostError> {
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet;
-    let answers = route.route_request("list the addresses", &RouteNetlinkMessage::GetAddress(message), NLM_F_DUMP)?;
+    let answers =
+        route.route_request("list the addresses", &RouteNetlinkMessage::GetAddress(message), NLM_F_DUMP)?;
     let addresses = answers.into_iter().filter_map(|answer| {
         let RouteNetlinkMessage::NewAddress(message) = answer else { return None };
         // IFA_LOCAL is the interface's own address; IFA_ADDRESS is the peer's on a point-to-point link.
@@ -107,7 +116,8 @@ pub fn addresses(route: &mut Connection) -> Result<Vec<(u32, Ipv4Net)>, HostErro
 pub fn routed_interfaces(route: &mut Connection) -> Result<Vec<u32>, HostError> {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;
-    let answers = route.route_request("list the routes", &RouteNetlinkMessage::GetRoute(message), NLM_F_DUMP)?;
+    let answers =
+        route.route_request("list the routes", &RouteNetlinkMessage::GetRoute(message), NLM_F_DUMP)?;
     let mut interfaces = Vec::new();
     for answer in answers {
         let RouteNetlinkMessage::NewRoute(message) = answer else { continue };
@@ -117,7 +127,9 @@ pub fn routed_interfaces(route: &mut Connection) -> Result<Vec<u32>, HostError> 
         for attribute in message.attributes {
             match attribute {
                 RouteAttribute::Oif(index) => interfaces.push(index),
-                RouteAttribute::MultiPath(hops) => interfaces.extend(hops.iter().map(|hop| hop.interface_index)),
+                RouteAttribute::MultiPath(hops) => {
+                    interfaces.extend(hops.iter().map(|hop| hop.interface_index))
+                }
                 _ => {}
             }
         }
@@ -134,7 +146,9 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
     message.header.flags = RouteFlags::LookupTable;
     message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address)));
     let answers = match route.route_request(&attempt, &RouteNetlinkMessage::GetRoute(message), 0) {
-        Err(error) if matches!(error.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => return Ok(None),
+        Err(error) if matches!(error.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => {
+            return Ok(None);
+        }
         other => other?,
     };
     Ok(answers.into_iter().find_map(|answer| {
@@ -152,14 +166,14 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
 }
 
 /// A /32 in table local, leaving by `interface`.
-fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: RouteHeader) -> RouteMessage {
+fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: &RouteHeader) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header = RouteHeader {
         address_family: AddressFamily::Inet,
         destination_prefix_length: 32,
         table: TABLE_LOCAL,
         kind,
-        ..header
+        ..header.clone()
     };
     message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address)));
     message.attributes.push(RouteAttribute::Oif(interface));
@@ -169,8 +183,9 @@ fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: RouteH
 /// Puts a unicast /32 towards `interface` in front of table local; fine when it is there.
 pub fn hold(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
     let attempt = format!("keep {address} routed to interface {interface}");
-    let header = RouteHeader { protocol: RouteProtocol::Boot, scope: RouteScope::Link, ..RouteHeader::default() };
-    let message = RouteNetlinkMessage::NewRoute(host_route(address, interface, RouteType::Unicast, header));
+    let header =
+        RouteHeader { protocol: RouteProtocol::Boot, scope: RouteScope::Link, ..RouteHeader::default() };
+    let message = RouteNetlinkMessage::NewRoute(host_route(address, interface, RouteType::Unicast, &header));
     // Without NLM_F_EXCL and NLM_F_APPEND the kernel puts it before a local route of the same prefix.
     let result = route.route_request(&attempt, &message, NLM_F_ACK | NLM_F_CREATE);
     error::tolerate(result.map(drop), &[libc::EEXIST])
@@ -186,11 +201,16 @@ pub fn drop_local(route: &mut Connection, address: Ipv4Addr, interface: u32) -> 
     delete_local(route, address, interface, RouteType::Local)
 }
 
-fn delete_local(route: &mut Connection, address: Ipv4Addr, interface: u32, kind: RouteType) -> Result<(), HostError> {
+fn delete_local(
+    route: &mut Connection,
+    address: Ipv4Addr,
+    interface: u32,
+    kind: RouteType,
+) -> Result<(), HostError> {
     let attempt = format!("remove the {kind:?} route to {address} by interface {interface} from table local");
     // Scope nowhere matches any scope (net/ipv4/fib_trie.c, fib_table_delete).
     let header = RouteHeader { scope: RouteScope::NoWhere, ..RouteHeader::default() };
-    let message = RouteNetlinkMessage::DelRoute(host_route(address, interface, kind, header));
+    let message = RouteNetlinkMessage::DelRoute(host_route(address, interface, kind, &header));
     let result = route.route_request(&attempt, &message, NLM_F_ACK);
     error::tolerate(result.map(drop), &[libc::ESRCH, libc::ENODEV])
 }

@@ -32,10 +32,7 @@ pub fn ueids(generic: &mut Connection, family: u16) -> Result<Vec<Ueid>, HostErr
 /// Adds an enterprise id; fine when it is there.
 pub fn add_ueid(generic: &mut Connection, family: u16, id: &Ueid) -> Result<(), HostError> {
     let attempt = format!("add the UEID {id}");
-    error::tolerate(
-        generic.request(&attempt, &smc::add_ueid(family, id.as_str())).map(drop),
-        &[libc::EEXIST],
-    )
+    error::tolerate(generic.request(&attempt, &smc::add_ueid(family, id.as_str())).map(drop), &[libc::EEXIST])
 }
 
 /// The connection counters of the namespace that `generic` was opened in.

@@ -26,7 +26,7 @@ pub(crate) fn netns_cookie() -> Result<NetnsCookie, HostError> {
 }
 
 /// `SO_PROTOCOL` of a new TCP socket of the calling thread's network namespace.
-pub(crate) fn protocol_of_a_new_tcp_socket() -> Result<u16, HostError> {
+pub fn protocol_of_a_new_tcp_socket() -> Result<u16, HostError> {
     let protocol: u32 =
         get(&tcp_socket()?, libc::SO_PROTOCOL).map_err(HostError::at("read SO_PROTOCOL of a TCP socket"))?;
     Ok(u16::try_from(protocol).unwrap_or(u16::MAX))

@@ -187,10 +187,8 @@ impl NodeFacts {
         if self.ueids.is_empty() {
             return Some(Reason::NoUeid);
         }
-        if self.kernel.family == KernelFamily::Mainline {
-            if let Datapath::Bypass { name } = &self.datapath {
-                return Some(Reason::DatapathBypassesNetfilter { datapath: name.clone() });
-            }
+        if let (KernelFamily::Mainline, Datapath::Bypass { name }) = (self.kernel.family, &self.datapath) {
+            return Some(Reason::DatapathBypassesNetfilter { datapath: name.clone() });
         }
         if let Guard::Missing { why } = &self.guard {
             return Some(Reason::SameNodeGuardMissing { why: why.clone() });

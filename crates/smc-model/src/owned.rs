@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NetnsCookie, Step};
+use crate::{AnchorState, Conversion, NetnsCookie, PodConversion, PodFacts, Step};
 
 /// What kube-smc put into the kernel for one attachment outside the pod's own namespace. What is inside (PNET
 /// entries, the sysctl) goes with the namespace.
@@ -27,18 +27,28 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// Notes that `steps` are about to be taken for the namespace with `cookie`.
-    pub fn add(&mut self, steps: &[Step], cookie: NetnsCookie) {
+    /// What is ours once `steps` are taken for the namespace with `cookie`: what the steps make, and what `pod` was
+    /// found to have already. Anchor link, guard and map hold nothing but kube-smc's own work, so whatever of this
+    /// pod is in them is ours, whoever of us put it there; the sysctl alone can be somebody else's.
+    #[must_use]
+    pub fn after(self, steps: &[Step], pod: &PodFacts, conversion: &Conversion, cookie: NetnsCookie) -> Self {
+        let mut owned = self;
+        let anchored = pod.anchors.iter().filter(|(_, state)| **state == AnchorState::Anchored);
+        owned.anchored.extend(anchored.map(|(address, _)| *address));
+        owned.guarded.extend(&pod.guarded);
+        if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, conversion) {
+            owned.converted = Some((map.clone(), cookie));
+        }
         for step in steps {
             match step {
                 Step::AnchorAddress { address, .. } => {
-                    self.anchored.insert(*address);
+                    owned.anchored.insert(*address);
                 }
                 Step::Guard { address } => {
-                    self.guarded.insert(*address);
+                    owned.guarded.insert(*address);
                 }
-                Step::ConvertByBpf { map } => self.converted = Some((map.clone(), cookie)),
-                Step::ConvertBySysctl => self.sysctl = true,
+                Step::ConvertByBpf { map } => owned.converted = Some((map.clone(), cookie)),
+                Step::ConvertBySysctl => owned.sysctl = true,
                 Step::HoldRoute { .. }
                 | Step::DropLocalRoute { .. }
                 | Step::ReleaseRoute { .. }
@@ -46,6 +56,7 @@ impl Owned {
                 | Step::SetPnetid { .. } => {}
             }
         }
+        owned
     }
 
     /// Every address that this attachment holds in the host's namespace.
@@ -79,7 +90,8 @@ pub enum Release {
 /// What to undo when an attachment ends. Conversion goes first, so that no socket is converted without the rest;
 /// addresses that a living attachment owns too (`others`) stay, since pod addresses are used again.
 pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
-    let unconvert = owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
+    let unconvert =
+        owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
     let unguard = owned.guarded.difference(others).map(|&address| Release::Unguard { address });
     let unanchor = owned.anchored.difference(others).map(|&address| Release::Unanchor { address });
     unconvert.chain(unguard).chain(unanchor).collect()
@@ -89,18 +101,45 @@ pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
 mod tests {
     use super::*;
 
+    fn bpf() -> Conversion {
+        Conversion::Bpf { map: "/map".into(), protocol: 256 }
+    }
+
+    fn pod(conversion: PodConversion) -> PodFacts {
+        PodFacts {
+            primary: "eth0".into(),
+            interfaces: Vec::new(),
+            conversion,
+            anchors: [(Ipv4Addr::new(10, 0, 0, 22), AnchorState::Anchored)].into(),
+            guarded: [Ipv4Addr::new(10, 0, 0, 22)].into(),
+        }
+    }
+
     fn owned() -> Owned {
         let address = Ipv4Addr::new(10, 0, 0, 21);
-        let mut owned = Owned::default();
-        owned.add(
+        let empty = PodFacts { anchors: [].into(), guarded: [].into(), ..pod(PodConversion::Off) };
+        Owned::default().after(
             &[
                 Step::AnchorAddress { address, anchor: 7 },
                 Step::Guard { address },
                 Step::ConvertByBpf { map: "/map".into() },
             ],
+            &empty,
+            &bpf(),
             NetnsCookie(9),
-        );
-        owned
+        )
+    }
+
+    #[test]
+    fn what_an_interrupted_run_left_in_place_is_owned_too() {
+        let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &bpf(), NetnsCookie(9));
+        assert_eq!(release(&owned, &BTreeSet::new()).len(), 3);
+    }
+
+    #[test]
+    fn a_foreign_conversion_is_never_owned() {
+        let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &bpf(), NetnsCookie(9));
+        assert_eq!(owned.converted, None);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Anchor, AnchorState, Conversion, Guard, InterfaceKind, KernelFamily, NodeFacts, PnetId, PodConversion, PodFacts,
-    PodInterface, RdmaPort, Reason,
+    Anchor, AnchorState, Conversion, Guard, InterfaceKind, KernelFamily, NodeFacts, PnetId, PodConversion,
+    PodFacts, PodInterface, RdmaPort, Reason,
 };
 
 /// What to do for one pod attachment, in this order. Empty steps mean that everything is in place already.
@@ -130,9 +130,14 @@ impl fmt::Display for Step {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ConversionAdopted => f.write_str("the pod's sockets were converted already, not by kube-smc; left as it is"),
+            Self::ConversionAdopted => {
+                f.write_str("the pod's sockets were converted already, not by kube-smc; left as it is")
+            }
             Self::StalePnetidReplaced { interface, stale } => {
-                write!(f, "{interface} had PNETID {stale}, which no usable RDMA port bears; replaced in the pod's namespace")
+                write!(
+                    f,
+                    "{interface} had PNETID {stale}, which no usable RDMA port bears; replaced in the pod's namespace"
+                )
             }
         }
     }
@@ -158,7 +163,9 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     pnetid_steps(pod, &mut plan);
     match (pod.conversion, &node.conversion) {
         (PodConversion::Off, Conversion::Tcp2smc) => plan.steps.push(Step::ConvertBySysctl),
-        (PodConversion::Off, Conversion::Bpf { map, .. }) => plan.steps.push(Step::ConvertByBpf { map: map.clone() }),
+        (PodConversion::Off, Conversion::Bpf { map, .. }) => {
+            plan.steps.push(Step::ConvertByBpf { map: map.clone() })
+        }
         (PodConversion::Off, Conversion::None { why }) => {
             return Err(Reason::NoConversion { kernel: node.kernel.release.clone(), why: why.clone() });
         }
@@ -184,8 +191,14 @@ fn bind(node: &NodeFacts, pod: &PodFacts) -> Result<Vec<Binding>, Reason> {
             } else {
                 choose(node, interface).unwrap_or(primary_port)
             };
-            let pnetid = port.pnetid.clone().ok_or_else(|| Reason::PnetidMissing { port: port.to_string() })?;
-            Ok(Binding { interface: interface.name.clone(), device: port.device.clone(), port: port.port, pnetid })
+            let pnetid =
+                port.pnetid.clone().ok_or_else(|| Reason::PnetidMissing { port: port.to_string() })?;
+            Ok(Binding {
+                interface: interface.name.clone(),
+                device: port.device.clone(),
+                port: port.port,
+                pnetid,
+            })
         })
         .collect()
 }
@@ -214,7 +227,9 @@ fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<&'a RdmaP
 fn describe(ports: &[RdmaPort]) -> String {
     let words = ports.iter().map(|port| match &port.netdev {
         None => format!("{port} without a network device in the host"),
-        Some(netdev) if netdev.addresses.is_empty() => format!("{port} over {} without an address", netdev.name),
+        Some(netdev) if netdev.addresses.is_empty() => {
+            format!("{port} over {} without an address", netdev.name)
+        }
         Some(netdev) => {
             let nets: Vec<String> = netdev.addresses.iter().map(ToString::to_string).collect();
             format!("{port} over {} with {}", netdev.name, nets.join(" "))
@@ -241,7 +256,9 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
                 Step::ReleaseRoute { address, towards_pod },
             ]),
             Some(AnchorState::Unreachable) | None => {
-                return Err(Reason::SourceAnchorMissing { why: format!("the host has no route to {address}") });
+                return Err(Reason::SourceAnchorMissing {
+                    why: format!("the host has no route to {address}"),
+                });
             }
         }
     }
@@ -252,7 +269,8 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
 /// still wanted are set anew: each of them is bound to a port, and the port's id is never the stale one.
 fn pnetid_steps(pod: &PodFacts, plan: &mut Plan) {
     for binding in &plan.bindings {
-        let present = pod.interfaces.iter().find(|i| i.name == binding.interface).and_then(|i| i.pnetid.as_ref());
+        let present =
+            pod.interfaces.iter().find(|i| i.name == binding.interface).and_then(|i| i.pnetid.as_ref());
         if present == Some(&binding.pnetid) {
             continue;
         }
@@ -261,7 +279,10 @@ fn pnetid_steps(pod: &PodFacts, plan: &mut Plan) {
             if !plan.steps.contains(&drop) {
                 plan.steps.push(drop);
             }
-            plan.notes.push(Note::StalePnetidReplaced { interface: binding.interface.clone(), stale: stale.clone() });
+            plan.notes.push(Note::StalePnetidReplaced {
+                interface: binding.interface.clone(),
+                stale: stale.clone(),
+            });
         }
     }
     let dropped: Vec<PnetId> = plan
@@ -270,7 +291,8 @@ fn pnetid_steps(pod: &PodFacts, plan: &mut Plan) {
         .filter_map(|step| if let Step::DropPnetid { pnetid } = step { Some(pnetid.clone()) } else { None })
         .collect();
     for binding in &plan.bindings {
-        let present = pod.interfaces.iter().find(|i| i.name == binding.interface).and_then(|i| i.pnetid.as_ref());
+        let present =
+            pod.interfaces.iter().find(|i| i.name == binding.interface).and_then(|i| i.pnetid.as_ref());
         if present != Some(&binding.pnetid) || dropped.contains(&binding.pnetid) {
             plan.steps.push(Step::SetPnetid {
                 interface: binding.interface.clone(),

@@ -25,8 +25,7 @@ impl PnetId {
     /// The id derived from a network device's MAC address: its twelve hex digits, upper case, as
     /// alibabacloud-erdma-controller names its devices.
     pub fn from_mac(mac: [u8; 6]) -> Self {
-        let [a, b, c, d, e, f] = mac;
-        Self(format!("{a:02X}{b:02X}{c:02X}{d:02X}{e:02X}{f:02X}"))
+        Self(mac.map(|byte| format!("{byte:02X}")).concat())
     }
 
     /// The id's text.

@@ -91,10 +91,8 @@ pub enum Reason {
     },
     /// A step was accepted, but is not there when read back; everything was undone.
     ReadBackFailed {
-        /// What was expected.
-        expected: String,
-        /// What was found.
-        found: String,
+        /// The steps that would still be needed, in words.
+        missing: String,
     },
     /// The pod's namespace or the node could not be looked at.
     CannotObserve {
@@ -137,46 +135,88 @@ impl Reason {
     /// What it means for the pod or node.
     pub fn meaning(&self) -> &'static str {
         match self {
-            Self::AnnotationInvalid { .. } => "Kubernetes annotations are strings; kube-smc does not guess what was meant",
+            Self::AnnotationInvalid { .. } => {
+                "Kubernetes annotations are strings; kube-smc does not guess what was meant"
+            }
             Self::AgentNotReady { .. } => "the agent has not prepared this node since it booted",
             Self::NodeFileUnusable { .. } => "what the agent published about this node cannot be trusted",
             Self::SmcNotAvailable { .. } => "this kernel cannot speak SMC, so all traffic stays TCP",
-            Self::NoConversion { .. } => "this kernel has no way to convert TCP sockets, so programs that open TCP sockets stay on TCP",
+            Self::NoConversion { .. } => {
+                "this kernel has no way to convert TCP sockets, so programs that open TCP sockets stay on TCP"
+            }
             Self::NoRdmaDevice => "SMC-R needs an RDMA device; this node has none that SMC can use",
-            Self::RdmaNetnsExclusive => "RDMA devices in exclusive mode are invisible in pods, so every connection would fall back",
-            Self::NoUeid => "SMC-R v2 peers must share an enterprise id (UEID); without one it is not even proposed",
-            Self::DatapathBypassesNetfilter { .. } => "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that would see no packet",
-            Self::SameNodeGuardMissing { .. } => "without the guard two accelerated pods on one node would stall and could corrupt their streams",
+            Self::RdmaNetnsExclusive => {
+                "RDMA devices in exclusive mode are invisible in pods, so every connection would fall back"
+            }
+            Self::NoUeid => {
+                "SMC-R v2 peers must share an enterprise id (UEID); without one it is not even proposed"
+            }
+            Self::DatapathBypassesNetfilter { .. } => {
+                "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that would see no packet"
+            }
+            Self::SameNodeGuardMissing { .. } => {
+                "without the guard two accelerated pods on one node would stall and could corrupt their streams"
+            }
             Self::SourceAnchorMissing { .. } => "the kernel would find no RDMA device for the pod's address",
-            Self::NoIpv4Route => "SMC-R v2 works with IPv4 only, and the pod has no routed interface with an IPv4 address",
-            Self::NoDeviceInSubnet { .. } => "SMC-R v2 takes an RDMA port only when its network device has an address in the pod's subnet",
+            Self::NoIpv4Route => {
+                "SMC-R v2 works with IPv4 only, and the pod has no routed interface with an IPv4 address"
+            }
+            Self::NoDeviceInSubnet { .. } => {
+                "SMC-R v2 takes an RDMA port only when its network device has an address in the pod's subnet"
+            }
             Self::RdmaPortDown { .. } => "the kernel skips ports that are not ACTIVE",
             Self::PnetidMissing { .. } => "the pod's interface cannot be tied to the RDMA port",
-            Self::StepFailed { .. } | Self::ReadBackFailed { .. } => "nothing of the set-up was left behind; the pod runs on TCP",
+            Self::StepFailed { .. } | Self::ReadBackFailed { .. } => {
+                "nothing of the set-up was left behind; the pod runs on TCP"
+            }
             Self::CannotObserve { .. } => "nothing was changed; the pod runs on TCP",
-            Self::BudgetExceeded { .. } => "a pod's start is never held up for long; what had been done was undone",
+            Self::BudgetExceeded { .. } => {
+                "a pod's start is never held up for long; what had been done was undone"
+            }
         }
     }
 
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::AnnotationInvalid { .. } => "set the annotation to \"true\" or \"false\" and restart the pod",
-            Self::AgentNotReady { .. } => "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does",
+            Self::AnnotationInvalid { .. } => {
+                "set the annotation to \"true\" or \"false\" and restart the pod"
+            }
+            Self::AgentNotReady { .. } => {
+                "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does"
+            }
             Self::NodeFileUnusable { .. } => "restart smc-agent on this node, then the pod",
-            Self::SmcNotAvailable { .. } => "use a kernel with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)",
-            Self::NoConversion { .. } => "use a kernel that has one: Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer (net.smc.tcp2smc), or mainline 6.11 or newer with CONFIG_MPTCP, CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF",
-            Self::NoRdmaDevice => "attach an eRDMA interface (or a RoCE NIC) to the node and see that `rdma link` lists it",
-            Self::RdmaNetnsExclusive => "boot the node with ib_core.netns_mode=1 (`rdma system set netns shared` works only while no other network namespace exists)",
+            Self::SmcNotAvailable { .. } => {
+                "use a kernel with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)"
+            }
+            Self::NoConversion { .. } => {
+                "use a kernel that has one: Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer (net.smc.tcp2smc), or mainline 6.11 or newer with CONFIG_MPTCP, CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF"
+            }
+            Self::NoRdmaDevice => {
+                "attach an eRDMA interface (or a RoCE NIC) to the node and see that `rdma link` lists it"
+            }
+            Self::RdmaNetnsExclusive => {
+                "boot the node with ib_core.netns_mode=1 (`rdma system set netns shared` works only while no other network namespace exists)"
+            }
             Self::NoUeid => "restart smc-agent on this node; it adds the default one",
-            Self::DatapathBypassesNetfilter { .. } => "use Terway's veth datapath on this node, or a kernel with its own same-node path",
-            Self::SameNodeGuardMissing { .. } => "see smc-agent's log on this node; it needs nftables and a kernel with `reset tcp option` (5.18 or newer)",
-            Self::SourceAnchorMissing { .. } => "see smc-agent's log on this node; it makes the link kubesmc0",
+            Self::DatapathBypassesNetfilter { .. } => {
+                "use Terway's veth datapath on this node, or a kernel with its own same-node path"
+            }
+            Self::SameNodeGuardMissing { .. } => {
+                "see smc-agent's log on this node; it needs nftables and a kernel with `reset tcp option` (5.18 or newer)"
+            }
+            Self::SourceAnchorMissing { .. } => {
+                "see smc-agent's log on this node; it makes the link kubesmc0"
+            }
             Self::NoIpv4Route => "give the pod an IPv4 address",
-            Self::NoDeviceInSubnet { .. } => "give the RDMA network device an address in the pods' subnet, or run the pod on a node whose device has one",
+            Self::NoDeviceInSubnet { .. } => {
+                "give the RDMA network device an address in the pods' subnet, or run the pod on a node whose device has one"
+            }
             Self::RdmaPortDown { .. } => "see `rdma link` and `ip link` on the node",
             Self::PnetidMissing { .. } => "restart smc-agent on this node; it gives every RDMA port a PNETID",
-            Self::StepFailed { .. } | Self::ReadBackFailed { .. } | Self::CannotObserve { .. } => "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+            Self::StepFailed { .. } | Self::ReadBackFailed { .. } | Self::CannotObserve { .. } => {
+                "see the plugin's log under /var/log/kube-smc on the node, then restart the pod"
+            }
             Self::BudgetExceeded { .. } => "see how loaded the node is, then restart the pod",
         }
     }
@@ -195,10 +235,15 @@ impl fmt::Display for Reason {
                 write!(f, "kernel {kernel} has no way to convert TCP sockets to SMC: {why}")
             }
             Self::NoRdmaDevice => f.write_str("no RDMA device is known to SMC on this node"),
-            Self::RdmaNetnsExclusive => f.write_str("the RDMA subsystem is in exclusive network namespace mode"),
+            Self::RdmaNetnsExclusive => {
+                f.write_str("the RDMA subsystem is in exclusive network namespace mode")
+            }
             Self::NoUeid => f.write_str("the node has no UEID"),
             Self::DatapathBypassesNetfilter { datapath } => {
-                write!(f, "Terway's datapath {datapath} bypasses the host's netfilter, and this kernel speaks SMC-R v2")
+                write!(
+                    f,
+                    "Terway's datapath {datapath} bypasses the host's netfilter, and this kernel speaks SMC-R v2"
+                )
             }
             Self::SameNodeGuardMissing { why } => write!(f, "the same-node guard is not in place: {why}"),
             Self::SourceAnchorMissing { why } => write!(f, "the pod's address cannot be anchored: {why}"),
@@ -209,8 +254,8 @@ impl fmt::Display for Reason {
             Self::RdmaPortDown { port } => write!(f, "RDMA port {port} is not ACTIVE"),
             Self::PnetidMissing { port } => write!(f, "RDMA port {port} bears no PNETID"),
             Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
-            Self::ReadBackFailed { expected, found } => {
-                write!(f, "expected after set-up: {expected}; found: {found}")
+            Self::ReadBackFailed { missing } => {
+                write!(f, "the kernel took every step, but this did not hold: {missing}")
             }
             Self::CannotObserve { error } => f.write_str(error),
             Self::BudgetExceeded { during } => write!(f, "out of time while {during}"),

@@ -39,7 +39,9 @@ impl FromStr for Ueid {
         let trimmed = text.trim_end_matches(' ');
         let valid = (1..=32).contains(&trimmed.len())
             && trimmed.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && trimmed.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'-');
+            && trimmed
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'-');
         if valid { Ok(Self(trimmed.to_owned())) } else { Err(UeidError(text.to_owned())) }
     }
 }

@@ -59,9 +59,15 @@ mod tests {
 
     #[test]
     fn a_path_can_never_be_an_attachment() {
-        for (container, ifname) in
-            [("../x", "eth0"), ("a/b", "eth0"), ("", "eth0"), ("a", ""), ("a", "../../e"), (".a", "eth0"), ("a", "e h")]
-        {
+        for (container, ifname) in [
+            ("../x", "eth0"),
+            ("a/b", "eth0"),
+            ("", "eth0"),
+            ("a", ""),
+            ("a", "../../e"),
+            (".a", "eth0"),
+            ("a", "e h"),
+        ] {
             assert!(AttachmentId::new(container, ifname).is_err(), "{container:?} {ifname:?}");
         }
         assert_eq!(AttachmentId::new("abc123", "eth0").unwrap().to_string(), "abc123-eth0");

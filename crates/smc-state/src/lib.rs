@@ -22,5 +22,5 @@ pub use attachment::{AttachmentId, AttachmentIdError};
 pub use error::StateError;
 pub use lock::Lock;
 pub use node_file::{NODE_FILE_VERSION, NodeFile};
-pub use record::{Phase, PodName, Record, RECORD_VERSION, StepTiming};
+pub use record::{Phase, PodName, RECORD_VERSION, Record, StepTiming};
 pub use store::{DEFAULT_STATE_DIR, Listing, Store};

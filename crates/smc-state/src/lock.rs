@@ -46,7 +46,11 @@ impl Lock {
                     file = unlocked;
                 }
                 Err((_, errno)) => {
-                    return Err(StateError::Io { action: "lock", path: path.to_owned(), source: errno.into() });
+                    return Err(StateError::Io {
+                        action: "lock",
+                        path: path.to_owned(),
+                        source: errno.into(),
+                    });
                 }
             }
         }

@@ -99,7 +99,7 @@ impl Store {
     /// Publishes the node's facts.
     pub fn write_node(&self, file: &NodeFile) -> Result<(), StateError> {
         self.create()?;
-        self.write_json(&self.node_path(), "node file", file)
+        write_json(&self.node_path(), "node file", file)
     }
 
     /// The record of an attachment, if there is one.
@@ -109,7 +109,7 @@ impl Store {
 
     /// Writes an attachment's record. The caller holds the attachment's lock.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
-        self.write_json(&self.record_path(&record.attachment), "record", record)
+        write_json(&self.record_path(&record.attachment), "record", record)
     }
 
     /// Removes an attachment's record and its lock file. The caller holds the attachment's lock.
@@ -171,13 +171,16 @@ impl Store {
         self.create()?;
         Lock::take(&self.locks_dir().join(".addresses"), deadline)
     }
+}
 
-    fn write_json<T: serde::Serialize>(&self, path: &Path, what: &'static str, value: &T) -> Result<(), StateError> {
-        let mut bytes = serde_json::to_vec(value)
-            .map_err(|source| StateError::Malformed { what, path: path.to_owned(), source })?;
-        bytes.push(b'\n');
-        atomic::write(path, &bytes)
-    }
+fn write_json<T: serde::Serialize>(path: &Path, what: &'static str, value: &T) -> Result<(), StateError> {
+    let mut bytes = serde_json::to_vec(value).map_err(|source| StateError::Malformed {
+        what,
+        path: path.to_owned(),
+        source,
+    })?;
+    bytes.push(b'\n');
+    atomic::write(path, &bytes)
 }
 
 fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
@@ -186,9 +189,11 @@ fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(StateError::Io { action: "read", path: path.to_owned(), source }),
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| StateError::Malformed { what: "record", path: path.to_owned(), source })
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| StateError::Malformed {
+        what: "record",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -116,7 +116,9 @@ fn node_facts_that_are_absent_half_written_or_of_another_boot_are_told_apart() {
     });
     fs::write(store.node_path(), file.to_string()).unwrap();
     assert_eq!(store.node_facts("boot").unwrap().kernel.release, "6.12");
-    assert!(matches!(store.node_facts("other"), Err(Reason::NodeFileUnusable { problem, .. }) if problem.contains("reboot")));
+    assert!(
+        matches!(store.node_facts("other"), Err(Reason::NodeFileUnusable { problem, .. }) if problem.contains("reboot"))
+    );
     file["version"] = json!(2);
     fs::write(store.node_path(), file.to_string()).unwrap();
     assert!(matches!(store.node_facts("boot"), Err(Reason::NodeFileUnusable { .. })));
