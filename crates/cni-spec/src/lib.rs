@@ -2,7 +2,8 @@
 //!
 //! Everything here is a function of its arguments: no files, no environment, no clock. A plugin hands in its
 //! environment ([`Environment::from_lookup`]) and its standard input ([`NetworkConfig::parse`]), and gets back
-//! what to print ([`success`], [`version_result`], [`CniError::to_json`]).
+//! what to print ([`success`], [`version_result`], [`CniError::to_json`]). The installer hands in the bytes of
+//! a network configuration list and gets back edited bytes ([`conflist`]).
 //!
 //! The previous plugin's result is passed on byte for byte: this crate looks at it ([`PrevResult`]) but never
 //! writes it anew, so nothing another plugin said is lost or reworded.
@@ -11,6 +12,7 @@
 mod annotations;
 mod args;
 mod config;
+pub mod conflist;
 mod environment;
 mod error;
 mod json;
