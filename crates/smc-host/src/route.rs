@@ -128,7 +128,7 @@ pub fn routed_interfaces(route: &mut Connection) -> Result<Vec<u32>, HostError> 
             match attribute {
                 RouteAttribute::Oif(index) => interfaces.push(index),
                 RouteAttribute::MultiPath(hops) => {
-                    interfaces.extend(hops.iter().map(|hop| hop.interface_index))
+                    interfaces.extend(hops.iter().map(|hop| hop.interface_index));
                 }
                 _ => {}
             }

@@ -164,7 +164,7 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     match (pod.conversion, &node.conversion) {
         (PodConversion::Off, Conversion::Tcp2smc) => plan.steps.push(Step::ConvertBySysctl),
         (PodConversion::Off, Conversion::Bpf { map, .. }) => {
-            plan.steps.push(Step::ConvertByBpf { map: map.clone() })
+            plan.steps.push(Step::ConvertByBpf { map: map.clone() });
         }
         (PodConversion::Off, Conversion::None { why }) => {
             return Err(Reason::NoConversion { kernel: node.kernel.release.clone(), why: why.clone() });
