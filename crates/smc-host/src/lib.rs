@@ -1,1 +1,24 @@
-//! The only crate that touches the kernel: netlink, namespaces, sysctl, RDMA inventory.
+//! The only crate of kube-smc that touches the kernel.
+//!
+//! Effects are small and dumb: what to do is decided in `smc-model`, how the kernel wants to hear it is written down
+//! in `smc-abi`. Everything here is blocking, and every operation has a time limit, because the plugin stands on the
+//! path of a pod's start.
+
+pub mod apply;
+mod bpf_map;
+pub mod conversion;
+mod error;
+pub mod genl;
+pub mod guard;
+pub mod kernel;
+pub mod netlink;
+pub mod netns;
+pub mod observe;
+pub mod pnet;
+pub mod rdma;
+pub mod route;
+pub mod smc;
+mod sockopt;
+pub mod sysctl;
+
+pub use error::{Cause, HostError};

@@ -1,2 +1,31 @@
-//! Vocabulary and decisions of kube-smc: facts in, plan or refusal out.
+//! Vocabulary and decisions of kube-smc.
+//!
+//! Pure: no I/O, no clocks, no randomness. Facts about a node ([`NodeFacts`]) and a pod ([`PodFacts`]) go into
+//! [`decide`]; a [`Plan`] or a [`Reason`] comes out. [`release`] is its counterpart for the end of a pod.
 #![forbid(unsafe_code)]
+
+mod annotation;
+mod ipv4_net;
+mod netns;
+mod node;
+mod owned;
+mod plan;
+mod pnetid;
+mod pod;
+mod reason;
+mod ueid;
+mod verdict;
+
+pub use annotation::{ANNOTATION, Wish};
+pub use ipv4_net::{Ipv4Net, Ipv4NetError};
+pub use netns::{NetnsCookie, NetnsId};
+pub use node::{
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode, RdmaPort,
+};
+pub use owned::{Owned, Release, release};
+pub use plan::{Binding, Note, Plan, Step, decide};
+pub use pnetid::{PnetId, PnetIdError};
+pub use pod::{AnchorState, InterfaceKind, PodConversion, PodFacts, PodInterface};
+pub use reason::Reason;
+pub use ueid::{Ueid, UeidError};
+pub use verdict::Verdict;

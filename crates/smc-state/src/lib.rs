@@ -1,2 +1,26 @@
-//! The files under /run/kube-smc that plugin and agent share.
+//! The files under `/run/kube-smc` that plugin and agent share.
+//!
+//! Files are the protocol between the two: no socket stands on the path of a pod's start, an agent that restarts
+//! finds everything by listing one directory, and `cat` debugs it. `/run` dies with the reboot, as the state should.
+//!
+//! ```text
+//! /run/kube-smc/node.json                       the node's facts, written by the agent
+//! /run/kube-smc/pods/<container>-<ifname>.json  one record per attachment of an annotated pod
+//! /run/kube-smc/locks/…                         flock files, never read
+//! ```
 #![forbid(unsafe_code)]
+
+mod atomic;
+mod attachment;
+mod error;
+mod lock;
+mod node_file;
+mod record;
+mod store;
+
+pub use attachment::{AttachmentId, AttachmentIdError};
+pub use error::StateError;
+pub use lock::Lock;
+pub use node_file::{NODE_FILE_VERSION, NodeFile};
+pub use record::{Phase, PodName, RECORD_VERSION, Record, StepTiming};
+pub use store::{DEFAULT_STATE_DIR, Listing, Store};

@@ -1,0 +1,62 @@
+//! One call of the plugin.
+
+use std::path::PathBuf;
+
+use cni_spec::{CniError, Environment, NetworkConfig, code};
+use smc_model::{ANNOTATION, Wish};
+use smc_state::{AttachmentId, DEFAULT_STATE_DIR, PodName, Store};
+
+use crate::clock::Clock;
+use crate::log::Log;
+
+/// One call: what the runtime gave, and when.
+pub(crate) struct Call<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) config: &'a NetworkConfig<'a>,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Call<'_> {
+    /// What the pod asks for.
+    pub(crate) fn wish(&self) -> Wish {
+        let annotations = self.config.runtime_config.pod_annotations.as_ref();
+        Wish::from_annotation(annotations.and_then(|annotations| annotations.get(ANNOTATION)))
+    }
+
+    /// The state directory.
+    pub(crate) fn store(&self) -> Store {
+        store(Some(self.config))
+    }
+
+    /// The log.
+    pub(crate) fn log(&self) -> Log {
+        Log::new(Some(&self.config.options))
+    }
+
+    /// The attachment.
+    pub(crate) fn attachment(&self) -> Result<AttachmentId, CniError> {
+        attachment(self.environment)
+    }
+
+    /// The pod in Kubernetes' words; empty where the runtime is not Kubernetes'.
+    pub(crate) fn pod(&self) -> PodName {
+        let args = &self.environment.args;
+        PodName {
+            namespace: args.pod_namespace.clone().unwrap_or_default(),
+            name: args.pod_name.clone().unwrap_or_default(),
+            uid: args.pod_uid.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// The state directory, also when the configuration could not be read.
+pub(crate) fn store(config: Option<&NetworkConfig<'_>>) -> Store {
+    let configured = config.and_then(|config| config.options.state_dir.clone());
+    Store::new(configured.unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIR)))
+}
+
+/// The attachment that the environment names.
+pub(crate) fn attachment(environment: &Environment) -> Result<AttachmentId, CniError> {
+    AttachmentId::new(&environment.container_id, &environment.ifname)
+        .map_err(|error| CniError::new(code::INVALID_ENVIRONMENT, error.to_string()))
+}

@@ -1,0 +1,31 @@
+//! GC: release what belongs to attachments that the runtime does not know any more.
+
+use smc_attach::detach;
+
+use crate::call::Call;
+use crate::log::Line;
+
+/// GC: detaches every living record of this network that is not in the runtime's list. Without a list nothing is
+/// known to be garbage.
+pub(crate) fn gc(call: &Call<'_>) {
+    let Some(valid) = &call.config.valid_attachments else { return };
+    let store = call.store();
+    let log = call.log();
+    for record in store.list().records {
+        let attachment = &record.attachment;
+        let known = valid
+            .iter()
+            .any(|valid| valid.container_id == attachment.container() && valid.ifname == attachment.ifname());
+        if known || !record.is_live() || record.network != call.config.name {
+            continue;
+        }
+        let detached = detach(&store, attachment, call.clock.deadline());
+        let line = Line::of(call, "GC");
+        for problem in &detached.problems {
+            log.write(&line.clone().problem(problem), call.clock);
+        }
+        if let Some(record) = &detached.record {
+            log.write(&line.released(record), call.clock);
+        }
+    }
+}

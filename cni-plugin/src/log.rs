@@ -1,0 +1,162 @@
+//! The plugin's own log: one JSON line per annotated pod or failure, in a file of bounded size. Standard output
+//! belongs to the result, and runtimes lose standard error.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cni_spec::{Environment, PluginOptions};
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Map, Value, json};
+use smc_state::Record;
+
+use crate::call::Call;
+use crate::clock::Clock;
+
+const DEFAULT_DIR: &str = "/var/log/kube-smc";
+const FILE: &str = "cni.log";
+/// Bytes after which the file becomes `cni.log.1` and a new one is begun: twice this is all that is ever kept.
+const DEFAULT_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Where log lines go.
+#[derive(Debug)]
+pub(crate) struct Log {
+    dir: PathBuf,
+    max_bytes: u64,
+}
+
+impl Log {
+    /// The log that the chain entry asks for, or the default one.
+    pub(crate) fn new(options: Option<&PluginOptions>) -> Self {
+        Self {
+            dir: options
+                .and_then(|options| options.log_dir.clone())
+                .unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)),
+            max_bytes: options.and_then(|options| options.log_max_bytes).unwrap_or(DEFAULT_MAX_BYTES),
+        }
+    }
+
+    /// Appends one line. A log that cannot be written never fails a pod.
+    pub(crate) fn write(&self, line: &Line, clock: &Clock) {
+        let mut object = Map::new();
+        object.insert(
+            "time".to_owned(),
+            humantime::format_rfc3339_millis(SystemTime::now()).to_string().into(),
+        );
+        object.extend(line.fields.clone());
+        object.insert("took_us".to_owned(), clock.elapsed_us().into());
+        let mut text = Value::Object(object).to_string();
+        text.push('\n');
+        let _ = self.append(text.as_bytes());
+    }
+
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        let path = self.dir.join(FILE);
+        let mut file = match open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.dir)?;
+                open(&path)?
+            }
+            opened => opened?,
+        };
+        if file.metadata()?.len() + line.len() as u64 > self.max_bytes {
+            self.rotate(&path)?;
+            file = open(&path)?;
+        }
+        // One write with O_APPEND: lines of concurrent calls do not mix.
+        file.write_all(line)
+    }
+
+    /// Under a lock, and only if the file is still too long: a concurrent call may have rotated it already.
+    fn rotate(&self, path: &Path) -> io::Result<()> {
+        let Ok(_lock) = Flock::lock(File::open(&self.dir)?, FlockArg::LockExclusive) else { return Ok(()) };
+        if fs::metadata(path).is_ok_and(|metadata| metadata.len() > self.max_bytes / 2) {
+            fs::rename(path, self.dir.join(format!("{FILE}.1")))?;
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+}
+
+/// One line of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    fields: Map<String, Value>,
+}
+
+impl Line {
+    /// A line about `call`.
+    pub(crate) fn of(call: &Call<'_>, command: &str) -> Self {
+        let mut line = Self::from_environment(call.environment, command, call.clock);
+        line.set("network", &call.config.name);
+        line
+    }
+
+    /// A line about a call whose configuration may be unreadable.
+    pub(crate) fn from_environment(environment: &Environment, command: &str, clock: &Clock) -> Self {
+        let mut line = Self { fields: Map::new() };
+        line.set("level", "info");
+        line.set("id", &clock.call_id());
+        line.set("command", command);
+        let args = &environment.args;
+        let names = [
+            ("namespace", args.pod_namespace.as_deref()),
+            ("pod", args.pod_name.as_deref()),
+            ("container", Some(environment.container_id.as_str())),
+            ("ifname", Some(environment.ifname.as_str())),
+        ];
+        for (key, value) in names {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                line.set(key, value);
+            }
+        }
+        line
+    }
+
+    /// The line for a record that stands now.
+    pub(crate) fn record(mut self, record: &Record) -> Self {
+        // The record's id, which is an earlier call's when nothing had to be done.
+        self.set("id", &record.id);
+        self.set("message", if record.seen.is_empty() { "configured" } else { &record.seen });
+        self.fields.insert("verdict".to_owned(), json!(record.verdict));
+        if !record.remedy.is_empty() {
+            self.set("level", "warn");
+            self.set("remedy", &record.remedy);
+        }
+        self.fields.insert("bindings".to_owned(), json!(record.plan.bindings));
+        let steps: Vec<String> = record.plan.steps.iter().map(ToString::to_string).collect();
+        self.fields.insert("steps".to_owned(), json!(steps));
+        if !record.plan.notes.is_empty() {
+            let notes: Vec<String> = record.plan.notes.iter().map(ToString::to_string).collect();
+            self.fields.insert("notes".to_owned(), json!(notes));
+        }
+        self
+    }
+
+    /// The line for an attachment that ended.
+    pub(crate) fn released(mut self, record: &Record) -> Self {
+        self.set("id", &record.id);
+        self.set("namespace", &record.pod.namespace);
+        self.set("pod", &record.pod.name);
+        self.set("container", record.attachment.container());
+        self.set("ifname", record.attachment.ifname());
+        self.set("message", "released");
+        self
+    }
+
+    /// The line for something that went wrong.
+    pub(crate) fn problem(mut self, problem: &str) -> Self {
+        self.set("level", "error");
+        self.set("message", problem);
+        self
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        self.fields.insert(key.to_owned(), value.into());
+    }
+}

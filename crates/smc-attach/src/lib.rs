@@ -1,0 +1,11 @@
+//! One attachment from facts to record: observe, decide, apply, read back, record.
+//!
+//! The plugin calls [`attach`] on ADD and [`detach`] on DEL; the agent calls the same two for pods that were missed,
+//! and [`sweep`] for what a DEL could not finish. A lock per attachment surrounds each of them.
+#![forbid(unsafe_code)]
+
+mod attach;
+mod detach;
+
+pub use attach::{AttachError, Budget, Job, Outcome, attach};
+pub use detach::{Detached, detach, sweep};

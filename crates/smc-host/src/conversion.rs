@@ -1,0 +1,37 @@
+//! The two ways in which new TCP sockets of a pod become SMC sockets.
+
+use std::path::Path;
+
+use smc_model::NetnsCookie;
+
+use crate::HostError;
+use crate::bpf_map::CookieMap;
+
+/// The sysctl of Alibaba's 5.10 kernel that converts all new TCP sockets of a network namespace.
+pub const TCP2SMC: &str = "net.smc.tcp2smc";
+
+/// `IPPROTO_SMC` of mainline (6.11 and newer) and of Alibaba's 5.10 kernel.
+pub const SMC_PROTOCOLS: [u16; 2] = [256, 263];
+
+/// Whether `SO_PROTOCOL` of a TCP socket says that it is an SMC socket.
+pub fn is_smc(protocol: u16) -> bool {
+    SMC_PROTOCOLS.contains(&protocol)
+}
+
+/// Whether the namespace is in the BPF program's map.
+pub fn is_in_map(map: &Path, cookie: NetnsCookie) -> Result<bool, HostError> {
+    CookieMap::open(map)?.contains(cookie)
+}
+
+/// Puts the namespace into the BPF program's map.
+pub fn add_to_map(map: &Path, cookie: NetnsCookie) -> Result<(), HostError> {
+    CookieMap::open(map)?.insert(cookie)
+}
+
+/// Takes the namespace out of the BPF program's map; fine when there is no map any more.
+pub fn remove_from_map(map: &Path, cookie: NetnsCookie) -> Result<(), HostError> {
+    match CookieMap::open(map) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+        opened => opened?.remove(cookie),
+    }
+}

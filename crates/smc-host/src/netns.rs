@@ -1,0 +1,128 @@
+//! Network namespaces: opening one, telling it from another, and working inside it.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use nix::sched::CloneFlags;
+use nix::sys::statfs::{FsType, fstatfs};
+use smc_model::{NetnsCookie, NetnsId};
+
+use crate::netlink::{Connection, Protocol};
+use crate::{Cause, HostError, sockopt};
+
+pub use crate::sockopt::protocol_of_a_new_tcp_socket;
+
+/// `NSFS_MAGIC` of uapi/linux/magic.h.
+const NSFS: FsType = FsType(0x6e73_6673);
+
+/// An open network namespace. Held only for one operation: it keeps the namespace, and with it the pod's address,
+/// alive.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    id: NetnsId,
+    shown: PathBuf,
+}
+
+impl Netns {
+    /// Opens the namespace at `path`.
+    ///
+    /// # Errors
+    /// When the path is gone, or is not a namespace (a bind mount that was undone leaves a plain file).
+    pub fn open(path: &Path) -> Result<Self, HostError> {
+        let attempt = || format!("open the network namespace {}", path.display());
+        let file = File::open(path).map_err(HostError::at(attempt()))?;
+        let file_system = fstatfs(&file).map_err(HostError::at(attempt()))?;
+        if file_system.filesystem_type() != NSFS {
+            return Err(HostError::new(attempt(), Cause::Unexpected("it is not a namespace".to_owned())));
+        }
+        let metadata = file.metadata().map_err(HostError::at(attempt()))?;
+        let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
+        Ok(Self { file, id, shown: path.to_owned() })
+    }
+
+    /// The calling thread's own namespace (`/proc/self` would be the main thread's).
+    pub fn current() -> Result<Self, HostError> {
+        Self::open(Path::new("/proc/thread-self/ns/net"))
+    }
+
+    /// The namespace's identity.
+    pub fn id(&self) -> NetnsId {
+        self.id
+    }
+
+    /// Runs `work` inside the namespace, on a thread of its own that ends afterwards: there is no way back to fail.
+    /// Sockets that `work` opens stay in the namespace and may be returned.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, HostError> {
+        let attempt = || format!("enter the network namespace {}", self.shown.display());
+        let enter = || {
+            #[expect(clippy::disallowed_methods, reason = "the one place; the thread ends after `work`")]
+            nix::sched::setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)
+        };
+        thread::scope(|scope| {
+            let worker = thread::Builder::new()
+                .name("in-netns".to_owned())
+                .stack_size(256 * 1024)
+                .spawn_scoped(scope, || enter().map(|()| work()))
+                .map_err(HostError::at(attempt()))?;
+            match worker.join() {
+                Ok(result) => result.map_err(HostError::at(attempt())),
+                Err(_) => {
+                    Err(HostError::new(attempt(), Cause::Unexpected("the work in it panicked".to_owned())))
+                }
+            }
+        })
+    }
+
+    /// Enters the namespace once and brings out what is needed to work on it from outside.
+    pub fn connect(&self) -> Result<Inside, HostError> {
+        self.run(|| {
+            Ok(Inside {
+                route: Connection::open(Protocol::Route)?,
+                generic: Connection::open(Protocol::Generic)?,
+                cookie: sockopt::netns_cookie()?,
+                protocol: protocol_of_a_new_tcp_socket()?,
+            })
+        })?
+    }
+}
+
+/// Connections into a namespace, and what can be learned only inside it.
+#[derive(Debug)]
+pub struct Inside {
+    /// For links, addresses and routes.
+    pub route: Connection,
+    /// For the SMC families.
+    pub generic: Connection,
+    /// The namespace's cookie.
+    pub cookie: NetnsCookie,
+    /// `SO_PROTOCOL` of a TCP socket made there: what the kernel really gives to the pod's programs.
+    pub protocol: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_namespace_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Netns::open(file.path()).unwrap_err();
+        assert!(error.with_cause().contains("not a namespace"), "{}", error.with_cause());
+    }
+
+    #[test]
+    fn a_path_that_is_gone_is_named_in_the_error() {
+        let error = Netns::open(Path::new("/run/netns/that-is-gone")).unwrap_err();
+        assert!(error.with_cause().contains("/run/netns/that-is-gone"));
+        assert_eq!(error.errno(), Some(libc::ENOENT));
+    }
+
+    #[test]
+    fn the_current_namespace_has_a_stable_identity() {
+        assert_eq!(Netns::current().unwrap().id(), Netns::current().unwrap().id());
+    }
+}

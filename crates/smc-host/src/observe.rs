@@ -1,0 +1,214 @@
+//! Observe: the facts that decisions are made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use smc_model::{
+    Anchor, AnchorState, Conversion, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts,
+    PodInterface, RdmaNetdev, RdmaPort,
+};
+
+use crate::genl::SmcFamilies;
+use crate::netlink::{Connection, Protocol};
+use crate::netns::{Inside, Netns};
+use crate::route::Way;
+use crate::sysctl::Sysctl;
+use crate::{HostError, conversion, guard, pnet, route, smc};
+
+/// Connections into the host's own network namespace.
+#[derive(Debug)]
+pub struct Host {
+    /// For links, addresses and routes.
+    pub route: Connection,
+    /// For the SMC families.
+    pub generic: Connection,
+    /// For the same-node guard's set.
+    pub netfilter: Connection,
+    /// The families' numbers, the same in every namespace.
+    pub families: SmcFamilies,
+}
+
+impl Host {
+    /// Opens the connections from a thread in the host's namespace; `None` where the kernel has no SMC loaded.
+    /// Loads nothing.
+    pub fn connect() -> Result<Option<Self>, HostError> {
+        if !crate::kernel::module_is_loaded("smc") {
+            return Ok(None);
+        }
+        let mut generic = Connection::open(Protocol::Generic)?;
+        let Some(families) = SmcFamilies::find(&mut generic)? else { return Ok(None) };
+        let route = Connection::open(Protocol::Route)?;
+        let netfilter = Connection::open(Protocol::Netfilter)?;
+        Ok(Some(Self { route, generic, netfilter, families }))
+    }
+
+    /// Reads every RDMA port that SMC knows. A network device that was known under `known` keeps its name, so that
+    /// links need not be listed; addresses are read anew from `addresses`.
+    pub fn ports(
+        &mut self,
+        addresses: &[(u32, Ipv4Net)],
+        known: &[RdmaPort],
+    ) -> Result<Vec<RdmaPort>, HostError> {
+        let devices = smc::devices(&mut self.generic, self.families.smc)?;
+        let mut ports = Vec::new();
+        for device in devices {
+            for (number, port) in (1_u8..).zip(device.ports) {
+                let before = known.iter().find(|known| known.device == device.name && known.port == number);
+                let before_netdev = before.and_then(|known| known.netdev.as_ref());
+                let index = port.netdev_index.filter(|&index| index != 0);
+                let netdev = index.or(before_netdev.map(|netdev| netdev.index)).map(|index| RdmaNetdev {
+                    index,
+                    name: before_netdev
+                        .filter(|netdev| netdev.index == index)
+                        .map_or_else(|| format!("interface {index}"), |netdev| netdev.name.clone()),
+                    addresses: addresses.iter().filter(|(i, _)| *i == index).map(|(_, net)| *net).collect(),
+                });
+                ports.push(RdmaPort {
+                    device: device.name.clone(),
+                    port: number,
+                    active: port.active,
+                    pnetid: port.pnetid.and_then(|id| id.parse().ok()),
+                    netdev,
+                    pods: before.map_or(0, |known| known.pods),
+                });
+            }
+        }
+        Ok(ports)
+    }
+}
+
+/// Reads again what may have changed since the agent published `published`: the module, port states, PNETIDs,
+/// addresses and the anchor link. `addresses` are the host's.
+pub fn refresh(
+    host: &mut Host,
+    published: NodeFacts,
+    addresses: &[(u32, Ipv4Net)],
+) -> Result<NodeFacts, HostError> {
+    let ports = host.ports(addresses, &published.ports)?;
+    let anchor = match (published.anchor, route::anchor_link()) {
+        (Anchor::Ready { .. }, Some(index)) => Anchor::Ready { index },
+        (Anchor::Ready { .. }, None) => {
+            Anchor::Missing { why: format!("the link {} is gone", route::ANCHOR_LINK) }
+        }
+        (other, _) => other,
+    };
+    Ok(NodeFacts { ports, anchor, smc_loaded: true, ..published })
+}
+
+/// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
+/// kube-smc put in place, which tells our sysctl from somebody else's.
+pub fn pod(
+    netns: &Netns,
+    inside: &mut Inside,
+    host: &mut Host,
+    host_addresses: &[(u32, Ipv4Net)],
+    node: &NodeFacts,
+    primary: &str,
+    owned: &Owned,
+) -> Result<PodFacts, HostError> {
+    let (interfaces, peers) = interfaces(inside, host.families.pnetid)?;
+    let mut facts = PodFacts {
+        primary: primary.to_owned(),
+        interfaces,
+        conversion: converted(netns, inside, node, owned)?,
+        anchors: BTreeMap::new(),
+        guarded: BTreeSet::new(),
+    };
+    for address in facts.addresses() {
+        if let Anchor::Ready { index } = node.anchor {
+            let on_anchor = host_addresses.iter().any(|(i, net)| *i == index && net.address() == address);
+            let way = route::way_to(&mut host.route, address)?;
+            facts.anchors.insert(address, anchor_state(way, on_anchor, peers.get(&address).copied()));
+        }
+        if node.guard == smc_model::Guard::Ready && guard::contains(&mut host.netfilter, address)? {
+            facts.guarded.insert(address);
+        }
+    }
+    Ok(facts)
+}
+
+/// The pod's interfaces, and for each address on a pair the index of the pair's other end.
+fn interfaces(
+    inside: &mut Inside,
+    pnetid_family: u16,
+) -> Result<(Vec<PodInterface>, BTreeMap<Ipv4Addr, u32>), HostError> {
+    let links = route::links(&mut inside.route)?;
+    let addresses = route::addresses(&mut inside.route)?;
+    let routed = route::routed_interfaces(&mut inside.route)?;
+    let entries = pnet::list(&mut inside.generic, pnetid_family)?;
+    let ids = pnet::netdevs(&entries);
+    let mut interfaces = Vec::with_capacity(links.len());
+    let mut peers = BTreeMap::new();
+    for link in links.into_iter().filter(|link| !link.loopback) {
+        let on_link = addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| *net);
+        let own: Vec<Ipv4Net> = on_link.filter(|net| !net.address().is_link_local()).collect();
+        let pair = matches!(link.kind.as_str(), "veth" | "netkit");
+        if let Some(peer) = link.peer.filter(|_| pair) {
+            peers.extend(own.iter().map(|net| (net.address(), peer)));
+        }
+        interfaces.push(PodInterface {
+            kind: if pair { InterfaceKind::Pair } else { InterfaceKind::Direct },
+            addresses: own,
+            routed: routed.contains(&link.index),
+            pnetid: ids.get(link.name.as_str()).cloned(),
+            name: link.name,
+        });
+    }
+    Ok((interfaces, peers))
+}
+
+fn converted(
+    netns: &Netns,
+    inside: &Inside,
+    node: &NodeFacts,
+    owned: &Owned,
+) -> Result<PodConversion, HostError> {
+    let (on, ours) = match &node.conversion {
+        Conversion::Tcp2smc => {
+            let value = netns.run(|| Sysctl::default().read(conversion::TCP2SMC))??;
+            (value.is_some_and(|value| value != "0"), owned.sysctl)
+        }
+        Conversion::Bpf { map, .. } => {
+            let on = conversion::is_smc(inside.protocol);
+            (on, on && conversion::is_in_map(map, inside.cookie)?)
+        }
+        Conversion::None { .. } => (false, false),
+    };
+    Ok(match (on, ours) {
+        (false, _) => PodConversion::Off,
+        (true, true) => PodConversion::Ours,
+        (true, false) => PodConversion::Foreign,
+    })
+}
+
+/// An address is anchored when it is on the anchor link and the host does not take packets to it for its own. What
+/// else is found in table local is the half-done work of an interrupted run: the holding route, or the local route
+/// under which only the pod's end of the pair (`peer`) tells where the pod is.
+fn anchor_state(way: Option<Way>, on_anchor: bool, peer: Option<u32>) -> AnchorState {
+    let towards_pod = match way {
+        None => None,
+        Some(Way { local_table: false, .. }) if on_anchor => return AnchorState::Anchored,
+        Some(Way { local: true, .. }) => peer,
+        Some(Way { interface, .. }) => interface,
+    };
+    towards_pod.map_or(AnchorState::Unreachable, |towards_pod| AnchorState::Needed { towards_pod })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_anchor_is_taken_up_where_the_pod_really_is() {
+        let way =
+            |local_table, local, interface| Some(Way { local_table, local, interface: Some(interface) });
+        let needed = |towards_pod| AnchorState::Needed { towards_pod };
+        assert_eq!(anchor_state(way(false, false, 5), false, Some(9)), needed(5), "never begun");
+        assert_eq!(anchor_state(way(true, false, 5), false, Some(9)), needed(5), "held");
+        assert_eq!(anchor_state(way(true, true, 1), true, Some(9)), needed(9), "owned by the host");
+        assert_eq!(anchor_state(way(true, false, 5), true, Some(9)), needed(5), "still held");
+        assert_eq!(anchor_state(way(false, false, 5), true, Some(9)), AnchorState::Anchored);
+        assert_eq!(anchor_state(None, false, Some(9)), AnchorState::Unreachable);
+        assert_eq!(anchor_state(way(true, true, 1), true, None), AnchorState::Unreachable);
+    }
+}

@@ -1,0 +1,57 @@
+//! What SMC itself tells: devices, enterprise ids, counters.
+
+use smc_abi::smc::{self, FallbackStats, SmcDevice, Stats};
+use smc_model::Ueid;
+
+use crate::netlink::Connection;
+use crate::{HostError, error};
+
+/// Every RDMA device that SMC knows, in the kernel's order; the same in every namespace.
+pub fn devices(generic: &mut Connection, family: u16) -> Result<Vec<SmcDevice>, HostError> {
+    let attempt = "list SMC's RDMA devices";
+    let answers = generic.request(attempt, &smc::devices(family))?;
+    answers
+        .iter()
+        .map(|answer| smc::parse_device(&answer.body))
+        .collect::<Result<_, _>>()
+        .map_err(HostError::at(attempt))
+}
+
+/// The node's user-defined enterprise ids.
+pub fn ueids(generic: &mut Connection, family: u16) -> Result<Vec<Ueid>, HostError> {
+    let attempt = "list the UEIDs";
+    let answers = generic.request(attempt, &smc::ueids(family))?;
+    let mut ids = Vec::with_capacity(answers.len());
+    for answer in &answers {
+        let text = smc::parse_ueid(&answer.body).map_err(HostError::at(attempt))?;
+        ids.extend(text.parse::<Ueid>().ok());
+    }
+    Ok(ids)
+}
+
+/// Adds an enterprise id; fine when it is there.
+pub fn add_ueid(generic: &mut Connection, family: u16, id: &Ueid) -> Result<(), HostError> {
+    let attempt = format!("add the UEID {id}");
+    error::tolerate(generic.request(&attempt, &smc::add_ueid(family, id.as_str())).map(drop), &[libc::EEXIST])
+}
+
+/// The connection counters of the namespace that `generic` was opened in.
+pub fn stats(generic: &mut Connection, family: u16) -> Result<Stats, HostError> {
+    let attempt = "read SMC's statistics";
+    let answers = generic.request(attempt, &smc::stats(family))?;
+    let first = answers.first().ok_or_else(|| {
+        HostError::new(attempt, crate::Cause::Unexpected("the kernel gave none".to_owned()))
+    })?;
+    smc::parse_stats(&first.body).map_err(HostError::at(attempt))
+}
+
+/// The fallback counters of the namespace that `generic` was opened in, one value for each role and reason.
+pub fn fallback_stats(generic: &mut Connection, family: u16) -> Result<Vec<FallbackStats>, HostError> {
+    let attempt = "read SMC's fallback statistics";
+    let answers = generic.request(attempt, &smc::fallback_stats(family))?;
+    answers
+        .iter()
+        .map(|answer| smc::parse_fallback_stats(&answer.body))
+        .collect::<Result<_, _>>()
+        .map_err(HostError::at(attempt))
+}

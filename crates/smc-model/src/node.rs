@@ -1,0 +1,198 @@
+//! Facts about a node.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Ipv4Net, PnetId, Reason, Ueid};
+
+/// All a node's facts that decide whether and how its pods can speak SMC-R.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// The running kernel.
+    pub kernel: Kernel,
+    /// Whether the smc module is there.
+    pub smc_loaded: bool,
+    /// How TCP sockets are converted here.
+    pub conversion: Conversion,
+    /// Whether pods may use the host's RDMA devices.
+    pub rdma_netns_mode: RdmaNetnsMode,
+    /// Every port of every RDMA device that SMC knows, in the kernel's order.
+    pub ports: Vec<RdmaPort>,
+    /// The node's user-defined enterprise ids.
+    pub ueids: Vec<Ueid>,
+    /// The same-node guard.
+    pub guard: Guard,
+    /// The link that carries source anchors.
+    pub anchor: Anchor,
+    /// Whether pod traffic passes the host's netfilter.
+    pub datapath: Datapath,
+}
+
+/// The running kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// Whose SMC code it has.
+    pub family: KernelFamily,
+}
+
+/// Whose SMC code a kernel has; the two differ in what pods need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelFamily {
+    /// Mainline SMC: SMC-R v2 for veth pods needs the source anchor and the same-node guard.
+    Mainline,
+    /// Alibaba's 5.10 kernel (it has `net.smc.tcp2smc`): has its own rules for eRDMA; neither is used.
+    Alibaba,
+}
+
+/// How new TCP sockets of a pod become SMC sockets on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum Conversion {
+    /// The per-namespace sysctl `net.smc.tcp2smc`.
+    Tcp2smc,
+    /// The pinned BPF program on `update_socket_protocol`, which looks namespace cookies up in a pinned map.
+    Bpf {
+        /// Path of the pinned map.
+        map: PathBuf,
+        /// The number of IPPROTO_SMC on this kernel.
+        protocol: u16,
+    },
+    /// Not at all.
+    None {
+        /// What is missing, in words.
+        why: String,
+    },
+}
+
+/// `rdma system`: whether RDMA devices are shared by all network namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RdmaNetnsMode {
+    /// Every namespace may use every device.
+    Shared,
+    /// A device belongs to one namespace.
+    Exclusive,
+}
+
+/// One port of an RDMA device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RdmaPort {
+    /// The RDMA device's name, e.g. `erdma_0`.
+    pub device: String,
+    /// Port number, from 1.
+    pub port: u8,
+    /// Whether the port is ACTIVE.
+    pub active: bool,
+    /// The port's PNETID, whoever set it.
+    pub pnetid: Option<PnetId>,
+    /// The network device the port runs over, when it is in the host's namespace.
+    pub netdev: Option<RdmaNetdev>,
+    /// How many pods of this node were bound to the port.
+    pub pods: usize,
+}
+
+/// The network device below an RDMA port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RdmaNetdev {
+    /// Interface index in the host's namespace.
+    pub index: u32,
+    /// Interface name.
+    pub name: String,
+    /// IPv4 addresses with their prefixes.
+    pub addresses: Vec<Ipv4Net>,
+}
+
+impl RdmaPort {
+    /// Whether the port's network device has an address whose subnet holds `address`.
+    pub fn reaches(&self, address: Ipv4Addr) -> bool {
+        self.netdev.as_ref().is_some_and(|netdev| netdev.addresses.iter().any(|net| net.contains(address)))
+    }
+}
+
+impl fmt::Display for RdmaPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.device, self.port)
+    }
+}
+
+/// The same-node guard: SYNs between two accelerated pods of this node lose the SMC option, because SMC-R over
+/// one RDMA device to itself stalls and can corrupt streams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "guard", rename_all = "kebab-case")]
+pub enum Guard {
+    /// Table, chain, set and rule are in place.
+    Ready,
+    /// Not needed on this kernel: it has its own way for pods of one node.
+    NotNeeded,
+    /// Not in place.
+    Missing {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// The dummy link in the host's namespace that carries the pods' addresses without routing them (source anchor).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "anchor", rename_all = "kebab-case")]
+pub enum Anchor {
+    /// The link is there.
+    Ready {
+        /// Its interface index.
+        index: u32,
+    },
+    /// Not needed on this kernel.
+    NotNeeded,
+    /// Not there.
+    Missing {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// How pod traffic leaves the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "datapath", rename_all = "kebab-case")]
+pub enum Datapath {
+    /// Through the host's network stack, so its netfilter rules apply.
+    Netfilter,
+    /// Past it (ipvlan, eBPF redirect): the same-node guard would see nothing.
+    Bypass {
+        /// The datapath's name as Terway gives it.
+        name: String,
+    },
+}
+
+impl NodeFacts {
+    /// What keeps every pod of this node from being accelerated, whatever its addresses.
+    pub fn obstacle(&self) -> Option<Reason> {
+        let kernel = || self.kernel.release.clone();
+        if !self.smc_loaded {
+            return Some(Reason::SmcNotAvailable { kernel: kernel() });
+        }
+        if let Conversion::None { why } = &self.conversion {
+            return Some(Reason::NoConversion { kernel: kernel(), why: why.clone() });
+        }
+        if self.rdma_netns_mode == RdmaNetnsMode::Exclusive {
+            return Some(Reason::RdmaNetnsExclusive);
+        }
+        if self.ports.is_empty() {
+            return Some(Reason::NoRdmaDevice);
+        }
+        if self.ueids.is_empty() {
+            return Some(Reason::NoUeid);
+        }
+        if let (KernelFamily::Mainline, Datapath::Bypass { name }) = (self.kernel.family, &self.datapath) {
+            return Some(Reason::DatapathBypassesNetfilter { datapath: name.clone() });
+        }
+        if let Guard::Missing { why } = &self.guard {
+            return Some(Reason::SameNodeGuardMissing { why: why.clone() });
+        }
+        None
+    }
+}

@@ -1,0 +1,158 @@
+//! What kube-smc put into the kernel for one attachment, and how it is taken out again.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AnchorState, Conversion, NetnsCookie, PodConversion, PodFacts, Step};
+
+/// What kube-smc put into the kernel for one attachment outside the pod's own namespace. What is inside (PNET
+/// entries, the sysctl) goes with the namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Owned {
+    /// Addresses put on the anchor link.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub anchored: BTreeSet<Ipv4Addr>,
+    /// Addresses put into the same-node guard's set.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub guarded: BTreeSet<Ipv4Addr>,
+    /// The map and the key by which the pod's namespace is converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted: Option<(PathBuf, NetnsCookie)>,
+    /// Whether `net.smc.tcp2smc` was set by us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sysctl: bool,
+}
+
+impl Owned {
+    /// What is ours once `steps` are taken for the namespace with `cookie`: what the steps make, and what `pod` was
+    /// found to have already. Anchor link, guard and map hold nothing but kube-smc's own work, so whatever of this
+    /// pod is in them is ours, whoever of us put it there; the sysctl alone can be somebody else's.
+    #[must_use]
+    pub fn after(self, steps: &[Step], pod: &PodFacts, conversion: &Conversion, cookie: NetnsCookie) -> Self {
+        let mut owned = self;
+        let anchored = pod.anchors.iter().filter(|(_, state)| **state == AnchorState::Anchored);
+        owned.anchored.extend(anchored.map(|(address, _)| *address));
+        owned.guarded.extend(&pod.guarded);
+        if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, conversion) {
+            owned.converted = Some((map.clone(), cookie));
+        }
+        for step in steps {
+            match step {
+                Step::AnchorAddress { address, .. } => {
+                    owned.anchored.insert(*address);
+                }
+                Step::Guard { address } => {
+                    owned.guarded.insert(*address);
+                }
+                Step::ConvertByBpf { map } => owned.converted = Some((map.clone(), cookie)),
+                Step::ConvertBySysctl => owned.sysctl = true,
+                Step::HoldRoute { .. }
+                | Step::DropLocalRoute { .. }
+                | Step::ReleaseRoute { .. }
+                | Step::DropPnetid { .. }
+                | Step::SetPnetid { .. } => {}
+            }
+        }
+        owned
+    }
+
+    /// Every address that this attachment holds in the host's namespace.
+    pub fn addresses(&self) -> BTreeSet<Ipv4Addr> {
+        self.anchored.union(&self.guarded).copied().collect()
+    }
+}
+
+/// One step of taking an attachment's traces out of the host's kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// Take the namespace out of the BPF program's map.
+    Unconvert {
+        /// Path of the pinned map.
+        map: PathBuf,
+        /// The namespace.
+        cookie: NetnsCookie,
+    },
+    /// Take an address off the anchor link.
+    Unanchor {
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Take an address out of the same-node guard's set.
+    Unguard {
+        /// The address.
+        address: Ipv4Addr,
+    },
+}
+
+/// What to undo when an attachment ends. Conversion goes first, so that no socket is converted without the rest;
+/// addresses that a living attachment owns too (`others`) stay, since pod addresses are used again.
+pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
+    let unconvert =
+        owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
+    let unguard = owned.guarded.difference(others).map(|&address| Release::Unguard { address });
+    let unanchor = owned.anchored.difference(others).map(|&address| Release::Unanchor { address });
+    unconvert.chain(unguard).chain(unanchor).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bpf() -> Conversion {
+        Conversion::Bpf { map: "/map".into(), protocol: 256 }
+    }
+
+    fn pod(conversion: PodConversion) -> PodFacts {
+        PodFacts {
+            primary: "eth0".into(),
+            interfaces: Vec::new(),
+            conversion,
+            anchors: [(Ipv4Addr::new(10, 0, 0, 22), AnchorState::Anchored)].into(),
+            guarded: [Ipv4Addr::new(10, 0, 0, 22)].into(),
+        }
+    }
+
+    fn owned() -> Owned {
+        let address = Ipv4Addr::new(10, 0, 0, 21);
+        let empty = PodFacts { anchors: [].into(), guarded: [].into(), ..pod(PodConversion::Off) };
+        Owned::default().after(
+            &[
+                Step::AnchorAddress { address, anchor: 7 },
+                Step::Guard { address },
+                Step::ConvertByBpf { map: "/map".into() },
+            ],
+            &empty,
+            &bpf(),
+            NetnsCookie(9),
+        )
+    }
+
+    #[test]
+    fn what_an_interrupted_run_left_in_place_is_owned_too() {
+        let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &bpf(), NetnsCookie(9));
+        assert_eq!(release(&owned, &BTreeSet::new()).len(), 3);
+    }
+
+    #[test]
+    fn a_foreign_conversion_is_never_owned() {
+        let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &bpf(), NetnsCookie(9));
+        assert_eq!(owned.converted, None);
+    }
+
+    #[test]
+    fn conversion_ends_before_the_rest_is_taken_away() {
+        let steps = release(&owned(), &BTreeSet::new());
+        assert!(matches!(steps[0], Release::Unconvert { cookie: NetnsCookie(9), .. }));
+        assert_eq!(steps.len(), 3);
+    }
+
+    #[test]
+    fn an_address_that_another_pod_owns_stays() {
+        let others = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 21)]);
+        let steps = release(&owned(), &others);
+        assert_eq!(steps.len(), 1, "only the conversion of the ended namespace: {steps:?}");
+    }
+}

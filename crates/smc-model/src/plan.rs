@@ -1,0 +1,306 @@
+//! Decide: from facts to an ordered list of steps, or to a reason why not.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Anchor, AnchorState, Conversion, Guard, InterfaceKind, KernelFamily, NodeFacts, PnetId, PodConversion,
+    PodFacts, PodInterface, RdmaPort, Reason,
+};
+
+/// What to do for one pod attachment, in this order. Empty steps mean that everything is in place already.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which RDMA port serves which interface.
+    pub bindings: Vec<Binding>,
+    /// The steps that change something.
+    pub steps: Vec<Step>,
+    /// What a person should know about the choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+}
+
+/// An interface of the pod and the RDMA port that serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The pod's interface.
+    pub interface: String,
+    /// The RDMA device.
+    pub device: String,
+    /// The device's port, from 1.
+    pub port: u8,
+    /// The PNETID that ties them.
+    pub pnetid: PnetId,
+}
+
+/// One change of the kernel's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Step {
+    /// Host: keep `address` routed to the pod by a unicast /32 in table local while its anchor is made.
+    HoldRoute {
+        /// The pod's address.
+        address: Ipv4Addr,
+        /// Index of the host's interface towards the pod.
+        towards_pod: u32,
+    },
+    /// Host: put `address` on the anchor link.
+    AnchorAddress {
+        /// The pod's address.
+        address: Ipv4Addr,
+        /// Index of the anchor link.
+        anchor: u32,
+    },
+    /// Host: remove the local route that came with the anchor.
+    DropLocalRoute {
+        /// The pod's address.
+        address: Ipv4Addr,
+        /// Index of the anchor link.
+        anchor: u32,
+    },
+    /// Host: remove the unicast /32 again.
+    ReleaseRoute {
+        /// The pod's address.
+        address: Ipv4Addr,
+        /// Index of the host's interface towards the pod.
+        towards_pod: u32,
+    },
+    /// Host: put `address` into the same-node guard's set.
+    Guard {
+        /// The pod's address.
+        address: Ipv4Addr,
+    },
+    /// Pod: remove a PNETID that no usable RDMA port bears from the namespace's table, with every interface that has it.
+    DropPnetid {
+        /// The stale id.
+        pnetid: PnetId,
+    },
+    /// Pod: enter `interface` under `pnetid` in the namespace's PNET table.
+    SetPnetid {
+        /// The pod's interface.
+        interface: String,
+        /// The id.
+        pnetid: PnetId,
+    },
+    /// Pod: `net.smc.tcp2smc=1`.
+    ConvertBySysctl,
+    /// Host: put the pod's namespace cookie into the BPF program's map.
+    ConvertByBpf {
+        /// Path of the pinned map.
+        map: PathBuf,
+    },
+}
+
+/// Something about a plan that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "kebab-case")]
+pub enum Note {
+    /// Somebody else converts this pod's sockets; that was left as it is.
+    ConversionAdopted,
+    /// A PNETID that no usable RDMA port bears was on the pod's interface and is replaced.
+    StalePnetidReplaced {
+        /// The pod's interface.
+        interface: String,
+        /// The id that was there.
+        stale: PnetId,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HoldRoute { address, towards_pod } => {
+                write!(f, "keep {address} routed to interface {towards_pod} while it is anchored")
+            }
+            Self::AnchorAddress { address, anchor } => write!(f, "put {address} on anchor link {anchor}"),
+            Self::DropLocalRoute { address, .. } => write!(f, "remove the local route of {address}"),
+            Self::ReleaseRoute { address, .. } => write!(f, "remove the temporary route of {address}"),
+            Self::Guard { address } => write!(f, "add {address} to the same-node guard"),
+            Self::DropPnetid { pnetid } => write!(f, "remove the stale PNETID {pnetid} in the pod"),
+            Self::SetPnetid { interface, pnetid } => write!(f, "give {interface} the PNETID {pnetid}"),
+            Self::ConvertBySysctl => f.write_str("set net.smc.tcp2smc=1 in the pod"),
+            Self::ConvertByBpf { map } => write!(f, "add the pod's namespace to {}", map.display()),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConversionAdopted => {
+                f.write_str("the pod's sockets were converted already, not by kube-smc; left as it is")
+            }
+            Self::StalePnetidReplaced { interface, stale } => {
+                write!(
+                    f,
+                    "{interface} had PNETID {stale}, which no usable RDMA port bears; replaced in the pod's namespace"
+                )
+            }
+        }
+    }
+}
+
+/// Decides what to do so that new TCP connections of a pod use SMC-R.
+///
+/// The steps bring everything else in place before the conversion, which is last: a plan that stops half way
+/// leaves a pod on plain TCP. Deciding again on the facts after all steps gives a plan without steps.
+///
+/// # Errors
+/// The [`Reason`] why the pod must stay on plain TCP; nothing may be changed then.
+pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
+    if let Some(obstacle) = node.obstacle() {
+        return Err(obstacle);
+    }
+    let mut plan = Plan { bindings: bind(node, pod)?, ..Plan::default() };
+    anchor_steps(node, pod, &mut plan)?;
+    if node.guard == Guard::Ready {
+        let missing = pod.addresses().into_iter().filter(|address| !pod.guarded.contains(address));
+        plan.steps.extend(missing.map(|address| Step::Guard { address }));
+    }
+    pnetid_steps(pod, &mut plan);
+    match (pod.conversion, &node.conversion) {
+        (PodConversion::Off, Conversion::Tcp2smc) => plan.steps.push(Step::ConvertBySysctl),
+        (PodConversion::Off, Conversion::Bpf { map, .. }) => {
+            plan.steps.push(Step::ConvertByBpf { map: map.clone() });
+        }
+        (PodConversion::Off, Conversion::None { why }) => {
+            return Err(Reason::NoConversion { kernel: node.kernel.release.clone(), why: why.clone() });
+        }
+        (PodConversion::Ours, _) => {}
+        (PodConversion::Foreign, _) => plan.notes.push(Note::ConversionAdopted),
+    }
+    Ok(plan)
+}
+
+/// Chooses an RDMA port for each interface that can carry accelerated traffic. The attachment's own interface must
+/// get one; another that has no port of its own shares it, since its sockets usually have the pod's main address.
+fn bind(node: &NodeFacts, pod: &PodFacts) -> Result<Vec<Binding>, Reason> {
+    let primary = pod
+        .routed()
+        .find(|interface| interface.name == pod.primary && !interface.addresses.is_empty())
+        .or_else(|| pod.routed().find(|interface| !interface.addresses.is_empty()))
+        .ok_or(Reason::NoIpv4Route)?;
+    let primary_port = choose(node, primary)?;
+    pod.routed()
+        .map(|interface| {
+            let port = if interface.name == primary.name {
+                primary_port
+            } else {
+                choose(node, interface).unwrap_or(primary_port)
+            };
+            let pnetid =
+                port.pnetid.clone().ok_or_else(|| Reason::PnetidMissing { port: port.to_string() })?;
+            Ok(Binding {
+                interface: interface.name.clone(),
+                device: port.device.clone(),
+                port: port.port,
+                pnetid,
+            })
+        })
+        .collect()
+}
+
+/// Chooses the RDMA port for one interface: the one whose PNETID the interface bears already, if it would work;
+/// on mainline one whose network device is in the interface's subnet; among several, the one with the fewest pods.
+fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<&'a RdmaPort, Reason> {
+    let mainline = node.kernel.family == KernelFamily::Mainline;
+    let reachable: Vec<&RdmaPort> = node
+        .ports
+        .iter()
+        .filter(|port| !mainline || interface.addresses.iter().any(|net| port.reaches(net.address())))
+        .collect();
+    let Some(any) = reachable.first() else {
+        let address = interface.addresses.first().ok_or(Reason::NoIpv4Route)?.address();
+        return Err(Reason::NoDeviceInSubnet { address, ports: describe(&node.ports) });
+    };
+    let active = || reachable.iter().copied().filter(|port| port.active);
+    let bears = |port: &&RdmaPort| interface.pnetid.is_some() && port.pnetid == interface.pnetid;
+    active()
+        .find(bears)
+        .or_else(|| active().min_by_key(|port| (port.pnetid.is_none(), port.pods)))
+        .ok_or_else(|| Reason::RdmaPortDown { port: any.to_string() })
+}
+
+fn describe(ports: &[RdmaPort]) -> String {
+    let words = ports.iter().map(|port| match &port.netdev {
+        None => format!("{port} without a network device in the host"),
+        Some(netdev) if netdev.addresses.is_empty() => {
+            format!("{port} over {} without an address", netdev.name)
+        }
+        Some(netdev) => {
+            let nets: Vec<String> = netdev.addresses.iter().map(ToString::to_string).collect();
+            format!("{port} over {} with {}", netdev.name, nets.join(" "))
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(), Reason> {
+    let anchor = match &node.anchor {
+        Anchor::NotNeeded => return Ok(()),
+        Anchor::Ready { index } => Ok(*index),
+        Anchor::Missing { why } => Err(why),
+    };
+    let pairs = pod.routed().filter(|interface| interface.kind == InterfaceKind::Pair);
+    for address in pairs.flat_map(|interface| &interface.addresses).map(|net| net.address()) {
+        let anchor = *anchor.as_ref().map_err(|why| Reason::SourceAnchorMissing { why: (*why).clone() })?;
+        match pod.anchors.get(&address) {
+            Some(AnchorState::Anchored) => {}
+            Some(&AnchorState::Needed { towards_pod }) => plan.steps.extend([
+                Step::HoldRoute { address, towards_pod },
+                Step::AnchorAddress { address, anchor },
+                Step::DropLocalRoute { address, anchor },
+                Step::ReleaseRoute { address, towards_pod },
+            ]),
+            Some(AnchorState::Unreachable) | None => {
+                return Err(Reason::SourceAnchorMissing {
+                    why: format!("the host has no route to {address}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's DEL takes an id from every interface that has it, so interfaces that shared a stale id and are
+/// still wanted are set anew: each of them is bound to a port, and the port's id is never the stale one.
+fn pnetid_steps(pod: &PodFacts, plan: &mut Plan) {
+    for binding in &plan.bindings {
+        let present =
+            pod.interfaces.iter().find(|i| i.name == binding.interface).and_then(|i| i.pnetid.as_ref());
+        if present == Some(&binding.pnetid) {
+            continue;
+        }
+        if let Some(stale) = present {
+            let drop = Step::DropPnetid { pnetid: stale.clone() };
+            if !plan.steps.contains(&drop) {
+                plan.steps.push(drop);
+            }
+            plan.notes.push(Note::StalePnetidReplaced {
+                interface: binding.interface.clone(),
+                stale: stale.clone(),
+            });
+        }
+    }
+    let dropped: Vec<PnetId> = plan
+        .steps
+        .iter()
+        .filter_map(|step| if let Step::DropPnetid { pnetid } = step { Some(pnetid.clone()) } else { None })
+        .collect();
+    for binding in &plan.bindings {
+        let present =
+            pod.interfaces.iter().find(|i| i.name == binding.interface).and_then(|i| i.pnetid.as_ref());
+        if present != Some(&binding.pnetid) || dropped.contains(&binding.pnetid) {
+            plan.steps.push(Step::SetPnetid {
+                interface: binding.interface.clone(),
+                pnetid: binding.pnetid.clone(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Facts about one pod attachment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Ipv4Net, PnetId};
+
+/// What was observed of a pod's network namespace, and of the host's side of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodFacts {
+    /// The attachment's interface (`CNI_IFNAME`).
+    pub primary: String,
+    /// Every interface of the pod's namespace but the loopback.
+    pub interfaces: Vec<PodInterface>,
+    /// Whether new TCP sockets become SMC sockets already.
+    pub conversion: PodConversion,
+    /// The source anchors of the pod's addresses.
+    pub anchors: BTreeMap<Ipv4Addr, AnchorState>,
+    /// Addresses of the pod that are in the same-node guard's set.
+    pub guarded: BTreeSet<Ipv4Addr>,
+}
+
+/// One interface of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodInterface {
+    /// Name in the pod's namespace.
+    pub name: String,
+    /// What kind of device it is.
+    pub kind: InterfaceKind,
+    /// IPv4 addresses, without link-local ones.
+    pub addresses: Vec<Ipv4Net>,
+    /// Whether a route leaves by it.
+    pub routed: bool,
+    /// Its PNETID, if it has one.
+    pub pnetid: Option<PnetId>,
+}
+
+/// What kind of device a pod's interface is, as far as SMC's search for an RDMA device cares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InterfaceKind {
+    /// A veth or netkit pair whose other end is in the host: SMC's walk to the base device ends at it.
+    Pair,
+    /// Anything else: a NIC moved into the pod, or a device on top of one of the host's.
+    Direct,
+}
+
+/// Whether new TCP sockets of a pod become SMC sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PodConversion {
+    /// They stay TCP.
+    Off,
+    /// They do, by our doing.
+    Ours,
+    /// They do, and somebody else did it: adopted, never undone.
+    Foreign,
+}
+
+/// How far the source anchor of one address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum AnchorState {
+    /// In place: on the anchor link, and the host does not take the address for its own.
+    Anchored,
+    /// Absent, or half done by somebody who was interrupted.
+    Needed {
+        /// Index of the host's interface by which the pod is reached.
+        towards_pod: u32,
+    },
+    /// Cannot be made.
+    Unreachable,
+}
+
+impl PodFacts {
+    /// The interfaces that can carry traffic and have an address.
+    pub fn routed(&self) -> impl Iterator<Item = &PodInterface> {
+        self.interfaces.iter().filter(|interface| interface.routed)
+    }
+
+    /// Every IPv4 address of the pod.
+    pub fn addresses(&self) -> BTreeSet<Ipv4Addr> {
+        self.interfaces.iter().flat_map(|interface| &interface.addresses).map(|net| net.address()).collect()
+    }
+}

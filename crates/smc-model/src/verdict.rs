@@ -1,0 +1,33 @@
+//! What became of an annotated pod.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Reason;
+
+/// What became of an annotated pod's attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Everything is in place and was read back: new TCP sockets of this pod offer SMC-R.
+    Configured,
+    /// The pod runs on plain TCP, for this reason.
+    Refused {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Verdict {
+    /// A refusal.
+    pub fn refused(reason: Reason) -> Self {
+        Self::Refused { reason }
+    }
+
+    /// The refusal's reason, if it is one.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Configured => None,
+            Self::Refused { reason } => Some(reason),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The state directory.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use smc_model::{NodeFacts, Reason};
+
+use crate::{AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, Record, StateError, atomic};
+
+/// Where the state is unless the chain entry or a flag says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/run/kube-smc";
+
+/// The state directory; made when first written to.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// What is in the record directory.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Every record that could be read.
+    pub records: Vec<Record>,
+    /// What could not be.
+    pub errors: Vec<StateError>,
+}
+
+impl Store {
+    /// A store in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Path of node.json.
+    pub fn node_path(&self) -> PathBuf {
+        self.dir.join("node.json")
+    }
+
+    /// The directory of the records.
+    pub fn pods_dir(&self) -> PathBuf {
+        self.dir.join("pods")
+    }
+
+    fn locks_dir(&self) -> PathBuf {
+        self.dir.join("locks")
+    }
+
+    fn record_path(&self, attachment: &AttachmentId) -> PathBuf {
+        self.pods_dir().join(format!("{attachment}.json"))
+    }
+
+    /// Makes the directories, readable by root only: records name pods and their addresses.
+    pub fn create(&self) -> Result<(), StateError> {
+        use std::os::unix::fs::DirBuilderExt;
+        for dir in [self.pods_dir(), self.locks_dir()] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&dir)
+                .map_err(StateError::io("create directory", &dir))?;
+        }
+        Ok(())
+    }
+
+    /// The facts that the agent published, if they are of this boot.
+    ///
+    /// # Errors
+    /// The [`Reason`] for which a pod cannot be accelerated without them.
+    pub fn node_facts(&self, boot_id: &str) -> Result<NodeFacts, Reason> {
+        let path = self.node_path();
+        let shown = path.display().to_string();
+        let unusable = |problem: String| Reason::NodeFileUnusable { path: shown.clone(), problem };
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Reason::AgentNotReady { path: shown });
+            }
+            Err(error) => return Err(unusable(error.to_string())),
+        };
+        let file: NodeFile = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+        if file.version != NODE_FILE_VERSION {
+            return Err(unusable(format!("format version {}, expected {NODE_FILE_VERSION}", file.version)));
+        }
+        if file.boot_id != boot_id {
+            return Err(unusable("it was written before the last reboot".to_owned()));
+        }
+        Ok(file.facts)
+    }
+
+    /// Publishes the node's facts.
+    pub fn write_node(&self, file: &NodeFile) -> Result<(), StateError> {
+        self.create()?;
+        write_json(&self.node_path(), "node file", file)
+    }
+
+    /// The record of an attachment, if there is one.
+    pub fn read(&self, attachment: &AttachmentId) -> Result<Option<Record>, StateError> {
+        read_record(&self.record_path(attachment))
+    }
+
+    /// Writes an attachment's record. The caller holds the attachment's lock.
+    pub fn write(&self, record: &Record) -> Result<(), StateError> {
+        write_json(&self.record_path(&record.attachment), "record", record)
+    }
+
+    /// Removes an attachment's record and its lock file. The caller holds the attachment's lock.
+    pub fn remove(&self, attachment: &AttachmentId) -> Result<(), StateError> {
+        for path in [self.record_path(attachment), self.locks_dir().join(attachment.to_string())] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StateError::Io { action: "remove", path, source: error });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Every record. One that cannot be read does not hide the others.
+    pub fn list(&self) -> Listing {
+        let dir = self.pods_dir();
+        let mut listing = Listing::default();
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    listing.errors.push(StateError::Io { action: "list", path: dir, source: error });
+                }
+                return listing;
+            }
+        };
+        let paths = entries.flatten().map(|entry| entry.path());
+        for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+            match read_record(&path) {
+                Ok(record) => listing.records.extend(record),
+                Err(error) => listing.errors.push(error),
+            }
+        }
+        listing
+    }
+
+    /// The addresses that living attachments other than `attachment` hold in the host's namespace. When a record
+    /// cannot be read nobody can tell whose it is: that is an error, so that nothing is taken from a living pod.
+    pub fn addresses_of_others(&self, attachment: &AttachmentId) -> Result<BTreeSet<Ipv4Addr>, StateError> {
+        let listing = self.list();
+        if let Some(error) = listing.errors.into_iter().next() {
+            return Err(error);
+        }
+        let others = listing.records.into_iter().filter(|r| r.is_live() && r.attachment != *attachment);
+        Ok(others.flat_map(|record| record.owned.addresses()).collect())
+    }
+
+    /// The lock around observe, apply and record of one attachment.
+    pub fn lock(&self, attachment: &AttachmentId, deadline: Instant) -> Result<Lock, StateError> {
+        self.create()?;
+        Lock::take(&self.locks_dir().join(attachment.to_string()), deadline)
+    }
+
+    /// The lock around "who else owns this address" and its change in the host's namespace: taken by whoever adds
+    /// or removes addresses, inside the attachment's lock, for as short as possible.
+    pub fn lock_addresses(&self, deadline: Instant) -> Result<Lock, StateError> {
+        self.create()?;
+        Lock::take(&self.locks_dir().join(".addresses"), deadline)
+    }
+}
+
+fn write_json<T: serde::Serialize>(path: &Path, what: &'static str, value: &T) -> Result<(), StateError> {
+    let mut bytes = serde_json::to_vec(value).map_err(|source| StateError::Malformed {
+        what,
+        path: path.to_owned(),
+        source,
+    })?;
+    bytes.push(b'\n');
+    atomic::write(path, &bytes)
+}
+
+fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(StateError::Io { action: "read", path: path.to_owned(), source }),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| StateError::Malformed {
+        what: "record",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests;

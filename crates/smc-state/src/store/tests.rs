@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use serde_json::json;
+use smc_model::{Owned, Plan, Verdict};
+
+use super::*;
+use crate::{Phase, PodName, RECORD_VERSION};
+
+fn record(container: &str, address: [u8; 4]) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        phase: Phase::Settled,
+        id: "id".into(),
+        network: "terway-chainer".into(),
+        attachment: AttachmentId::new(container, "eth0").unwrap(),
+        pod: PodName::default(),
+        netns: "/run/netns/x".into(),
+        netns_id: None,
+        cookie: None,
+        verdict: Some(Verdict::Configured),
+        seen: String::new(),
+        remedy: String::new(),
+        plan: Plan::default(),
+        owned: Owned { guarded: [address.into()].into(), ..Owned::default() },
+        timings: Vec::new(),
+        started_ms: 1,
+        unknown: serde_json::Map::new(),
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path().join("state"));
+    store.create().unwrap();
+    (dir, store)
+}
+
+#[test]
+fn a_record_comes_back_as_it_was_written() {
+    let (_dir, store) = store();
+    let mut written = record("a", [10, 0, 0, 1]);
+    written.verdict = Some(Verdict::refused(Reason::NoUeid));
+    store.write(&written).unwrap();
+    assert_eq!(store.read(&written.attachment).unwrap().unwrap(), written);
+}
+
+#[test]
+fn fields_of_a_newer_version_survive_a_rewrite() {
+    let (_dir, store) = store();
+    let mut value = serde_json::to_value(record("a", [10, 0, 0, 1])).unwrap();
+    value["from_the_future"] = json!({"x": 1});
+    fs::write(store.pods_dir().join("a-eth0.json"), value.to_string()).unwrap();
+    let read = store.read(&AttachmentId::new("a", "eth0").unwrap()).unwrap().unwrap();
+    store.write(&read).unwrap();
+    let rewritten = fs::read_to_string(store.pods_dir().join("a-eth0.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&rewritten).unwrap(), value);
+}
+
+#[test]
+fn an_address_belongs_to_others_only_while_their_record_lives() {
+    let (_dir, store) = store();
+    let (mine, mut other) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
+    store.write(&mine).unwrap();
+    assert!(store.addresses_of_others(&mine.attachment).unwrap().is_empty());
+    store.write(&other).unwrap();
+    assert_eq!(store.addresses_of_others(&mine.attachment).unwrap().len(), 1);
+    other.phase = Phase::Tombstone;
+    store.write(&other).unwrap();
+    assert!(store.addresses_of_others(&mine.attachment).unwrap().is_empty());
+}
+
+#[test]
+fn an_unreadable_record_is_listed_as_an_error_and_hides_no_other() {
+    let (_dir, store) = store();
+    store.write(&record("a", [10, 0, 0, 1])).unwrap();
+    fs::write(store.pods_dir().join("b-eth0.json"), "{\"version\":").unwrap();
+    let listing = store.list();
+    assert_eq!((listing.records.len(), listing.errors.len()), (1, 1));
+    assert!(store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap()).is_err());
+}
+
+#[test]
+fn a_second_holder_waits_until_its_deadline_and_then_says_so() {
+    let (_dir, store) = store();
+    let attachment = AttachmentId::new("a", "eth0").unwrap();
+    let held = store.lock(&attachment, Instant::now()).unwrap();
+    let error = store.lock(&attachment, Instant::now() + Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(error, StateError::Locked { .. }), "{error}");
+    drop(held);
+    store.lock(&attachment, Instant::now()).unwrap();
+}
+
+#[test]
+fn a_lock_whose_file_was_swept_is_taken_on_the_new_file() {
+    let (_dir, store) = store();
+    let attachment = AttachmentId::new("a", "eth0").unwrap();
+    let first = store.lock(&attachment, Instant::now()).unwrap();
+    store.remove(&attachment).unwrap();
+    let second = store.lock(&attachment, Instant::now()).unwrap();
+    drop(first);
+    assert!(store.lock(&attachment, Instant::now()).is_err(), "the second holder still holds it");
+    drop(second);
+}
+
+#[test]
+fn node_facts_that_are_absent_half_written_or_of_another_boot_are_told_apart() {
+    let (_dir, store) = store();
+    assert!(matches!(store.node_facts("boot"), Err(Reason::AgentNotReady { .. })));
+    fs::write(store.node_path(), "{\"version\":1,").unwrap();
+    assert!(matches!(store.node_facts("boot"), Err(Reason::NodeFileUnusable { .. })));
+    let mut file = json!({
+        "version": 1, "boot_id": "boot", "agent": "0.1.0", "written": 0, "unknown": true,
+        "kernel": {"release": "6.12", "family": "mainline", "new": 1}, "smc_loaded": true,
+        "conversion": {"by": "tcp2smc"}, "rdma_netns_mode": "shared", "ports": [], "ueids": [],
+        "guard": {"guard": "ready"}, "anchor": {"anchor": "not-needed"}, "datapath": {"datapath": "netfilter"},
+    });
+    fs::write(store.node_path(), file.to_string()).unwrap();
+    assert_eq!(store.node_facts("boot").unwrap().kernel.release, "6.12");
+    assert!(
+        matches!(store.node_facts("other"), Err(Reason::NodeFileUnusable { problem, .. }) if problem.contains("reboot"))
+    );
+    file["version"] = json!(2);
+    fs::write(store.node_path(), file.to_string()).unwrap();
+    assert!(matches!(store.node_facts("boot"), Err(Reason::NodeFileUnusable { .. })));
+}
