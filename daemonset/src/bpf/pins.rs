@@ -1,0 +1,203 @@
+//! The pin directory on the bpffs.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use libbpf_rs::query::LinkTypeInfo;
+use libbpf_rs::{Link, MapCore, MapHandle, MapType, Object};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use super::error::BpfError;
+use super::{LINK_NAME, MAP_NAME, Removed};
+
+/// A new link before it takes the old one's name.
+const NEXT_LINK_NAME: &str = "smcify_link.next";
+/// Cookie in, one byte out: see `converting_netns` in `bpf/smcify.bpf.c`.
+const KEY_BYTES: u32 = 8;
+const VALUE_BYTES: u32 = 1;
+
+/// The pin directory, locked against other agents until dropped.
+pub(super) struct Pins {
+    directory: PathBuf,
+    /// Holds the flock.
+    _lock: File,
+}
+
+impl Pins {
+    /// Creates `directory` if its parent is on a bpffs, and locks it. Mounts nothing.
+    pub(super) fn lock(directory: &Path) -> Result<Self, BpfError> {
+        if !directory.exists() {
+            let parent = directory.parent().unwrap_or(Path::new("/"));
+            require_bpffs(parent)?;
+            if let Err(source) = fs::create_dir(directory)
+                && source.kind() != io::ErrorKind::AlreadyExists
+            {
+                return Err(BpfError::Pin { operation: "create", path: directory.into(), source });
+            }
+        }
+        require_bpffs(directory)?;
+        let locked = File::open(directory).and_then(|file| file.lock().map(|()| file));
+        let lock =
+            locked.map_err(|source| BpfError::Pin { operation: "lock", path: directory.into(), source })?;
+        Ok(Self { directory: directory.into(), _lock: lock })
+    }
+
+    pub(super) fn map(&self) -> PathBuf {
+        self.directory.join(MAP_NAME)
+    }
+
+    pub(super) fn link(&self) -> PathBuf {
+        self.directory.join(LINK_NAME)
+    }
+
+    fn next_link(&self) -> PathBuf {
+        self.directory.join(NEXT_LINK_NAME)
+    }
+
+    /// An agent that died while replacing left two links, or one under the temporary name. Whichever name the survivor
+    /// has, at no time is there none.
+    pub(super) fn finish_interrupted_replacement(&self) -> Result<(), BpfError> {
+        if is_there(&self.next_link())? {
+            if is_there(&self.link())? {
+                unpin(&self.next_link())?;
+            } else {
+                rename(&self.next_link(), &self.link())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The pinned map, if there is one.
+    pub(super) fn open_map(&self) -> Result<Option<MapHandle>, BpfError> {
+        open_map(&self.map())
+    }
+
+    pub(super) fn pin_map(&self, object: &mut Object) -> Result<(), BpfError> {
+        let mut map = object
+            .maps_mut()
+            .find(|map| map.name() == OsStr::new(MAP_NAME))
+            .ok_or(BpfError::Object("map converting_netns"))?;
+        map.pin(self.map()).map_err(|source| failed("pin", &self.map(), &source))
+    }
+
+    /// Kernel id of the program that the pinned link holds, if there is a link.
+    pub(super) fn attached_program(&self) -> Result<Option<u32>, BpfError> {
+        let path = self.link();
+        if !is_there(&path)? {
+            return Ok(None);
+        }
+        let foreign = |found: String| BpfError::ForeignLink { path: path.clone(), found };
+        let link = Link::open(&path).map_err(|source| failed("open", &path, &source))?;
+        let info = link.info().map_err(|error| foreign(error.to_string()))?;
+        match info.info {
+            LinkTypeInfo::Tracing(_) => Ok(Some(info.prog_id)),
+            other => Err(foreign(format!("{other:?}"))),
+        }
+    }
+
+    /// Pins an attached link. One that was there before is detached by losing its name, after the new one is attached.
+    pub(super) fn pin_link(&self, mut link: Link) -> Result<(), BpfError> {
+        let next = self.next_link();
+        link.pin(&next).map_err(|source| failed("pin", &next, &source))?;
+        rename(&next, &self.link())
+    }
+}
+
+/// Opens a pinned map of namespaces: `None` when nothing is pinned there.
+pub(super) fn open_map(path: &Path) -> Result<Option<MapHandle>, BpfError> {
+    if !is_there(path)? {
+        return Ok(None);
+    }
+    let map = MapHandle::from_pinned_path(path).map_err(|source| failed("open", path, &source))?;
+    if (map.map_type(), map.key_size(), map.value_size()) == (MapType::Hash, KEY_BYTES, VALUE_BYTES) {
+        return Ok(Some(map));
+    }
+    let found = format!(
+        "{:?} with keys of {} and values of {} bytes",
+        map.map_type(),
+        map.key_size(),
+        map.value_size()
+    );
+    Err(BpfError::IncompatibleMap { path: path.into(), found })
+}
+
+/// Removes everything under `directory` that is ours, and the directory.
+pub(super) fn remove(directory: &Path) -> Result<Removed, BpfError> {
+    if !is_there(directory)? {
+        return Ok(Removed { link: false, map: false });
+    }
+    let pins = Pins::lock(directory)?;
+    // First the link: a program whose map has no name any more could never be told to stop.
+    let next = unpin(&pins.next_link())?;
+    let link = unpin(&pins.link())?;
+    let map = unpin(&pins.map())?;
+    match fs::remove_dir(directory) {
+        Ok(()) => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {}
+        Err(source) => return Err(BpfError::Pin { operation: "remove", path: directory.into(), source }),
+    }
+    Ok(Removed { link: link || next, map })
+}
+
+fn require_bpffs(path: &Path) -> Result<(), BpfError> {
+    let found = statfs(path)
+        .map_err(|errno| BpfError::Pin { operation: "look at", path: path.into(), source: errno.into() })?
+        .filesystem_type();
+    if found == BPF_FS_MAGIC { Ok(()) } else { Err(BpfError::NotBpffs { path: path.into(), found: found.0 }) }
+}
+
+fn is_there(path: &Path) -> Result<bool, BpfError> {
+    path.try_exists().map_err(|source| BpfError::Pin { operation: "look for", path: path.into(), source })
+}
+
+/// Whether there was anything to unpin.
+fn unpin(path: &Path) -> Result<bool, BpfError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(BpfError::Pin { operation: "unpin", path: path.into(), source }),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), BpfError> {
+    fs::rename(from, to).map_err(|source| BpfError::Pin { operation: "replace", path: to.into(), source })
+}
+
+/// libbpf-rs shows the errno in its text only, so the text is what is kept.
+fn failed(operation: &'static str, path: &Path, error: &libbpf_rs::Error) -> BpfError {
+    BpfError::Pin { operation, path: path.into(), source: io::Error::other(format!("{error:#}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_directory_is_refused_with_the_place_and_a_remedy() {
+        let ordinary = tempfile::tempdir().unwrap();
+        let wanted = ordinary.path().join("kube-smc");
+        let error = Pins::lock(&wanted).err().unwrap();
+        assert!(matches!(&error, BpfError::NotBpffs { path, .. } if path == ordinary.path()), "{error:?}");
+        assert!(error.remedy().contains("mount"));
+        assert!(!wanted.exists(), "nothing may be made outside a bpffs");
+    }
+
+    #[test]
+    fn a_missing_parent_directory_is_named() {
+        let error = Pins::lock(Path::new("/nonexistent/deep/kube-smc")).err().unwrap();
+        assert!(matches!(&error, BpfError::Pin { path, .. } if path == Path::new("/nonexistent/deep")));
+    }
+
+    #[test]
+    fn removing_from_a_directory_that_is_not_there_finds_nothing() {
+        let removed = remove(Path::new("/nonexistent/kube-smc")).unwrap();
+        assert_eq!(removed, Removed { link: false, map: false });
+    }
+
+    #[test]
+    fn a_map_that_is_not_pinned_is_none() {
+        assert!(open_map(Path::new("/nonexistent/kube-smc/converting_netns")).unwrap().is_none());
+    }
+}
