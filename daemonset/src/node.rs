@@ -1,0 +1,284 @@
+//! Prepare the node: everything that pods need once per node, made or adopted, and published as facts.
+
+use std::path::{Path, PathBuf};
+
+use smc_abi::rdma::RdmaDevice;
+use smc_host::conversion::TCP2SMC;
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::observe::Host;
+use smc_host::sysctl::Sysctl;
+use smc_host::{HostError, kernel, pnet, rdma, route, smc};
+use smc_model::{
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort, Ueid,
+};
+
+use crate::bpf::{BpfError, ConversionProgram, smc_protocol};
+use crate::guard::{self, GuardError};
+use crate::terway::NodeCapabilities;
+use crate::{anchor, modules};
+
+/// Where things are on the node, and what to make.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the BPF program and its map are pinned.
+    pub pin_dir: PathBuf,
+    /// The host's `/proc`.
+    pub proc: PathBuf,
+    /// Terway's facts about the node.
+    pub terway_capabilities: PathBuf,
+    /// The enterprise ids that the node must have.
+    pub ueids: Vec<Ueid>,
+}
+
+/// A prepared node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// The facts to publish.
+    pub facts: NodeFacts,
+    /// The RDMA devices, whether or not SMC knows them.
+    pub devices: Vec<String>,
+    /// What could not be made, in words for a person.
+    pub problems: Vec<String>,
+    /// What was made or found, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Looks at the node and makes what is missing. Run again, it makes only what was lost. What others made (PNETIDs,
+/// enterprise ids) is adopted.
+///
+/// # Errors
+/// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
+/// facts, so that pods learn why they stay on TCP.
+pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
+    let release = kernel::release()?;
+    let mut node = Preparation::default();
+    let (devices, rdma_netns_mode) = node.rdma();
+    // Node type 4 is RNIC, iWARP (uapi/rdma/rdma_netlink.h, RDMA_NODE_RNIC).
+    let iwarp = devices.iter().any(|device| device.node_type == RNIC);
+    let loaded = modules::ensure_loaded(iwarp, &options.proc);
+    let smc_loaded = loaded.is_ok();
+    node.check("load the smc module", loaded);
+
+    let family = match Sysctl::at(options.proc.join("sys")).read(TCP2SMC) {
+        Ok(Some(_)) => KernelFamily::Alibaba,
+        _ => KernelFamily::Mainline,
+    };
+    let conversion = match family {
+        KernelFamily::Alibaba => Conversion::Tcp2smc,
+        KernelFamily::Mainline => node.bpf(&options.pin_dir, smc_loaded),
+    };
+    let anchor = match (family, smc_loaded) {
+        (KernelFamily::Alibaba, _) => Anchor::NotNeeded,
+        (KernelFamily::Mainline, true) => node.anchor().await,
+        (KernelFamily::Mainline, false) => Anchor::Missing { why: "SMC is not available".to_owned() },
+    };
+    let mut host = None;
+    if smc_loaded {
+        host = node.check_host("reach SMC", Host::connect()).flatten();
+    }
+    let guard = match (family, &mut host) {
+        (KernelFamily::Alibaba, _) => Guard::NotNeeded,
+        (KernelFamily::Mainline, Some(host)) => node.guard(host),
+        (KernelFamily::Mainline, None) => Guard::Missing { why: "SMC is not available".to_owned() },
+    };
+    let (ports, ueids) = match &mut host {
+        Some(host) => (node.ports(host), node.ueids(host, &options.ueids)),
+        None => (Vec::new(), Vec::new()),
+    };
+    let facts = NodeFacts {
+        kernel: Kernel { release, family },
+        smc_loaded,
+        conversion,
+        rdma_netns_mode,
+        ports,
+        ueids,
+        guard,
+        anchor,
+        datapath: node.datapath(&options.terway_capabilities),
+    };
+    let devices = devices.into_iter().map(|device| device.name).collect();
+    Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes })
+}
+
+const RNIC: u8 = 4;
+
+/// What preparing has to say.
+#[derive(Default)]
+struct Preparation {
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Preparation {
+    fn check<T>(&mut self, attempt: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|error| self.problems.push(format!("cannot {attempt}: {error}"))).ok()
+    }
+
+    fn check_host<T>(&mut self, attempt: &str, result: Result<T, HostError>) -> Option<T> {
+        self.check(attempt, result.map_err(|error| error.with_cause()))
+    }
+
+    /// A node without RDMA is no problem here: pods are told so.
+    fn rdma(&mut self) -> (Vec<RdmaDevice>, RdmaNetnsMode) {
+        let Ok(mut connection) = Connection::open(Protocol::Rdma) else { return (Vec::new(), RdmaNetnsMode::Shared) };
+        let devices = self.check_host("look at RDMA", rdma::devices(&mut connection)).unwrap_or_default();
+        let mode = self.check_host("look at RDMA", rdma::netns_mode(&mut connection));
+        (devices, mode.unwrap_or(RdmaNetnsMode::Shared))
+    }
+
+    fn bpf(&mut self, pin_dir: &Path, smc_loaded: bool) -> Conversion {
+        let none = |why: &str| Conversion::None { why: why.to_owned() };
+        if !smc_loaded {
+            return none("SMC is not available");
+        }
+        let Some(protocol) = smc_protocol() else {
+            return none("it has neither net.smc.tcp2smc nor IPPROTO_SMC sockets");
+        };
+        match ConversionProgram::ensure(pin_dir, protocol) {
+            Ok(ensured) => {
+                if !ensured.adopted {
+                    let what = if ensured.replaced { "replaced" } else { "attached" };
+                    self.notes.push(format!("{what} the BPF program that converts TCP sockets (IPPROTO_SMC {protocol})"));
+                }
+                Conversion::Bpf { map: ensured.map_path, protocol }
+            }
+            Err(error) => {
+                self.problems.push(format!("{}; {}", chain(&error), BpfError::remedy(&error)));
+                none(&chain(&error))
+            }
+        }
+    }
+
+    async fn anchor(&mut self) -> Anchor {
+        match anchor::ensure().await {
+            Ok(index) => Anchor::Ready { index },
+            Err(error) => {
+                self.problems.push(chain(&error));
+                Anchor::Missing { why: chain(&error) }
+            }
+        }
+    }
+
+    /// Where the kernel has SMC-D loopback, pods of one node use that and need no guard.
+    fn guard(&mut self, host: &mut Host) -> Guard {
+        if self.check_host("ask SMC for its features", smc::has_loopback(&mut host.generic, host.families.smc)) == Some(true)
+        {
+            return Guard::NotNeeded;
+        }
+        match guard::Guard::default().ensure() {
+            Ok(change) => {
+                if change != guard::GuardChange::Kept {
+                    self.notes.push(format!("same-node guard: {change:?}"));
+                }
+                Guard::Ready
+            }
+            Err(error) => {
+                self.problems.push(format!("{}; {}", chain(&error), GuardError::remedy(&error)));
+                Guard::Missing { why: chain(&error) }
+            }
+        }
+    }
+
+    /// The ports, each with a PNETID: the one it has, else one from its network device's MAC address.
+    fn ports(&mut self, host: &mut Host) -> Vec<RdmaPort> {
+        let ports = named_ports(host);
+        let Some(ports) = self.check_host("list SMC's RDMA ports", ports) else { return Vec::new() };
+        let bare = ports.iter().filter(|port| port.pnetid.is_none()).count();
+        for port in &ports {
+            let result = match (&port.pnetid, &port.netdev) {
+                (Some(_), _) => continue,
+                (None, None) => {
+                    self.problems.push(format!("RDMA port {port} has no network device in the host's namespace"));
+                    continue;
+                }
+                (None, Some(netdev)) => bind(host, port, netdev.index),
+            };
+            if let Some(pnetid) = self.check_host("bind RDMA ports", result) {
+                self.notes.push(format!("gave RDMA port {port} the PNETID {pnetid}"));
+            }
+        }
+        if bare == 0 {
+            return ports;
+        }
+        let bound = named_ports(host);
+        self.check_host("list SMC's RDMA ports", bound).unwrap_or(ports)
+    }
+
+    /// The node's enterprise ids; the wanted ones are added while there is room for them.
+    fn ueids(&mut self, host: &mut Host, wanted: &[Ueid]) -> Vec<Ueid> {
+        let family = host.families.smc;
+        let present = smc::ueids(&mut host.generic, family);
+        let Some(present) = self.check_host("list the UEIDs", present) else { return Vec::new() };
+        let missing: Vec<&Ueid> = wanted.iter().filter(|ueid| !present.contains(ueid)).collect();
+        for ueid in &missing {
+            let added = smc::add_ueid(&mut host.generic, family, ueid);
+            if self.check_host("add UEIDs", added).is_some() {
+                self.notes.push(format!("added the UEID {ueid}"));
+            }
+        }
+        if missing.is_empty() {
+            return present;
+        }
+        let now = smc::ueids(&mut host.generic, family);
+        self.check_host("list the UEIDs", now).unwrap_or(present)
+    }
+
+    fn datapath(&mut self, capabilities: &Path) -> Datapath {
+        let text = match std::fs::read_to_string(capabilities) {
+            Ok(text) => text,
+            // Not a node of Terway's.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Datapath::Netfilter,
+            Err(error) => {
+                self.problems.push(format!("cannot read {}: {error}", capabilities.display()));
+                return Datapath::Netfilter;
+            }
+        };
+        match NodeCapabilities::parse(&text) {
+            Ok(terway) if terway.bypasses_host_netfilter() => Datapath::Bypass { name: terway.datapath_name() },
+            Ok(_) => Datapath::Netfilter,
+            Err(error) => {
+                self.problems.push(format!("{}: {error}", capabilities.display()));
+                Datapath::Netfilter
+            }
+        }
+    }
+}
+
+/// SMC's ports with their network devices' names and addresses.
+fn named_ports(host: &mut Host) -> Result<Vec<RdmaPort>, HostError> {
+    let addresses = route::addresses(&mut host.route)?;
+    let links = route::links(&mut host.route)?;
+    let mut ports = host.ports(&addresses, &[])?;
+    for port in &mut ports {
+        port.netdev = port.netdev.take().and_then(|mut netdev| {
+            let link = links.iter().find(|link| link.index == netdev.index)?;
+            link.name.clone_into(&mut netdev.name);
+            Some(netdev)
+        });
+    }
+    Ok(ports)
+}
+
+fn bind(host: &mut Host, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {
+    let links = route::links(&mut host.route)?;
+    let mac = links.iter().find(|link| link.index == netdev).and_then(|link| link.mac).ok_or_else(|| {
+        let problem = smc_host::Cause::Unexpected("its network device has no MAC address".to_owned());
+        HostError::new(format!("derive a PNETID for RDMA port {port}"), problem)
+    })?;
+    let pnetid = PnetId::from_mac(mac);
+    let family = host.families.pnetid;
+    pnet::set_port(&mut host.generic, family, &port.device, port.port, &pnetid)?;
+    Ok(pnetid)
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
