@@ -1,6 +1,6 @@
 //! Sockets of one network namespace, over `NETLINK_SOCK_DIAG` (uapi/linux/{sock,inet,smc}_diag.h).
 //!
-//! Receive with a buffer of 32 KiB or more.
+//! Receive with a buffer of 32 KiB or more. IPv4-mapped IPv6 addresses are given as IPv4.
 
 mod join;
 mod smc_socket;

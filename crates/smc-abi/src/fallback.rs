@@ -72,3 +72,28 @@ const REASONS: [(u32, &str, &str); 36] = [
     (0x0999_0002, "SMC_CLC_DECL_ERR_RDYLNK", "the RDMA queue pair could not be made ready"),
     (0x0999_0003, "SMC_CLC_DECL_ERR_REGBUF", "a buffer could not be registered with the RDMA device"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_codes_have_name_and_description() {
+        assert_eq!(name(0x0301_0000), Some("SMC_CLC_DECL_PEERNOSMC"));
+        assert_eq!(describe(0x0301_0000), "peer has no SMC");
+        assert_eq!(name(0x0999_0003), Some("SMC_CLC_DECL_ERR_REGBUF"));
+    }
+
+    #[test]
+    fn unknown_codes_have_no_name() {
+        assert_eq!((name(0x1234), describe(0x1234)), (None, "unknown reason"));
+    }
+
+    #[test]
+    fn the_table_is_ascending_and_every_name_unique() {
+        let all: Vec<u32> = codes().collect();
+        assert!(all.is_sorted_by(|a, b| a < b));
+        let names: std::collections::BTreeSet<_> = all.iter().filter_map(|&code| name(code)).collect();
+        assert_eq!(names.len(), all.len());
+    }
+}

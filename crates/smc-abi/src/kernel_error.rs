@@ -90,3 +90,22 @@ const ERRNO_NAMES: [(i32, &str); 33] = [
     (111, "ECONNREFUSED"),
     (113, "EHOSTUNREACH"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_name_number_and_the_kernels_sentence() {
+        let mut error = KernelError { errno: 17, message: Some("File exists".into()), offset: None };
+        assert_eq!(error.to_string(), "EEXIST (17): File exists");
+        error.message = None;
+        assert_eq!(error.to_string(), "EEXIST (17)");
+    }
+
+    #[test]
+    fn an_unnamed_number_is_shown_as_such() {
+        let error = KernelError::new(517, &[]);
+        assert_eq!((error.to_string().as_str(), error.name()), ("errno 517", None));
+    }
+}

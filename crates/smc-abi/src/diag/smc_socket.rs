@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
-use super::SOCK_DIAG_BY_FAMILY;
 use super::socket_id::{self, SocketId};
+use super::{AF_INET, AF_INET6, SOCK_DIAG_BY_FAMILY};
 use crate::attribute::attributes;
 use crate::bytes::{array, text, u8_at, u32_at, u64_at};
 use crate::frame::{NLM_F_DUMP, NLM_F_REQUEST};
@@ -29,7 +29,7 @@ pub struct SmcSocket {
     pub state: SmcState,
     /// What carries the data; `None` as long as there is no connection.
     pub mode: Option<Mode>,
-    /// Local address. The kernel gives 0.0.0.0 for sockets made with `IPPROTO_SMC`, see [`super::join`].
+    /// Local address. The kernel gives 0.0.0.0 or `::` for sockets made with `IPPROTO_SMC`, see [`super::join`].
     pub local: SocketAddr,
     /// Remote address, with the same gap.
     pub remote: SocketAddr,
@@ -144,9 +144,15 @@ pub fn parse_smc_socket(body: &[u8]) -> Result<SmcSocket, DecodeError> {
         body.get(HEADER..).ok_or(DecodeError::Truncated { what, need: HEADER, have: body.len() })?;
     let state = SmcState::from(u8_at(body, 1, what)?);
     let mode = mode(u8_at(body, 2, what)?, state);
-    let id = SocketId::parse(body, 4, None)?;
+    let family = u8_at(body, 0, what)?;
+    let is_ipv6 = match family {
+        AF_INET => Some(false),
+        AF_INET6 => Some(true),
+        _ => None,
+    };
+    let id = SocketId::parse(body, 4, is_ipv6)?;
     let mut socket = SmcSocket {
-        family: u8_at(body, 0, what)?,
+        family,
         state,
         mode,
         local: id.local,

@@ -6,7 +6,8 @@ use crate::bytes::{array, u32_at};
 /// Bytes of `struct inet_diag_sockid`.
 pub(super) const LENGTH: usize = 48;
 
-/// `struct inet_diag_sockid`: ports and addresses in network order, interface in host order.
+/// `struct inet_diag_sockid`: ports and addresses in network order, interface in host order. IPv4-mapped
+/// addresses are given as IPv4, so that both ends of one connection compare equal.
 pub(super) struct SocketId {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
@@ -34,5 +35,5 @@ impl SocketId {
 
 fn address(bytes: [u8; 16], is_ipv6: bool) -> IpAddr {
     let [a, b, c, d, ..] = bytes;
-    if is_ipv6 { Ipv6Addr::from(bytes).into() } else { Ipv4Addr::new(a, b, c, d).into() }
+    if is_ipv6 { Ipv6Addr::from(bytes).to_canonical() } else { Ipv4Addr::new(a, b, c, d).into() }
 }
