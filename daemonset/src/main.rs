@@ -1,4 +1,118 @@
-//! smc-agent: the node agent.
+//! smc-agent: the node agent of kube-smc.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use cni_spec::conflist::Entry;
+use cni_spec::{PLUGIN_TYPE, Policy};
+use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
+use smc_agent::logging::{self, LogFormat};
+use smc_agent::node::Options;
+use smc_agent::terway::NODE_CAPABILITIES_FILE;
+use smc_agent::{install, run};
+use smc_model::Ueid;
+use smc_state::{DEFAULT_STATE_DIR, Store};
+
+/// Prepares a Kubernetes node so that annotated pods speak SMC-R: their TCP connections go over RDMA, unchanged.
+#[derive(Debug, Parser)]
+#[command(name = "smc-agent", version, max_term_width = 100)]
+struct Cli {
+    /// Form of the log lines on standard error: text or json
+    #[arg(long, global = true, default_value = "text", env = "SMC_AGENT_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// Lowest level that is logged: error, warn, info, debug, or filters such as info,smc_agent=debug
+    #[arg(long, global = true, default_value = "info", env = "SMC_AGENT_LOG_LEVEL")]
+    log_level: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prepare this node, publish what pods need to know, and follow what becomes of them
+    ///
+    /// Loads the kernel's SMC modules, gives each RDMA port a PNETID unless it has one, adds the enterprise id (UEID),
+    /// and on mainline kernels the BPF program that converts TCP sockets, the anchor link and the same-node guard.
+    /// SIGTERM leaves all of it in place: pods keep working and new ones are still set up.
+    Run(RunArgs),
+    /// Copy the plugin to the node and add it to the node's CNI chain, once
+    Install(InstallArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Directory shared with the plugin
+    #[arg(long, default_value = DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
+    /// Directory on a bpffs where the BPF program is pinned
+    #[arg(long, default_value = DEFAULT_PIN_DIRECTORY)]
+    pin_dir: PathBuf,
+    /// The host's /proc
+    #[arg(long, default_value = "/proc")]
+    proc: PathBuf,
+    /// Where Terway writes what it knows about the node
+    #[arg(long, default_value = NODE_CAPABILITIES_FILE)]
+    terway_capabilities: PathBuf,
+    /// Enterprise id that all nodes of the cluster share; may be given up to four times
+    #[arg(long = "ueid", default_value = Ueid::DEFAULT)]
+    ueids: Vec<Ueid>,
+}
+
+#[derive(Debug, Args)]
+struct InstallArgs {
+    /// The plugin's binary; usually beside this one
+    #[arg(long)]
+    plugin: Option<PathBuf>,
+    /// The node's directory of CNI plugins
+    #[arg(long, default_value = "/opt/cni/bin")]
+    bin_dir: PathBuf,
+    /// The node's directory of CNI configurations; the first list in it is the one in use
+    #[arg(long, default_value = "/etc/cni/net.d")]
+    conf_dir: PathBuf,
+    /// What becomes of an annotated pod that cannot be accelerated: it starts on TCP (preferred) or not at all (required)
+    #[arg(long, default_value = "preferred")]
+    policy: Policy,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    logging::init(cli.log_format, &cli.log_level)?;
+    match cli.command {
+        Command::Run(args) => {
+            let options = Options {
+                pin_dir: args.pin_dir,
+                proc: args.proc,
+                terway_capabilities: args.terway_capabilities,
+                ueids: args.ueids,
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("cannot start the runtime")?;
+            runtime.block_on(run::run(&options, &Store::new(args.state_dir)))
+        }
+        Command::Install(args) => install(&args),
+    }
+}
+
+fn install(args: &InstallArgs) -> Result<()> {
+    let plugin = match &args.plugin {
+        Some(plugin) => plugin.clone(),
+        None => std::env::current_exe().context("cannot find this program's own file")?.with_file_name(PLUGIN_TYPE),
+    };
+    // The binary first: an entry without its binary keeps every pod of the node from starting.
+    let copied = install::binary(&plugin, &args.bin_dir)?;
+    let conf = install::active_list(&args.conf_dir)?;
+    let entry = Entry { policy: args.policy, state_dir: None, log_dir: None };
+    let chained = install::chain_entry(&conf, &entry)?;
+    tracing::info!(
+        binary = %args.bin_dir.join(PLUGIN_TYPE).display(),
+        copied,
+        list = %conf.display(),
+        chained,
+        "installed"
+    );
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use smc_abi::rdma::RdmaDevice;
+use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_host::conversion::TCP2SMC;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::observe::Host;
@@ -53,8 +53,7 @@ pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
     let release = kernel::release()?;
     let mut node = Preparation::default();
     let (devices, rdma_netns_mode) = node.rdma();
-    // Node type 4 is RNIC, iWARP (uapi/rdma/rdma_netlink.h, RDMA_NODE_RNIC).
-    let iwarp = devices.iter().any(|device| device.node_type == RNIC);
+    let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
     let loaded = modules::ensure_loaded(iwarp, &options.proc);
     let smc_loaded = loaded.is_ok();
     node.check("load the smc module", loaded);
@@ -99,8 +98,6 @@ pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
     let devices = devices.into_iter().map(|device| device.name).collect();
     Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes })
 }
-
-const RNIC: u8 = 4;
 
 /// What preparing has to say.
 #[derive(Default)]

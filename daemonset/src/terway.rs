@@ -77,6 +77,18 @@ impl NodeCapabilities {
         self.exclusive_eni || self.datapath != Datapath::Veth
     }
 
+    /// The datapath in words, for messages.
+    pub fn datapath_name(&self) -> String {
+        let exclusive = if self.exclusive_eni { "exclusive ENI" } else { "" };
+        match (&self.datapath, exclusive) {
+            (Datapath::Veth, "") => "veth".to_owned(),
+            (Datapath::Veth, exclusive) => exclusive.to_owned(),
+            (Datapath::Ipvlan, _) => "ipvlan".to_owned(),
+            (Datapath::DatapathV2, _) => "datapathv2".to_owned(),
+            (Datapath::Other(name), _) => name.clone(),
+        }
+    }
+
     fn set(&mut self, key: &str, value: &str) {
         match key {
             "erdma" => self.erdma = value == "true",

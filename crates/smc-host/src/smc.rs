@@ -17,6 +17,16 @@ pub fn devices(generic: &mut Connection, family: u16) -> Result<Vec<SmcDevice>, 
         .map_err(HostError::at(attempt))
 }
 
+/// Whether the kernel offers SMC-D loopback, by which pods of one node can talk without RDMA (CONFIG_SMC_LO,
+/// CONFIG_DIBS_LO): off s390 it is the only device that counts as ISM version 2 (net/smc/smc_netlink.c).
+pub fn has_loopback(generic: &mut Connection, family: u16) -> Result<bool, HostError> {
+    let attempt = "ask SMC for its features";
+    let answers = generic.request(attempt, &smc::sys_info(family))?;
+    let infos = answers.iter().map(|answer| smc::parse_sys_info(&answer.body));
+    let infos = infos.collect::<Result<Vec<_>, _>>().map_err(HostError::at(attempt))?;
+    Ok(infos.iter().any(|info| info.is_ism_v2_capable))
+}
+
 /// The node's user-defined enterprise ids.
 pub fn ueids(generic: &mut Connection, family: u16) -> Result<Vec<Ueid>, HostError> {
     let attempt = "list the UEIDs";

@@ -1,0 +1,85 @@
+//! Watch the pods' records, log what becomes of them, and sweep what ended.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use smc_attach::sweep;
+use smc_model::Verdict;
+use smc_state::{AttachmentId, Phase, Record, StateError, Store};
+
+/// Longest wait for a lock while sweeping: the plugin's calls hold theirs for less than their own two seconds.
+const SWEEP_BUDGET: Duration = Duration::from_secs(2);
+
+/// What was seen of the records last time.
+#[derive(Debug, Default)]
+pub struct Records {
+    seen: BTreeMap<AttachmentId, (String, Phase, Option<Verdict>)>,
+    errors: Vec<String>,
+}
+
+impl Records {
+    /// Logs every record that is new or changed since the last look, then sweeps tombstones.
+    pub fn look(&mut self, store: &Store) {
+        let listing = store.list();
+        let errors: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
+        for error in errors.iter().filter(|error| !self.errors.contains(error)) {
+            tracing::warn!("{error}");
+        }
+        self.errors = errors;
+        let mut dead = false;
+        for record in &listing.records {
+            let state = (record.id.clone(), record.phase, record.verdict.clone());
+            if self.seen.get(&record.attachment) != Some(&state) {
+                log(record);
+                self.seen.insert(record.attachment.clone(), state);
+            }
+            dead |= !record.is_live();
+        }
+        if dead {
+            let (swept, problems) = sweep(store, Instant::now() + SWEEP_BUDGET);
+            for attachment in swept {
+                tracing::debug!(%attachment, "swept");
+                self.seen.remove(&attachment);
+            }
+            for problem in problems {
+                tracing::warn!("cannot finish a pod's clean-up, trying again later: {problem}");
+            }
+        }
+        self.seen.retain(|attachment, _| listing.records.iter().any(|record| record.attachment == *attachment));
+    }
+}
+
+fn log(record: &Record) {
+    let Record { id, pod, attachment, .. } = record;
+    let pod = format!("{}/{}", pod.namespace, pod.name);
+    let (container, ifname) = (attachment.container(), attachment.ifname());
+    match (record.phase, &record.verdict) {
+        (Phase::Tombstone, _) => tracing::info!(id, pod, container, ifname, "released"),
+        (Phase::Intent, _) => tracing::debug!(id, pod, container, ifname, "being set up"),
+        (Phase::Settled, Some(Verdict::Refused { reason })) => tracing::warn!(
+            id,
+            pod,
+            container,
+            ifname,
+            reason = reason.name(),
+            fix = reason.remedy(),
+            "runs on plain TCP: {reason}"
+        ),
+        (Phase::Settled, Some(Verdict::Configured)) => {
+            let bindings = &record.plan.bindings;
+            let bound: Vec<String> =
+                bindings.iter().map(|b| format!("{} on {}/{} by {}", b.interface, b.device, b.port, b.pnetid)).collect();
+            let notes: Vec<String> = record.plan.notes.iter().map(ToString::to_string).collect();
+            tracing::info!(
+                id,
+                pod,
+                container,
+                ifname,
+                bound = bound.join(", "),
+                notes = notes.join("; "),
+                "configured for SMC-R"
+            );
+        }
+        (Phase::Settled, None) => tracing::warn!(id, pod, container, ifname, "a record without a verdict"),
+    }
+}
