@@ -1,0 +1,64 @@
+//! The command `rig`: two emulated nodes on this machine, by hand.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::io::{self, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Instant;
+
+use clap::Parser as _;
+use xtask::rig::{Rig, RigName, StateDirectory, UpOptions};
+
+use self::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "rig: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let name = cli.name;
+    match cli.command {
+        Command::Up { kernel, nodes, bare } => up(&UpOptions { name, kernel, nodes, bare })?,
+        Command::Down { all } => down(&name, all)?,
+        Command::Exec { node, argv } => {
+            let rig = Rig::attach(&name)?;
+            return Ok(exit_code(rig.node(node)?.command(&argv).attach()?));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(options: &UpOptions) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let say = |line: &str| {
+        let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
+    };
+    say(&format!("booting {} node(s) with Linux {}", options.nodes, options.kernel));
+    let mut rig = Rig::up(options, &say)?;
+    rig.keep();
+    say(&format!("rig {:?} is up: rig exec 1 -- ip address", rig.name().as_str()));
+    Ok(())
+}
+
+fn down(name: &RigName, all: bool) -> anyhow::Result<()> {
+    let names = if all { StateDirectory::names()? } else { vec![name.clone()] };
+    for name in names {
+        let nodes = Rig::down(&name)?;
+        writeln!(io::stderr(), "rig {:?} is down ({nodes} node(s) ended)", name.as_str())?;
+    }
+    Ok(())
+}
+
+/// As shells do: 128 and the signal's number for a command that a signal ended.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

@@ -1,0 +1,79 @@
+//! The node's NICs, its RDMA device and its routes.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::{GuestError, run, write_file};
+use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_NIC, NodeNumber, RDMA_DEVICE, RDMA_NIC};
+
+/// Names and addresses the NICs, routes the other node's pods through that node, and puts the RDMA device on
+/// [`RDMA_NIC`]. The SMC modules stay unloaded: loading them is the business of what is tested here.
+pub fn set_up(words: &BootWords) -> Result<(), GuestError> {
+    let node = words.node;
+    let rdma = interface_with(&node.rdma_mac())?;
+    let management = interface_with(&node.management_mac())?;
+    run("ip", &["-batch", "-"], &batch(node, words.nodes, &rdma, &management))?;
+    write_file("/proc/sys/net/ipv4/ip_forward", "1")?;
+    run("rdma", &["link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC], "")?;
+    Ok(())
+}
+
+/// Input for `ip -batch`.
+fn batch(node: NodeNumber, nodes: u8, rdma: &str, management: &str) -> String {
+    let mut lines = String::from("link set lo up\n");
+    for (old, new, address) in
+        [(management, MANAGEMENT_NIC, MANAGEMENT_ADDRESS), (rdma, RDMA_NIC, node.address())]
+    {
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "link set {old} name {new}");
+        let _ = writeln!(lines, "address add {address}/24 dev {new}");
+        let _ = writeln!(lines, "link set {new} up");
+    }
+    if nodes > 1 {
+        let other = node.other();
+        let _ = writeln!(lines, "route add {}/26 via {}", other.pod_network(), other.address());
+    }
+    lines
+}
+
+fn interface_with(mac: &str) -> Result<String, GuestError> {
+    let directory = "/sys/class/net";
+    let entries = fs::read_dir(directory).map_err(|source| GuestError::File {
+        action: "list",
+        path: directory.into(),
+        source,
+    })?;
+    for entry in entries.flatten() {
+        let address = fs::read_to_string(entry.path().join("address")).unwrap_or_default();
+        if address.trim() == mac {
+            return Ok(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Err(GuestError::NoInterface(mac.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_routes_the_other_nodes_pods_through_that_node() {
+        let [one, two] = NodeNumber::ALL;
+        assert!(batch(one, 2, "eth0", "eth1").ends_with("route add 10.0.0.192/26 via 10.0.0.12\n"));
+        assert!(batch(two, 2, "eth0", "eth1").ends_with("route add 10.0.0.128/26 via 10.0.0.11\n"));
+        assert!(!batch(one, 1, "eth0", "eth1").contains("route"));
+    }
+
+    #[test]
+    fn each_nic_gets_its_own_name_and_address() {
+        let lines = batch(NodeNumber::ALL[0], 1, "eth5", "eth3");
+        for line in [
+            "link set eth5 name eri0",
+            "address add 10.0.0.11/24 dev eri0",
+            "link set eth3 name mgmt0",
+            "address add 198.51.100.15/24 dev mgmt0",
+        ] {
+            assert!(lines.lines().any(|known| known == line), "{line} in {lines}");
+        }
+    }
+}

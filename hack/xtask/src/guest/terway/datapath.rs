@@ -1,0 +1,114 @@
+//! The veth pair of a pod, as Terway's policy-route datapath builds it.
+
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use crate::guest::{GuestError, run, write_file};
+
+/// Every pod's gateway. No interface has it: the pod knows its hardware address by a permanent neighbour entry.
+pub const GATEWAY: &str = "169.254.1.1";
+
+/// A pod's interface and the host's end of it.
+#[derive(Debug)]
+pub struct Veth {
+    host_name: String,
+    host_mac: String,
+    pod_name: String,
+    pod_mac: String,
+    address: Ipv4Addr,
+}
+
+impl Veth {
+    /// Names and hardware addresses follow from the container's id, so that DEL finds what ADD made.
+    pub fn new(container: &str, interface: &str, address: Ipv4Addr) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (container, interface).hash(&mut hasher);
+        let hash = hasher.finish();
+        let [_, _, _, a, b, c, d, e] = hash.to_be_bytes();
+        let mac = |first: u8| format!("{first:02x}:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}");
+        Self {
+            host_name: format!("cali{:011x}", hash >> 20),
+            // Locally administered unicast addresses.
+            host_mac: mac(0x0a),
+            pod_name: interface.to_owned(),
+            pod_mac: mac(0x0e),
+            address,
+        }
+    }
+
+    /// Builds the pair between this network namespace and the one at `netns`.
+    pub fn add(&self, netns: &Path) -> Result<(), GuestError> {
+        run("ip", &["-batch", "-"], &self.host_batch(netns))?;
+        // Answers for every address, should the pod lose its neighbour entry.
+        write_file(format!("/proc/sys/net/ipv4/conf/{}/proxy_arp", self.host_name), "1")?;
+        run("nsenter", &[&format!("--net={}", netns.display()), "ip", "-batch", "-"], &self.pod_batch())?;
+        Ok(())
+    }
+
+    /// Removes the pair, when it is still there: it dies with the pod's network namespace, too.
+    pub fn delete(&self) {
+        if Path::new("/sys/class/net").join(&self.host_name).exists() {
+            // The namespace may be going away at this moment and take the pair along.
+            let _ = run("ip", &["link", "delete", &self.host_name], "");
+        }
+    }
+
+    fn host_batch(&self, netns: &Path) -> String {
+        let Self { host_name, host_mac, pod_name, pod_mac, address } = self;
+        let mut lines = format!(
+            "link add dev {host_name} address {host_mac} mtu 1500 type veth \
+             peer name {pod_name} address {pod_mac} mtu 1500 netns {}\n",
+            netns.display()
+        );
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "link set {host_name} up");
+        let _ = writeln!(lines, "route add {address}/32 dev {host_name} scope link");
+        lines
+    }
+
+    fn pod_batch(&self) -> String {
+        let Self { host_mac, pod_name, address, .. } = self;
+        format!(
+            "link set {pod_name} up\n\
+             address add {address}/32 dev {pod_name}\n\
+             route add {GATEWAY} dev {pod_name} scope link\n\
+             route add default via {GATEWAY} dev {pod_name} onlink\n\
+             neighbour add {GATEWAY} lladdr {host_mac} dev {pod_name} nud permanent\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn veth() -> Veth {
+        Veth::new("0123456789abcdef", "eth0", Ipv4Addr::new(10, 0, 0, 129))
+    }
+
+    #[test]
+    fn the_hosts_end_is_named_cali_and_eleven_digits_and_fits_the_kernel() {
+        let name = veth().host_name;
+        assert_eq!(name.len(), 15);
+        let digits = name.strip_prefix("cali").unwrap();
+        assert!(digits.chars().all(|digit| digit.is_ascii_hexdigit()), "{name}");
+    }
+
+    #[test]
+    fn names_follow_from_container_and_interface() {
+        assert_eq!(veth().host_name, veth().host_name);
+        let other = Veth::new("0123456789abcdef", "eth1", Ipv4Addr::UNSPECIFIED);
+        assert_ne!(veth().host_name, other.host_name);
+        assert_ne!(veth().host_mac, veth().pod_mac);
+    }
+
+    #[test]
+    fn the_pod_gets_a_32_and_an_onlink_gateway() {
+        let lines = veth().pod_batch();
+        assert!(lines.contains("address add 10.0.0.129/32 dev eth0\n"));
+        assert!(lines.contains("route add default via 169.254.1.1 dev eth0 onlink\n"));
+        assert!(veth().host_batch(Path::new("/run/netns/x")).contains("netns /run/netns/x\n"));
+    }
+}

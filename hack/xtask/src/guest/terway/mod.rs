@@ -1,0 +1,226 @@
+//! A CNI plugin that gives pods what Terway's policy-route datapath gives them: a veth, a /32, a gateway of 169.254.1.1,
+//! and a result whose `sandbox` is a container id.
+
+pub mod datapath;
+pub mod ipam;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use self::datapath::Veth;
+use self::ipam::{Ipam, IpamError};
+use super::{GuestError, init};
+use crate::layout::REQUESTED_ADDRESSES;
+
+const IPAM_DIRECTORY: &str = "/run/rig/ipam";
+/// As Terway: `plugin/terway/cni.go`.
+const VERSIONS: [&str; 4] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0"];
+
+/// Why a pod got no network.
+#[derive(Debug, thiserror::Error)]
+pub enum TerwayError {
+    /// The runtime's call lacks something.
+    #[error("CNI call without {0}")]
+    Missing(&'static str),
+    /// The network configuration is not JSON.
+    #[error("read the network configuration")]
+    Configuration(#[from] serde_json::Error),
+    /// A verb this plugin does not know.
+    #[error("unknown CNI_COMMAND {0:?}")]
+    UnknownCommand(String),
+    /// No address.
+    #[error("give the pod an address")]
+    Ipam(#[from] IpamError),
+    /// No veth.
+    #[error("set up the pod's interface")]
+    Datapath(#[from] GuestError),
+}
+
+impl TerwayError {
+    /// The CNI error code (CNI specification 1.0.0, section 5 "Error"); Terway itself always says 11.
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Missing(_) | Self::UnknownCommand(_) => 4,
+            Self::Configuration(_) => 6,
+            Self::Ipam(_) | Self::Datapath(_) => 11,
+        }
+    }
+}
+
+/// One call by the runtime.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Call {
+    /// `CNI_COMMAND`.
+    pub command: String,
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// `CNI_NETNS`, empty when the runtime has none any more.
+    pub netns: String,
+    /// `CNI_IFNAME`.
+    pub interface: String,
+    /// `CNI_ARGS`: `KEY=VALUE;KEY=VALUE`.
+    pub arguments: String,
+}
+
+impl Call {
+    /// Reads the environment; absent variables are empty.
+    pub fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        Self {
+            command: variable("CNI_COMMAND"),
+            container: variable("CNI_CONTAINERID"),
+            netns: variable("CNI_NETNS"),
+            interface: variable("CNI_IFNAME"),
+            arguments: variable("CNI_ARGS"),
+        }
+    }
+
+    /// The value of a key of `CNI_ARGS`.
+    pub fn argument(&self, key: &str) -> Option<&str> {
+        self.arguments.split(';').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+    }
+}
+
+/// Answers a call; the result is what goes to standard output, `None` for nothing.
+pub fn answer(call: &Call, configuration: &str) -> Result<Option<Value>, TerwayError> {
+    match call.command.as_str() {
+        "VERSION" => Ok(Some(json!({ "cniVersion": "1.0.0", "supportedVersions": VERSIONS }))),
+        "ADD" => add(call, configuration).map(Some),
+        "DEL" => delete(call).map(|()| None),
+        // Terway's CHECK repairs nothing that this plugin could have broken.
+        "CHECK" => Ok(None),
+        other => Err(TerwayError::UnknownCommand(other.to_owned())),
+    }
+}
+
+/// The error object of the CNI specification.
+pub fn error_object(error: &TerwayError) -> Value {
+    let details = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    json!({ "cniVersion": "0.4.0", "code": error.code(), "msg": error.to_string(), "details": details })
+}
+
+fn add(call: &Call, configuration: &str) -> Result<Value, TerwayError> {
+    let configuration: Value = serde_json::from_str(configuration)?;
+    for (value, name) in
+        [(&call.container, "CNI_CONTAINERID"), (&call.netns, "CNI_NETNS"), (&call.interface, "CNI_IFNAME")]
+    {
+        if value.is_empty() {
+            return Err(TerwayError::Missing(name));
+        }
+    }
+    let ipam = node_ipam()?;
+    let address = ipam.allocate(&call.container, requested_address(call))?;
+    let veth = Veth::new(&call.container, &call.interface, address);
+    if let Err(error) = veth.add(Path::new(&call.netns)) {
+        veth.delete();
+        ipam.release(&call.container)?;
+        return Err(error.into());
+    }
+    Ok(result(call, &configuration, address))
+}
+
+fn delete(call: &Call) -> Result<(), TerwayError> {
+    // The second DEL of a pod has no network namespace; its address must go all the same.
+    Veth::new(&call.container, &call.interface, Ipv4Addr::UNSPECIFIED).delete();
+    Ok(node_ipam()?.release(&call.container)?)
+}
+
+fn node_ipam() -> Result<Ipam, GuestError> {
+    Ok(Ipam::new(IPAM_DIRECTORY, init::boot_words()?.node.pod_addresses()))
+}
+
+fn requested_address(call: &Call) -> Option<Ipv4Addr> {
+    let name = format!("{}_{}", call.argument("K8S_POD_NAMESPACE")?, call.argument("K8S_POD_NAME")?);
+    fs::read_to_string(Path::new(REQUESTED_ADDRESSES).join(name)).ok()?.trim().parse().ok()
+}
+
+/// As Terway's: one interface without hardware address, whose sandbox is the container id instead of a path.
+fn result(call: &Call, configuration: &Value, address: Ipv4Addr) -> Value {
+    let version = configuration["cniVersion"].as_str().unwrap_or("0.4.0");
+    let sandbox = call.argument("K8S_POD_INFRA_CONTAINER_ID").unwrap_or_default();
+    let mut ip = json!({ "interface": 0, "address": format!("{address}/32"), "gateway": datapath::GATEWAY });
+    // The field is mandatory before CNI 1.0.0 and unknown from then on.
+    if version.starts_with("0.") {
+        ip["version"] = json!("4");
+    }
+    json!({
+        "cniVersion": version,
+        "interfaces": [{ "name": call.interface, "sandbox": sandbox }],
+        "ips": [ip],
+        "dns": {},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(command: &str) -> Call {
+        Call {
+            command: command.into(),
+            container: "0123456789abcdef".into(),
+            netns: "/var/run/netns/cni-1".into(),
+            interface: "eth0".into(),
+            arguments: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;\
+                        K8S_POD_INFRA_CONTAINER_ID=0123456789abcdef;K8S_POD_UID=u"
+                .into(),
+        }
+    }
+
+    #[test]
+    fn version_names_terways_versions() {
+        let answer = answer(&call("VERSION"), "").unwrap().unwrap();
+        assert_eq!(answer["supportedVersions"], json!(["0.3.0", "0.3.1", "0.4.0", "1.0.0"]));
+    }
+
+    #[test]
+    fn the_result_has_a_container_id_as_sandbox_and_no_hardware_address() {
+        let result = result(&call("ADD"), &json!({ "cniVersion": "0.4.0" }), Ipv4Addr::new(10, 0, 0, 129));
+        assert_eq!(result["interfaces"], json!([{ "name": "eth0", "sandbox": "0123456789abcdef" }]));
+        assert_eq!(result["ips"][0]["address"], "10.0.0.129/32");
+        assert_eq!(result["ips"][0]["interface"], 0);
+        assert_eq!(result["ips"][0]["version"], "4");
+    }
+
+    #[test]
+    fn from_cni_1_0_addresses_have_no_version() {
+        let result = result(&call("ADD"), &json!({ "cniVersion": "1.0.0" }), Ipv4Addr::new(10, 0, 0, 129));
+        assert_eq!(result["ips"][0].get("version"), None);
+    }
+
+    #[test]
+    fn an_add_without_netns_container_or_interface_is_an_environment_error() {
+        for broken in [
+            Call { netns: String::new(), ..call("ADD") },
+            Call { container: String::new(), ..call("ADD") },
+            Call { interface: String::new(), ..call("ADD") },
+        ] {
+            assert_eq!(answer(&broken, "{}").unwrap_err().code(), 4);
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_json_is_a_decoding_error() {
+        let error = answer(&call("ADD"), "{").unwrap_err();
+        assert_eq!(error.code(), 6);
+        assert_eq!(error_object(&error)["code"], 6);
+    }
+
+    #[test]
+    fn arguments_are_found_by_their_whole_key() {
+        let call = call("ADD");
+        assert_eq!(call.argument("K8S_POD_NAME"), Some("web"));
+        assert_eq!(call.argument("K8S_POD"), None);
+        assert_eq!(call.argument("POD_NAME"), None);
+    }
+
+    #[test]
+    fn an_unknown_verb_is_an_error() {
+        assert!(
+            matches!(answer(&call("PAINT"), "{}"), Err(TerwayError::UnknownCommand(verb)) if verb == "PAINT")
+        );
+    }
+}

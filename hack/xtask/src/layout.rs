@@ -1,0 +1,215 @@
+//! What both sides of the rig know: addresses, paths, and the words on a node's kernel command line.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// The node's RDMA-capable NIC; the nodes' link carries it.
+pub const RDMA_NIC: &str = "eri0";
+/// The NIC that only this machine's `rig` command uses.
+pub const MANAGEMENT_NIC: &str = "mgmt0";
+/// The soft-RoCE device on [`RDMA_NIC`].
+pub const RDMA_DEVICE: &str = "rxe0";
+/// The node's address on [`MANAGEMENT_NIC`], the same in every node: each has an emulated network of its own.
+pub const MANAGEMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 15);
+/// The TCP port of `rig-guest serve` on [`MANAGEMENT_ADDRESS`].
+pub const MANAGEMENT_PORT: u16 = 7000;
+/// containerd's socket in a node.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// The image of every pod's pause container.
+pub const PAUSE_IMAGE: &str = "kube-smc.rig/pause:1";
+/// The image of every pod's containers: empty directories over which the node's own programs are mounted.
+pub const NODE_IMAGE: &str = "kube-smc.rig/node:1";
+/// Where a node finds the images it imports into containerd, below the rig's state directory.
+pub const IMAGES_FILE: &str = "images.tar";
+/// The secret every session must present, below the rig's state directory.
+pub const TOKEN_FILE: &str = "token";
+/// A file named `<namespace>_<pod>` in this directory of a node holds the address the `terway` plugin gives that pod.
+pub const REQUESTED_ADDRESSES: &str = "/run/rig/requested-addresses";
+/// Where containerd writes the containers' output.
+pub const POD_LOGS: &str = "/var/log/pods";
+/// A node prints this on its serial console when it accepts sessions.
+pub const READY_LINE: &str = "rig-guest: ready";
+/// A node prints this, followed by the reason, when it cannot go on.
+pub const FAILED_LINE: &str = "rig-guest: failed:";
+
+/// One of the rig's nodes: 1 or 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeNumber(u8);
+
+impl NodeNumber {
+    /// Nodes are numbered from one.
+    pub const ALL: [Self; 2] = [Self(1), Self(2)];
+
+    /// `None` for anything but 1 and 2.
+    pub fn new(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.0 == number)
+    }
+
+    /// 1 or 2.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// The other node's number.
+    pub fn other(self) -> Self {
+        Self(3 - self.0)
+    }
+
+    /// The node's own address on [`RDMA_NIC`], in 10.0.0.0/24.
+    pub fn address(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, 10 + self.0)
+    }
+
+    /// Network address of the /26 that holds the node's pods; it is a part of the RDMA NIC's own subnet, as with a
+    /// cloud's ENIs.
+    pub fn pod_network(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, if self.0 == 1 { 128 } else { 192 })
+    }
+
+    /// Every address a pod of this node may get.
+    pub fn pod_addresses(self) -> impl Iterator<Item = Ipv4Addr> {
+        let network = u32::from(self.pod_network());
+        (network + 1..network + 63).map(Ipv4Addr::from)
+    }
+
+    /// Hardware address of [`RDMA_NIC`].
+    pub fn rdma_mac(self) -> String {
+        format!("52:54:00:00:01:0{}", self.0)
+    }
+
+    /// Hardware address of [`MANAGEMENT_NIC`].
+    pub fn management_mac(self) -> String {
+        format!("52:54:00:00:02:0{}", self.0)
+    }
+
+    /// The host name inside the node.
+    pub fn host_name(self) -> String {
+        format!("node{}", self.0)
+    }
+}
+
+/// What a node is told on its kernel command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootWords {
+    /// Which node it is.
+    pub node: NodeNumber,
+    /// How many nodes the rig has.
+    pub nodes: u8,
+    /// This repository: mounted without caching, so that a node sees what was just built.
+    pub repository: PathBuf,
+    /// The rig's state directory on this machine, seen by the node read-only.
+    pub state: PathBuf,
+    /// The kernel's `lib/modules`.
+    pub modules: PathBuf,
+}
+
+/// Why a kernel command line says nothing usable about the rig.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BootWordsError {
+    /// A word is missing or its value is not one the rig gives.
+    #[error("the kernel command line has no usable {0}")]
+    Missing(&'static str),
+    /// The kernel splits its command line at blanks, and quotes are special to it.
+    #[error("the path {0:?} has a blank or a quote, which a kernel command line cannot carry")]
+    Path(PathBuf),
+}
+
+impl BootWords {
+    /// The words, separated by blanks.
+    pub fn to_command_line(&self) -> Result<String, BootWordsError> {
+        for path in [&self.repository, &self.state, &self.modules] {
+            let usable = |text: &str| !text.contains(|c: char| c.is_whitespace() || c == '"');
+            if !path.to_str().is_some_and(usable) {
+                return Err(BootWordsError::Path(path.clone()));
+            }
+        }
+        Ok(format!(
+            "rig.node={} rig.nodes={} rig.repository={} rig.state={} rig.modules={}",
+            self.node.0,
+            self.nodes,
+            self.repository.display(),
+            self.state.display(),
+            self.modules.display(),
+        ))
+    }
+
+    /// Finds the words among others, as in `/proc/cmdline`.
+    pub fn parse(command_line: &str) -> Result<Self, BootWordsError> {
+        let value = |key: &'static str| {
+            command_line
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+                .ok_or(BootWordsError::Missing(key))
+        };
+        let path = |key: &'static str| {
+            let path = Path::new(value(key)?);
+            if path.is_absolute() { Ok(path.to_owned()) } else { Err(BootWordsError::Missing(key)) }
+        };
+        let number = |key: &'static str| {
+            let number = value(key)?.parse().ok().and_then(NodeNumber::new);
+            number.ok_or(BootWordsError::Missing(key))
+        };
+        Ok(Self {
+            node: number("rig.node")?,
+            nodes: number("rig.nodes")?.get(),
+            repository: path("rig.repository")?,
+            state: path("rig.state")?,
+            modules: path("rig.modules")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> BootWords {
+        BootWords {
+            node: NodeNumber(2),
+            nodes: 2,
+            repository: "/src/kube-smc".into(),
+            state: "/src/kube-smc/target/rig/a".into(),
+            modules: "/var/cache/k/lib/modules".into(),
+        }
+    }
+
+    #[test]
+    fn boot_words_survive_the_kernel_command_line() {
+        let line = format!("console=ttyS0 quiet {} panic=-1\n", words().to_command_line().unwrap());
+        assert_eq!(BootWords::parse(&line), Ok(words()));
+    }
+
+    #[test]
+    fn a_path_the_kernel_would_split_is_refused() {
+        for path in ["/a b", "/a\tb", "/a\"b"] {
+            let words = BootWords { state: path.into(), ..words() };
+            assert_eq!(words.to_command_line(), Err(BootWordsError::Path(path.into())));
+        }
+    }
+
+    #[test]
+    fn missing_and_senseless_words_are_errors() {
+        let line = words().to_command_line().unwrap();
+        for (from, to) in [("rig.node=2", ""), ("rig.node=2", "rig.node=3"), ("rig.nodes=2", "rig.nodes=x")] {
+            assert!(BootWords::parse(&line.replace(from, to)).is_err(), "{from} -> {to}");
+        }
+        assert!(BootWords::parse(&line.replace("rig.state=/", "rig.state=")).is_err());
+    }
+
+    #[test]
+    fn the_nodes_pod_ranges_are_disjoint_and_in_the_nics_subnet() {
+        let [one, two] = NodeNumber::ALL.map(|node| node.pod_addresses().collect::<Vec<_>>());
+        assert_eq!((one.len(), two.len()), (62, 62));
+        assert!(one.iter().all(|address| !two.contains(address)));
+        for address in one.iter().chain(&two) {
+            assert_eq!(address.octets()[..3], [10, 0, 0]);
+            assert!(NodeNumber::ALL.iter().all(|node| node.address() != *address));
+        }
+    }
+
+    #[test]
+    fn there_are_nodes_one_and_two_only() {
+        let known: Vec<u8> = (0..=255).filter(|number| NodeNumber::new(*number).is_some()).collect();
+        assert_eq!(known, [1, 2]);
+    }
+}

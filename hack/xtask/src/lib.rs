@@ -1,0 +1,8 @@
+//! The rig: one or two emulated Kubernetes nodes with an SMC kernel, RDMA-capable NICs and a real containerd, on one
+//! ordinary machine. [`rig`] is the side of this machine, [`guest`] what runs inside the nodes.
+#![forbid(unsafe_code)]
+
+pub mod guest;
+pub mod layout;
+pub mod rig;
+pub mod wire;

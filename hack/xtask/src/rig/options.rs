@@ -1,0 +1,106 @@
+//! What kind of rig to bring up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::RigError;
+
+/// Which kernel the nodes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Kernel {
+    /// Debian 12's backported 6.12: SMC with `IPPROTO_SMC`, so TCP sockets can be converted.
+    #[default]
+    #[serde(rename = "6.12")]
+    #[value(name = "6.12")]
+    V6_12,
+    /// Debian 12's own 6.1: SMC, but no way to convert TCP sockets.
+    #[serde(rename = "6.1")]
+    #[value(name = "6.1")]
+    V6_1,
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V6_12 => "6.12",
+            Self::V6_1 => "6.1",
+        })
+    }
+}
+
+/// A rig's name: 1 to 32 of `a`–`z`, `0`–`9` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RigName(String);
+
+impl RigName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RigName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl FromStr for RigName {
+    type Err = RigError;
+
+    fn from_str(text: &str) -> Result<Self, RigError> {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        // A leading dash would be an option on some command line.
+        let usable = (1..=32).contains(&text.len()) && text.chars().all(known) && !text.starts_with('-');
+        if usable { Ok(Self(text.to_owned())) } else { Err(RigError::Name(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for RigName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What [`Rig::up`](super::Rig::up) brings up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpOptions {
+    /// Rigs of different names may be up at the same time.
+    pub name: RigName,
+    /// The nodes' kernel.
+    pub kernel: Kernel,
+    /// 1 or 2.
+    pub nodes: u8,
+    /// Leave out the agent: nodes with containerd and the Terway-shaped chain only.
+    pub bare: bool,
+}
+
+impl Default for UpOptions {
+    fn default() -> Self {
+        Self { name: RigName::default(), kernel: Kernel::default(), nodes: 2, bare: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_be_paths_or_options_are_refused() {
+        for name in ["", ".", "..", "a/b", "A", "-a", "a b", "ä", &"x".repeat(33)] {
+            assert!(name.parse::<RigName>().is_err(), "{name:?}");
+        }
+        for name in ["a", "default", "two-nodes", "6", &"x".repeat(32)] {
+            assert_eq!(name.parse::<RigName>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn kernels_are_written_as_their_series() {
+        for kernel in [Kernel::V6_12, Kernel::V6_1] {
+            assert_eq!(serde_json::to_string(&kernel).unwrap(), format!("\"{kernel}\""));
+        }
+    }
+}

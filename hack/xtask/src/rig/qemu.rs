@@ -1,0 +1,183 @@
+//! The emulator: its command line and its start.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::RigError;
+use super::kernel::BootFiles;
+use super::options::RigName;
+use super::state::{StateDirectory, repository};
+use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_PORT, NodeNumber};
+
+const EMULATOR: &str = "qemu-system-x86_64";
+/// Joins the two nodes' RDMA NICs; relative to the state directory, because socket paths must be short.
+const LINK_SOCKET: &str = "link.sock";
+const MEMORY_MIB: u32 = 1536;
+
+/// One node to start.
+#[derive(Debug, Clone)]
+pub(crate) struct NodePlan<'a> {
+    pub(crate) name: &'a RigName,
+    pub(crate) node: NodeNumber,
+    pub(crate) nodes: u8,
+    pub(crate) port: u16,
+    pub(crate) boot: &'a BootFiles,
+    pub(crate) guest_program: &'a Path,
+    pub(crate) state: &'a StateDirectory,
+}
+
+impl NodePlan<'_> {
+    /// Starts the emulator in a process group of its own, with the state directory as its working directory.
+    pub(crate) fn start(&self) -> Result<Child, RigError> {
+        let log_path = self.state.emulator_log(self.node);
+        let log = File::create(&log_path).map_err(RigError::file("create", &log_path))?;
+        let error_log = log.try_clone().map_err(RigError::file("create", &log_path))?;
+        let child = Command::new(EMULATOR)
+            .args(self.arguments()?)
+            .current_dir(self.state.path())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(error_log)
+            .process_group(0)
+            .spawn();
+        child.map_err(|source| RigError::Start { program: EMULATOR.to_owned(), source })
+    }
+
+    /// Whether this node waits for the other's emulator to join the link.
+    fn listens(&self) -> bool {
+        self.node == NodeNumber::ALL[0]
+    }
+
+    fn arguments(&self) -> Result<Vec<OsString>, RigError> {
+        let number = self.node.get();
+        let words = BootWords {
+            node: self.node,
+            nodes: self.nodes,
+            repository: repository().to_owned(),
+            state: self.state.path().to_owned(),
+            modules: self.boot.modules.clone(),
+        };
+        let command_line = format!(
+            "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check rig.guest={} {}",
+            self.guest_program.display(),
+            words.to_command_line()?
+        );
+        let link = match (self.nodes, self.listens()) {
+            (1, _) => "hubport,id=link,hubid=0".to_owned(),
+            (_, true) => format!("stream,id=link,server=on,addr.type=unix,addr.path={LINK_SOCKET}"),
+            (_, false) => format!("stream,id=link,server=off,addr.type=unix,addr.path={LINK_SOCKET}"),
+        };
+        let management = format!(
+            "user,id=management,restrict=on,ipv6=off,net=198.51.100.0/24,host=198.51.100.2,\
+             hostfwd=tcp:127.0.0.1:{}-{MANAGEMENT_ADDRESS}:{MANAGEMENT_PORT}",
+            self.port
+        );
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut add = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+        add("-name", format!("kube-smc-rig-{}-node{number}", self.name).into());
+        // Always emulated: the same rig everywhere, also where /dev/kvm is there but does not work.
+        add("-accel", "tcg,thread=multi".into());
+        // Without the five-level page tables of "max", which only slow the emulation down.
+        add("-cpu", "max,la57=off".into());
+        add("-machine", "q35".into());
+        add("-smp", "1".into());
+        add("-m", MEMORY_MIB.to_string().into());
+        add("-display", "none".into());
+        add("-monitor", "none".into());
+        add("-serial", format!("file:{}", file_name(&self.state.serial_log(self.node))).into());
+        add("-kernel", self.boot.kernel.clone().into());
+        add("-initrd", self.boot.initramfs.clone().into());
+        add("-append", command_line.into());
+        for (tag, path) in [("root", Path::new("/")), ("repository", repository())] {
+            add("-fsdev", shared_directory(tag, path));
+            add("-device", format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}").into());
+        }
+        add("-netdev", link.into());
+        add("-device", nic("link", &self.node.rdma_mac()).into());
+        add("-netdev", management.into());
+        add("-device", nic("management", &self.node.management_mac()).into());
+        add("-device", "virtio-rng-pci".into());
+        arguments.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
+        Ok(arguments)
+    }
+}
+
+/// Where the first node's emulator listens for the second's.
+pub(crate) fn link_socket(state: &StateDirectory) -> PathBuf {
+    state.path().join(LINK_SOCKET)
+}
+
+/// A loopback port that is free now.
+pub(crate) fn free_port() -> Result<u16, RigError> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(RigError::file("find a free port of", "127.0.0.1"))
+}
+
+fn shared_directory(tag: &str, path: &Path) -> OsString {
+    let mut value =
+        OsString::from(format!("local,id={tag},security_model=none,readonly=on,multidevs=remap,path="));
+    // A comma ends a value of a QEMU option unless it is doubled.
+    value.push(path.to_string_lossy().replace(',', ",,"));
+    value
+}
+
+fn nic(netdev: &str, mac: &str) -> String {
+    format!("virtio-net-pci,netdev={netdev},mac={mac},romfile=")
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(number: u8, nodes: u8) -> Vec<String> {
+        let boot = BootFiles {
+            kernel: "/k/vmlinuz".into(),
+            initramfs: "/k/initramfs".into(),
+            modules: "/k/modules".into(),
+        };
+        let name: RigName = "test".parse().unwrap();
+        let plan = NodePlan {
+            name: &name,
+            node: NodeNumber::new(number).unwrap(),
+            nodes,
+            port: 4000,
+            boot: &boot,
+            guest_program: Path::new("/g/rig-guest"),
+            state: &StateDirectory::of(&name),
+        };
+        let arguments = plan.arguments().unwrap();
+        arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn nothing_of_a_node_is_reachable_but_by_loopback_and_a_socket_file() {
+        let arguments = arguments(1, 2);
+        let networks: Vec<_> = arguments.iter().filter(|argument| argument.contains("id=")).collect();
+        assert!(networks.iter().any(|value| value.contains("hostfwd=tcp:127.0.0.1:4000-")));
+        assert!(networks.iter().any(|value| value.contains("restrict=on")));
+        assert!(networks.iter().any(|value| value.contains("addr.type=unix")));
+    }
+
+    #[test]
+    fn node_one_listens_and_node_two_joins() {
+        assert!(arguments(1, 2).iter().any(|value| value.contains("server=on")));
+        assert!(arguments(2, 2).iter().any(|value| value.contains("server=off")));
+        assert!(!arguments(1, 1).iter().any(|value| value.contains("stream")));
+    }
+
+    #[test]
+    fn everything_of_this_machine_is_shared_read_only() {
+        let arguments = arguments(1, 1);
+        let shared: Vec<_> = arguments.iter().filter(|value| value.starts_with("local,")).collect();
+        assert_eq!(shared.len(), 2);
+        assert!(shared.iter().all(|value| value.contains("readonly=on")));
+    }
+}
