@@ -45,6 +45,14 @@ pub enum BpfError {
         /// The kernel's answer.
         source: libbpf_rs::Error,
     },
+    /// The kernel refused with EPERM a process that has the capabilities.
+    #[error("cannot {operation}: refused, although the process has the capabilities for it")]
+    NotPermitted {
+        /// The operation, as a verb and its object.
+        operation: &'static str,
+        /// The kernel's answer.
+        source: libbpf_rs::Error,
+    },
     /// A BPF operation failed for another reason.
     #[error("cannot {operation}{}", with_log(log))]
     Bpf {
@@ -73,6 +81,12 @@ pub enum BpfError {
         path: PathBuf,
         /// What is there.
         found: String,
+    },
+    /// The link lost its name and is still attached.
+    #[error("the conversion program is still attached (link {link}) although its pin is gone")]
+    StillAttached {
+        /// Kernel id of the link.
+        link: u32,
     },
     /// The pinned link does not hold the program just attached.
     #[error("{} does not hold the program that was just pinned there", path.display())]
@@ -103,8 +117,11 @@ impl BpfError {
                 "use a kernel built with CONFIG_MPTCP=y: it is MPTCP that opens this function to BPF (net/mptcp/bpf.c)"
             }
             Self::MissingCapability { .. } => {
-                "give the agent's container CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN in the initial user namespace, and \
-                 check that kernel lockdown is not in mode `confidentiality`"
+                "give the agent's container CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN (securityContext.capabilities)"
+            }
+            Self::NotPermitted { .. } => {
+                "let the container's seccomp profile allow bpf(2) (seccompProfile: Unconfined), do not run the agent in \
+                 a user namespace, and keep kernel lockdown out of mode `confidentiality`"
             }
             Self::Bpf { .. } => {
                 "look at the kernel's answer and the verifier's log; report it as a bug of kube-smc"
@@ -112,6 +129,9 @@ impl BpfError {
             Self::Object(_) => "this build of smc-agent is broken; use another",
             Self::IncompatibleMap { .. } | Self::ForeignLink { .. } => {
                 "remove the pins of the other version (rm) and start the agent again; pods are converted again then"
+            }
+            Self::StillAttached { .. } => {
+                "some process or another pin holds the link (bpftool link shows it); new sockets are converted until it lets go"
             }
             Self::NotReadBack { .. } => "something else changes the pins; stop it and start the agent again",
         }

@@ -3,20 +3,27 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use libbpf_rs::query::LinkTypeInfo;
+use libbpf_rs::query::{LinkInfo, LinkInfoIter, LinkTypeInfo, ProgInfoIter};
 use libbpf_rs::{Link, MapCore, MapHandle, MapType, Object};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::error::BpfError;
 use super::{LINK_NAME, MAP_NAME, Removed};
 
-/// A new link before it takes the old one's name.
-const NEXT_LINK_NAME: &str = "smcify_link.next";
+/// A new link before it takes the old one's name. No dot: bpffs reserves names with one (kernel/bpf/inode.c).
+const NEXT_LINK_NAME: &str = "smcify_link_next";
 /// Cookie in, one byte out: see `converting_netns` in `bpf/smcify.bpf.c`.
 const KEY_BYTES: u32 = 8;
 const VALUE_BYTES: u32 = 1;
+
+/// Many times what an idle or a busy machine takes.
+const DETACH_LIMIT: Duration = Duration::from_secs(2);
+const DETACH_POLL: Duration = Duration::from_millis(5);
 
 /// The pin directory, locked against other agents until dropped.
 pub(super) struct Pins {
@@ -84,15 +91,24 @@ impl Pins {
 
     /// Kernel id of the program that the pinned link holds, if there is a link.
     pub(super) fn attached_program(&self) -> Result<Option<u32>, BpfError> {
+        Ok(self.link_info()?.map(|info| info.prog_id))
+    }
+
+    fn link_info(&self) -> Result<Option<LinkInfo>, BpfError> {
         let path = self.link();
         if !is_there(&path)? {
             return Ok(None);
         }
         let foreign = |found: String| BpfError::ForeignLink { path: path.clone(), found };
         let link = Link::open(&path).map_err(|source| failed("open", &path, &source))?;
+        // The kernel describes any BPF object when asked for a link's description, and libbpf-rs follows pointers in it.
+        let kind = object_kind(link.as_fd())?;
+        if !["anon_inode:bpf_link", "anon_inode:bpf-link"].contains(&kind.as_str()) {
+            return Err(foreign(kind));
+        }
         let info = link.info().map_err(|error| foreign(error.to_string()))?;
         match info.info {
-            LinkTypeInfo::Tracing(_) => Ok(Some(info.prog_id)),
+            LinkTypeInfo::Tracing(_) => Ok(Some(info)),
             other => Err(foreign(format!("{other:?}"))),
         }
     }
@@ -129,16 +145,55 @@ pub(super) fn remove(directory: &Path) -> Result<Removed, BpfError> {
         return Ok(Removed { link: false, map: false });
     }
     let pins = Pins::lock(directory)?;
+    pins.finish_interrupted_replacement()?;
+    let attached = match pins.link_info() {
+        // Not ours, but under our name: it goes with the directory.
+        Err(BpfError::ForeignLink { .. }) => None,
+        info => info?,
+    };
     // First the link: a program whose map has no name any more could never be told to stop.
-    let next = unpin(&pins.next_link())?;
     let link = unpin(&pins.link())?;
+    if let Some(info) = attached {
+        await_detached(&info)?;
+    }
     let map = unpin(&pins.map())?;
     match fs::remove_dir(directory) {
         Ok(()) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {}
         Err(source) => return Err(BpfError::Pin { operation: "remove", path: directory.into(), source }),
     }
-    Ok(Removed { link: link || next, map })
+    Ok(Removed { link, map })
+}
+
+/// The kernel drops a link some time after its last name is gone (an RCU grace period, kernel/bpf/inode.c): first its
+/// id, then the attachment, then its hold on the program (`bpf_link_free`, kernel/bpf/syscall.c).
+fn await_detached(link: &LinkInfo) -> Result<(), BpfError> {
+    if !within_limit(|| LinkInfoIter::default().all(|info| info.id != link.id)) {
+        return Err(BpfError::StillAttached { link: link.id });
+    }
+    // Whoever else holds the program keeps it from going, not attached.
+    within_limit(|| ProgInfoIter::default().all(|info| info.id != link.prog_id));
+    Ok(())
+}
+
+fn within_limit(done: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while !done() {
+        if start.elapsed() > DETACH_LIMIT {
+            return false;
+        }
+        thread::sleep(DETACH_POLL);
+    }
+    true
+}
+
+/// The kernel's name for what an open descriptor is; bpf(2) itself does not tell.
+fn object_kind(object: BorrowedFd<'_>) -> Result<String, BpfError> {
+    let path = PathBuf::from(format!("/proc/thread-self/fd/{}", object.as_raw_fd()));
+    match fs::read_link(&path) {
+        Ok(kind) => Ok(kind.display().to_string()),
+        Err(source) => Err(BpfError::Pin { operation: "look at", path, source }),
+    }
 }
 
 fn require_bpffs(path: &Path) -> Result<(), BpfError> {

@@ -44,6 +44,10 @@ pub(super) fn explain(operation: &'static str, log: String, source: libbpf_rs::E
         if !missing.is_empty() {
             return BpfError::MissingCapability { operation, missing: missing.join(", "), source };
         }
+        // EACCES is the verifier's; libbpf-rs tells the two apart in its text only.
+        if format!("{source:#}").contains("(os error 1)") {
+            return BpfError::NotPermitted { operation, source };
+        }
     }
     BpfError::Bpf { operation, log, source }
 }
@@ -91,6 +95,15 @@ mod tests {
         let error = explain("load", log, refused(nix::errno::Errno::EINVAL));
         assert!(matches!(error, BpfError::HookNotAllowed(_)));
         assert!(error.remedy().contains("CONFIG_MPTCP"));
+    }
+
+    #[test]
+    fn a_verifiers_eacces_keeps_its_log() {
+        let error = explain("load", "invalid mem access".into(), refused(nix::errno::Errno::EACCES));
+        assert!(
+            error.to_string().contains("invalid mem access")
+                || matches!(error, BpfError::MissingCapability { .. })
+        );
     }
 
     #[test]
