@@ -51,6 +51,7 @@ impl NodeNumber {
     }
 
     /// The other node's number.
+    #[must_use]
     pub fn other(self) -> Self {
         Self(3 - self.0)
     }

@@ -120,7 +120,7 @@ fn tail(path: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(15)..];
-    last.iter().map(|line| format!("  {}\n", line.trim_end())).collect()
+    last.iter().flat_map(|line| ["  ", line.trim_end(), "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
     fn the_tail_of_a_log_is_its_last_fifteen_lines() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        fs::write(&path, (0..40).map(|line| format!("{line}\r\n")).collect::<String>()).unwrap();
+        fs::write(&path, (0..40).map(|line| line.to_string()).collect::<Vec<_>>().join("\r\n")).unwrap();
         assert!(tail(&path).starts_with("  25\n"));
         assert!(tail(&path).ends_with("  39\n"));
         assert_eq!(tail(&directory.path().join("none")), "");

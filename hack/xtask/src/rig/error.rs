@@ -142,6 +142,14 @@ pub enum RigError {
         /// The node's number.
         node: u8,
     },
+    /// A pod of that name is there already.
+    #[error("node {node} has a pod {pod:?} already: rig rm {node} {pod}")]
+    PodExists {
+        /// The pod's name.
+        pod: String,
+        /// The node's number.
+        node: u8,
+    },
     /// The pod has no such container.
     #[error("pod {pod:?} on node {node} has no container {container:?}")]
     NoContainer {

@@ -14,24 +14,32 @@
 //! ```
 
 mod boot;
+mod cri;
 mod error;
 mod guard;
+mod images;
 mod kernel;
+mod logs;
 mod node;
 mod options;
+mod pod;
 mod processes;
 mod product;
 mod qemu;
 mod session;
+mod spec;
 mod state;
 
 use std::path::{Path, PathBuf};
 use std::thread;
 
 pub use error::RigError;
+pub use logs::ContainerLogs;
 pub use node::Node;
 pub use options::{Kernel, RigName, UpOptions};
+pub use pod::Pod;
 pub use session::{NodeCommand, RunningCommand};
+pub use spec::{ContainerSpec, MAIN_CONTAINER, Mount, PodSpec};
 pub use state::{StateDirectory, repository};
 
 use self::guard::Guard;
@@ -82,6 +90,7 @@ impl Rig {
             let nodes = emulators.iter().map(boot::BootingNode::state).collect();
             let state = RigState { kernel: options.kernel, bare: options.bare, nodes };
             directory.write(&state)?;
+            images::write(&directory)?;
             boot::await_ready(&mut emulators, &directory, progress)?;
             Ok(state)
         });
@@ -110,6 +119,8 @@ impl Rig {
                 .nodes()
                 .map(|node| {
                     scope.spawn(move || {
+                        node.await_runtime()?;
+                        progress(&format!("node {} runs containerd", node.number()));
                         if !options.bare {
                             product::start(&node)?;
                             progress(&format!("node {} runs the agent", node.number()));

@@ -1,10 +1,17 @@
 //! One node of a rig that is up.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::Output;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use super::cri::Cri;
 use super::session::{Address, NodeCommand};
 use super::{Rig, RigError};
+
+/// How long containerd may take to start after the node has booted.
+const RUNTIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// A node; all its operations block.
 #[derive(Debug, Clone)]
@@ -41,5 +48,33 @@ impl<'a> Node<'a> {
     /// Runs a command on the node without input. An unsuccessful end is not an error.
     pub fn exec(&self, argv: &[impl AsRef<str>]) -> Result<Output, RigError> {
         self.command(argv).output()
+    }
+
+    /// Files on this machine: what the emulator printed, and the node's serial console.
+    pub fn console_logs(&self) -> [PathBuf; 2] {
+        let directory = self.rig.directory();
+        [directory.emulator_log(self.address.node), directory.serial_log(self.address.node)]
+    }
+
+    pub(crate) fn cri(&self) -> Result<Cri, RigError> {
+        Cri::connect(&self.address)
+    }
+
+    /// Waits until containerd can start pods.
+    pub(crate) fn await_runtime(&self) -> Result<(), RigError> {
+        let end = Instant::now() + RUNTIME_LIMIT;
+        // Until containerd listens, the node refuses the connection.
+        while !self.cri().and_then(|cri| cri.is_ready()).unwrap_or(false) {
+            if Instant::now() > end {
+                let what = "containerd's start, with both images (see rig logs),".to_owned();
+                return Err(RigError::Timeout {
+                    what,
+                    node: self.number(),
+                    seconds: RUNTIME_LIMIT.as_secs(),
+                });
+            }
+            sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 }

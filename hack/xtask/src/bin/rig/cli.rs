@@ -1,7 +1,10 @@
 //! The command line of `rig`.
 
-use clap::{Parser, Subcommand};
-use xtask::rig::{Kernel, RigName};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use xtask::rig::{ContainerSpec, Kernel, MAIN_CONTAINER, PodSpec, RigName};
 
 /// Emulated Kubernetes nodes with SMC and RDMA, on this machine.
 ///
@@ -20,9 +23,22 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  hack/rig up --bare                 two nodes without kube-smc, in about 20 s
-  hack/rig exec 1 -- rdma link       a command on node 1, as root
-  hack/rig down                      end both";
+  hack/rig up --bare                                 two nodes without kube-smc
+  hack/rig exec 1 -- rdma link                       a command on node 1, as root
+  hack/rig pod 1 server -- nginx -g 'daemon off;'    a pod; prints its address
+  hack/rig pod 2 client -- sleep infinity
+  hack/rig pod-exec 2 client -- curl -s http://10.0.0.129/
+  hack/rig pods
+  hack/rig down                                      end the nodes and all in them";
+
+const POD_EXAMPLES: &str = "\
+Any program of this machine can be the command, also one just built in this repository: the container sees the node's
+/usr, /etc and /opt read-only, and has /tmp, /run and /var/log of its own.
+
+Examples:
+  hack/rig pod 1 server -- nginx -g 'daemon off;'
+  hack/rig pod 1 web --annotate example.com/key=value --cap NET_ADMIN -- sleep infinity
+  hack/rig pod 2 host --host-network -- sleep infinity";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -48,10 +64,141 @@ pub(crate) enum Command {
     Exec {
         /// 1 or 2
         node: u8,
-        /// The command and its arguments
-        #[arg(last = true, required = true, value_name = "CMD")]
-        argv: Vec<String>,
+        #[command(flatten)]
+        command: CommandLine,
     },
+    /// Start a pod on a node and print its address
+    #[command(after_help = POD_EXAMPLES)]
+    Pod {
+        /// 1 or 2
+        node: u8,
+        /// The pod's name
+        pod: String,
+        /// The pod's Kubernetes namespace
+        #[arg(long, default_value = "default")]
+        namespace: String,
+        /// An annotation; can be repeated
+        #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+        annotate: Vec<(String, String)>,
+        /// Run it in the node's own network namespace
+        #[arg(long, conflicts_with = "ip")]
+        host_network: bool,
+        /// Give it this address instead of the next free one
+        #[arg(long)]
+        ip: Option<Ipv4Addr>,
+        #[command(flatten)]
+        container: ContainerArguments,
+    },
+    /// Add a container, such as a sidecar, to a running pod
+    Container {
+        /// 1 or 2
+        node: u8,
+        /// The pod's name
+        pod: String,
+        /// The new container's name
+        container: String,
+        #[command(flatten)]
+        arguments: ContainerArguments,
+    },
+    /// Run a command in a pod's container and show what it wrote when it has ended
+    PodExec {
+        /// 1 or 2
+        node: u8,
+        /// The pod's name
+        pod: String,
+        /// Which of its containers
+        #[arg(long, default_value = MAIN_CONTAINER)]
+        container: String,
+        #[command(flatten)]
+        command: CommandLine,
+    },
+    /// Show what a pod's container has written so far
+    PodLogs {
+        /// 1 or 2
+        node: u8,
+        /// The pod's name
+        pod: String,
+        /// Which of its containers
+        #[arg(long, default_value = MAIN_CONTAINER)]
+        container: String,
+    },
+    /// List the pods of all nodes
+    Pods {
+        /// With everything that is known, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop and remove a pod
+    Rm {
+        /// 1 or 2
+        node: u8,
+        /// The pod's name
+        pod: String,
+    },
+    /// Show a node's logs: serial console, containerd, kube-smc
+    Logs {
+        /// 1 or 2
+        node: u8,
+    },
+}
+
+/// A command to run somewhere.
+#[derive(Debug, Args)]
+pub(crate) struct CommandLine {
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) argv: Vec<String>,
+}
+
+/// What a container is given.
+#[derive(Debug, Args)]
+pub(crate) struct ContainerArguments {
+    /// A capability, such as NET_ADMIN; can be repeated
+    #[arg(long, value_name = "CAPABILITY")]
+    cap: Vec<String>,
+    /// A directory of the node to mount, writable; can be repeated
+    #[arg(long, value_name = "SRC:DST", value_parser = mount)]
+    mount: Vec<(PathBuf, PathBuf)>,
+    /// An environment variable; can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    env: Vec<(String, String)>,
+    #[command(flatten)]
+    command: CommandLine,
+}
+
+impl ContainerArguments {
+    /// The container they describe.
+    pub(crate) fn to_container(&self, name: &str) -> ContainerSpec {
+        let mut container = ContainerSpec::new(name, &self.command.argv);
+        for (name, value) in &self.env {
+            container = container.env(name, value);
+        }
+        for (source, destination) in &self.mount {
+            container = container.mount(source, destination);
+        }
+        self.cap.iter().fold(container, |container, capability| container.capability(capability))
+    }
+
+    /// A pod whose first container they describe.
+    pub(crate) fn to_pod(&self, name: &str) -> PodSpec {
+        PodSpec::with_container(name, self.to_container(MAIN_CONTAINER))
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    match text.split_once(':') {
+        Some((source, destination)) if source.starts_with('/') && destination.starts_with('/') => {
+            Ok((source.into(), destination.into()))
+        }
+        _ => Err("expected SRC:DST, two absolute paths".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -69,8 +216,8 @@ mod tests {
     fn options_of_a_command_to_run_are_its_own() {
         let cli = Cli::try_parse_from(["rig", "exec", "1", "--", "ls", "--name", "-l"]).unwrap();
         assert_eq!(cli.name, RigName::default());
-        let Command::Exec { node, argv } = cli.command else { panic!("not exec") };
-        assert_eq!((node, argv), (1, ["ls", "--name", "-l"].map(String::from).to_vec()));
+        let Command::Exec { node, command } = cli.command else { panic!("not exec") };
+        assert_eq!((node, command.argv), (1, ["ls", "--name", "-l"].map(String::from).to_vec()));
     }
 
     #[test]
@@ -84,6 +231,29 @@ mod tests {
     #[test]
     fn a_command_to_run_is_required() {
         assert!(Cli::try_parse_from(["rig", "exec", "1"]).is_err());
-        assert!(Cli::try_parse_from(["rig", "exec", "1", "--"]).is_err());
+        assert!(Cli::try_parse_from(["rig", "pod", "1", "web", "--"]).is_err());
+    }
+
+    #[test]
+    fn a_pods_options_make_its_specification() {
+        let line = "rig pod 1 web --cap NET_ADMIN --env A=b=c --mount /run/x:/x -- nginx -g";
+        let Command::Pod { container, .. } = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!("not pod")
+        };
+        let expected = PodSpec::new("web", &["nginx", "-g"])
+            .capability("NET_ADMIN")
+            .env("A", "b=c")
+            .mount("/run/x", "/x");
+        assert_eq!(container.to_pod("web"), expected);
+    }
+
+    #[test]
+    fn malformed_pairs_and_mounts_are_refused() {
+        for text in ["", "a", "=b"] {
+            assert!(pair(text).is_err(), "{text:?}");
+        }
+        for text in ["", "/a", "a:/b", "/a:b"] {
+            assert!(mount(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! The command `rig`: two emulated nodes on this machine, by hand.
+//! The command `rig`: emulated nodes on this machine, by hand.
 #![forbid(unsafe_code)]
 
 mod cli;
+mod pods;
 
 use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -28,10 +29,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Up { kernel, nodes, bare } => up(&UpOptions { name, kernel, nodes, bare })?,
         Command::Down { all } => down(&name, all)?,
-        Command::Exec { node, argv } => {
+        Command::Exec { node, command } => {
             let rig = Rig::attach(&name)?;
-            return Ok(exit_code(rig.node(node)?.command(&argv).attach()?));
+            return Ok(exit_code(rig.node(node)?.command(&command.argv).attach()?));
         }
+        Command::Logs { node } => logs(&Rig::attach(&name)?, node)?,
+        command => return pods::run(&Rig::attach(&name)?, command),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -44,7 +47,7 @@ fn up(options: &UpOptions) -> anyhow::Result<()> {
     say(&format!("booting {} node(s) with Linux {}", options.nodes, options.kernel));
     let mut rig = Rig::up(options, &say)?;
     rig.keep();
-    say(&format!("rig {:?} is up: rig exec 1 -- ip address", rig.name().as_str()));
+    say(&format!("rig {:?} is up", rig.name().as_str()));
     Ok(())
 }
 
@@ -54,6 +57,20 @@ fn down(name: &RigName, all: bool) -> anyhow::Result<()> {
         let nodes = Rig::down(&name)?;
         writeln!(io::stderr(), "rig {:?} is down ({nodes} node(s) ended)", name.as_str())?;
     }
+    Ok(())
+}
+
+/// Logs of the node itself, for which the node need not answer, and then those it keeps.
+fn logs(rig: &Rig, node: u8) -> anyhow::Result<()> {
+    let node = rig.node(node)?;
+    let mut stdout = io::stdout();
+    for path in node.console_logs() {
+        writeln!(stdout, "==> {}", path.display())?;
+        stdout.write_all(&std::fs::read(path)?)?;
+    }
+    let script = r#"for log in /var/log/containerd.log /var/log/kube-smc/*; do
+        [ -f "$log" ] && echo "==> $log" && cat "$log"; done; true"#;
+    node.command(&["sh", "-c", script]).check().map(|output| stdout.write_all(&output.stdout))??;
     Ok(())
 }
 

@@ -26,8 +26,10 @@ impl Veth {
         let mut hasher = DefaultHasher::new();
         (container, interface).hash(&mut hasher);
         let hash = hasher.finish();
-        let [_, _, _, a, b, c, d, e] = hash.to_be_bytes();
-        let mac = |first: u8| format!("{first:02x}:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}");
+        let mac = |first: u8| {
+            let bytes = hash.to_be_bytes().into_iter().take(5);
+            bytes.fold(format!("{first:02x}"), |mac, byte| format!("{mac}:{byte:02x}"))
+        };
         Self {
             host_name: format!("cali{:011x}", hash >> 20),
             // Locally administered unicast addresses.

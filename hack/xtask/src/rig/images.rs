@@ -1,0 +1,180 @@
+//! The two images of the rig, made on this machine: a pause container, and directories for the node's own programs.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use super::RigError;
+use super::state::{StateDirectory, repository};
+use crate::layout::{IMAGES_FILE, NODE_IMAGE, PAUSE_IMAGE};
+
+/// Where the node's programs appear, and places that programs write to.
+const DIRECTORIES: [&str; 21] = [
+    "dev",
+    "etc",
+    "home",
+    "mnt",
+    "opt",
+    "proc",
+    "root",
+    "run",
+    "run/lock",
+    "sys",
+    "tmp",
+    "usr",
+    "var",
+    "var/cache",
+    "var/lib",
+    "var/lib/nginx",
+    "var/log",
+    "var/log/nginx",
+    "var/spool",
+    "var/tmp",
+    "var/www",
+];
+/// As Debian has them.
+const LINKS: [(&str, &str); 6] = [
+    ("bin", "usr/bin"),
+    ("lib", "usr/lib"),
+    ("lib64", "usr/lib64"),
+    ("sbin", "usr/sbin"),
+    ("var/lock", "/run/lock"),
+    ("var/run", "/run"),
+];
+const SEARCH_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Directories of the node that every container sees, read-only.
+pub(crate) const SHARED: [&str; 4] = ["/usr", "/etc", "/opt", "/var/www"];
+
+/// Compiles the pause program and writes both images into the rig's state directory, in the format of `docker save`.
+pub(crate) fn write(state: &StateDirectory) -> Result<(), RigError> {
+    let source = repository().join("hack/guest/pause.c");
+    let program = state.path().join("pause");
+    let output = Command::new("gcc").args(["-static", "-Os", "-s", "-o"]).arg(&program).arg(&source).output();
+    let output = output.map_err(|source| RigError::Start { program: "gcc".to_owned(), source })?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(RigError::Program { program: "gcc".to_owned(), stderr });
+    }
+    let pause = fs::read(&program).map_err(RigError::file("read", &program))?;
+    fs::remove_file(&program).map_err(RigError::file("remove", &program))?;
+
+    let path = state.path().join(IMAGES_FILE);
+    let archive = archive(&pause).map_err(RigError::file("make", &path))?;
+    // A node may look for the file while it is being written.
+    let new = path.with_extension("new");
+    fs::write(&new, archive).map_err(RigError::file("write", &new))?;
+    fs::rename(&new, &path).map_err(RigError::file("write", path))
+}
+
+fn archive(pause: &[u8]) -> io::Result<Vec<u8>> {
+    let mut archive = Builder::new(Vec::new());
+    let images = [
+        ("pause", PAUSE_IMAGE, pause_layer(pause)?, json!(["/pause"])),
+        ("node", NODE_IMAGE, node_layer()?, Value::Null),
+    ];
+    let mut manifest = Vec::new();
+    for (name, reference, layer, entrypoint) in images {
+        let configuration = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "config": { "Entrypoint": entrypoint, "Env": [SEARCH_PATH] },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{:x}", Sha256::digest(&layer))] },
+        });
+        let (layer_name, configuration_name) = (format!("{name}/layer.tar"), format!("{name}.json"));
+        add_file(&mut archive, &layer_name, 0o644, &layer)?;
+        add_file(&mut archive, &configuration_name, 0o644, configuration.to_string().as_bytes())?;
+        manifest
+            .push(json!({ "Config": configuration_name, "RepoTags": [reference], "Layers": [layer_name] }));
+    }
+    add_file(&mut archive, "manifest.json", 0o644, Value::from(manifest).to_string().as_bytes())?;
+    archive.into_inner()
+}
+
+fn pause_layer(pause: &[u8]) -> io::Result<Vec<u8>> {
+    let mut layer = Builder::new(Vec::new());
+    add_file(&mut layer, "pause", 0o755, pause)?;
+    layer.into_inner()
+}
+
+fn node_layer() -> io::Result<Vec<u8>> {
+    let mut layer = Builder::new(Vec::new());
+    for directory in DIRECTORIES {
+        let mode = if directory.ends_with("tmp") { 0o1777 } else { 0o755 };
+        let mut header = header(EntryType::Directory, mode, 0);
+        layer.append_data(&mut header, Path::new(directory), io::empty())?;
+    }
+    for (name, target) in LINKS {
+        layer.append_link(&mut header(EntryType::Symlink, 0o777, 0), name, target)?;
+    }
+    layer.into_inner()
+}
+
+fn add_file(archive: &mut Builder<Vec<u8>>, name: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut header = header(EntryType::Regular, mode, content.len() as u64);
+    archive.append_data(&mut header, name, content)
+}
+
+fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn entries(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().unwrap().map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            (entry.path().unwrap().display().to_string(), content)
+        });
+        entries.collect()
+    }
+
+    #[test]
+    fn the_archive_names_both_images_and_their_layers_digests() {
+        let entries = entries(&archive(b"program").unwrap());
+        let manifest: Value = serde_json::from_slice(&entries["manifest.json"]).unwrap();
+        assert_eq!(manifest[0]["RepoTags"][0], PAUSE_IMAGE);
+        assert_eq!(manifest[1]["RepoTags"][0], NODE_IMAGE);
+        for image in manifest.as_array().unwrap() {
+            let configuration: Value =
+                serde_json::from_slice(&entries[image["Config"].as_str().unwrap()]).unwrap();
+            let layer = &entries[image["Layers"][0].as_str().unwrap()];
+            let digest = format!("sha256:{:x}", Sha256::digest(layer));
+            assert_eq!(configuration["rootfs"]["diff_ids"][0], digest);
+        }
+    }
+
+    #[test]
+    fn the_archive_depends_on_nothing_but_the_program() {
+        assert_eq!(archive(b"program").unwrap(), archive(b"program").unwrap());
+    }
+
+    #[test]
+    fn every_shared_directory_has_a_place_in_the_image() {
+        let entries = entries(&node_layer().unwrap());
+        for shared in SHARED {
+            let name = shared.trim_start_matches('/');
+            assert!(entries.keys().any(|entry| entry.trim_end_matches('/') == name), "{shared}");
+        }
+    }
+}
