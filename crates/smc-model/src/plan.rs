@@ -1,5 +1,6 @@
 //! Decide: from facts to an ordered list of steps, or to a reason why not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -245,7 +246,9 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
         Anchor::Missing { why } => Err(why),
     };
     let pairs = pod.routed().filter(|interface| interface.kind == InterfaceKind::Pair);
-    for address in pairs.flat_map(|interface| &interface.addresses).map(|net| net.address()) {
+    let addresses: BTreeSet<Ipv4Addr> =
+        pairs.flat_map(|interface| &interface.addresses).map(|net| net.address()).collect();
+    for address in addresses {
         let anchor = *anchor.as_ref().map_err(|why| Reason::SourceAnchorMissing { why: (*why).clone() })?;
         match pod.anchors.get(&address) {
             Some(AnchorState::Anchored) => {}
