@@ -1,5 +1,6 @@
 //! Decide: from facts to an ordered list of steps, or to a reason why not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -183,29 +184,27 @@ fn bind(node: &NodeFacts, pod: &PodFacts) -> Result<Vec<Binding>, Reason> {
         .find(|interface| interface.name == pod.primary && !interface.addresses.is_empty())
         .or_else(|| pod.routed().find(|interface| !interface.addresses.is_empty()))
         .ok_or(Reason::NoIpv4Route)?;
-    let primary_port = choose(node, primary)?;
-    pod.routed()
-        .map(|interface| {
-            let port = if interface.name == primary.name {
-                primary_port
-            } else {
-                choose(node, interface).unwrap_or(primary_port)
-            };
-            let pnetid =
-                port.pnetid.clone().ok_or_else(|| Reason::PnetidMissing { port: port.to_string() })?;
-            Ok(Binding {
-                interface: interface.name.clone(),
-                device: port.device.clone(),
-                port: port.port,
-                pnetid,
-            })
-        })
-        .collect()
+    let of_primary = choose(node, primary)?;
+    let bindings = pod.routed().map(|interface| {
+        let (port, pnetid) = if interface.name == primary.name {
+            of_primary
+        } else {
+            choose(node, interface).unwrap_or(of_primary)
+        };
+        Binding {
+            interface: interface.name.clone(),
+            device: port.device.clone(),
+            port: port.port,
+            pnetid: pnetid.clone(),
+        }
+    });
+    Ok(bindings.collect())
 }
 
-/// Chooses the RDMA port for one interface: the one whose PNETID the interface bears already, if it would work;
-/// on mainline one whose network device is in the interface's subnet; among several, the one with the fewest pods.
-fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<&'a RdmaPort, Reason> {
+/// Chooses the RDMA port for one interface, with its PNETID: the one whose PNETID the interface bears already, if it
+/// would work; on mainline one whose network device is in the interface's subnet; among several, the one with the
+/// fewest pods.
+fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<(&'a RdmaPort, &'a PnetId), Reason> {
     let mainline = node.kernel.family == KernelFamily::Mainline;
     let reachable: Vec<&RdmaPort> = node
         .ports
@@ -217,11 +216,21 @@ fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<&'a RdmaP
         return Err(Reason::NoDeviceInSubnet { address, ports: describe(&node.ports) });
     };
     let active = || reachable.iter().copied().filter(|port| port.active);
-    let bears = |port: &&RdmaPort| interface.pnetid.is_some() && port.pnetid == interface.pnetid;
-    active()
-        .find(bears)
-        .or_else(|| active().min_by_key(|port| (port.pnetid.is_none(), port.pods)))
-        .ok_or_else(|| Reason::RdmaPortDown { port: any.to_string() })
+    let Some(unnamed) = active().next() else {
+        return Err(Reason::RdmaPortDown { port: any.to_string() });
+    };
+    // Of the ports with one PNETID the kernel takes the first that works (net/smc/smc_pnet.c,
+    // smc_pnet_find_roce_by_pnetid), so the others are no choice.
+    let mut ids = BTreeSet::new();
+    let named: Vec<(&RdmaPort, &PnetId)> = active()
+        .filter_map(|port| port.pnetid.as_ref().map(|pnetid| (port, pnetid)))
+        .filter(|(_, pnetid)| ids.insert(*pnetid))
+        .collect();
+    let bears = |(_, pnetid): &(&RdmaPort, &PnetId)| interface.pnetid.as_ref() == Some(*pnetid);
+    let chosen = named.iter().copied().find(bears);
+    chosen
+        .or_else(|| named.iter().copied().min_by_key(|(port, _)| port.pods))
+        .ok_or_else(|| Reason::PnetidMissing { port: unnamed.to_string() })
 }
 
 fn describe(ports: &[RdmaPort]) -> String {
@@ -245,7 +254,9 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
         Anchor::Missing { why } => Err(why),
     };
     let pairs = pod.routed().filter(|interface| interface.kind == InterfaceKind::Pair);
-    for address in pairs.flat_map(|interface| &interface.addresses).map(|net| net.address()) {
+    let addresses: BTreeSet<Ipv4Addr> =
+        pairs.flat_map(|interface| &interface.addresses).map(|net| net.address()).collect();
+    for address in addresses {
         let anchor = *anchor.as_ref().map_err(|why| Reason::SourceAnchorMissing { why: (*why).clone() })?;
         match pod.anchors.get(&address) {
             Some(AnchorState::Anchored) => {}

@@ -75,7 +75,8 @@ pub enum AnchorState {
 }
 
 impl PodFacts {
-    /// The interfaces that can carry traffic and have an address.
+    /// The interfaces that can carry traffic. One without an address of its own carries that of another: Terway's
+    /// `veth1` beside an exclusive network card.
     pub fn routed(&self) -> impl Iterator<Item = &PodInterface> {
         self.interfaces.iter().filter(|interface| interface.routed)
     }

@@ -1,0 +1,168 @@
+//! A healthy node and pod to vary, and the plain cases.
+
+use std::net::Ipv4Addr;
+
+use crate::{
+    Anchor, AnchorState, Conversion, Datapath, Guard, InterfaceKind, Kernel, KernelFamily, NodeFacts, Note,
+    Plan, PodConversion, PodFacts, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Step, Ueid, decide,
+};
+
+pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);
+
+/// An active port 1 of `device` with `pnetid` over a network device with `net`.
+pub(super) fn port(device: &str, pnetid: &str, net: &str) -> RdmaPort {
+    RdmaPort {
+        device: device.into(),
+        port: 1,
+        active: true,
+        pnetid: Some(pnetid.parse().unwrap()),
+        netdev: Some(RdmaNetdev { index: 2, name: "eth1".into(), addresses: vec![net.parse().unwrap()] }),
+        pods: 0,
+    }
+}
+
+/// A mainline node that has everything.
+pub(super) fn node() -> NodeFacts {
+    NodeFacts {
+        kernel: Kernel { release: "6.12.117+deb12-amd64".into(), family: KernelFamily::Mainline },
+        smc_loaded: true,
+        conversion: Conversion::Bpf { map: "/sys/fs/bpf/kube-smc/netns".into(), protocol: 256 },
+        rdma_netns_mode: RdmaNetnsMode::Shared,
+        ports: vec![port("rxe0", "NET1", "10.0.0.2/24")],
+        ueids: vec![Ueid::default_ueid()],
+        guard: Guard::Ready,
+        anchor: Anchor::Ready { index: 7 },
+        datapath: Datapath::Netfilter,
+    }
+}
+
+/// A node with Alibaba's kernel and eRDMA, whose network device has no address that matters.
+pub(super) fn alibaba() -> NodeFacts {
+    NodeFacts {
+        kernel: Kernel { release: "5.10.134-17.3.al8.x86_64".into(), family: KernelFamily::Alibaba },
+        conversion: Conversion::Tcp2smc,
+        ports: vec![port("erdma_0", "00163EABCD0F", "172.16.0.2/24")],
+        guard: Guard::NotNeeded,
+        anchor: Anchor::NotNeeded,
+        ..node()
+    }
+}
+
+/// A routed interface without a PNETID.
+pub(super) fn interface(name: &str, kind: InterfaceKind, nets: &[&str]) -> PodInterface {
+    PodInterface {
+        name: name.into(),
+        kind,
+        addresses: nets.iter().map(|net| net.parse().unwrap()).collect(),
+        routed: true,
+        pnetid: None,
+    }
+}
+
+/// A fresh pod with `interfaces`, whose addresses the host reaches by interface 21.
+pub(super) fn pod_with(interfaces: Vec<PodInterface>) -> PodFacts {
+    let mut pod = PodFacts {
+        primary: "eth0".into(),
+        interfaces,
+        conversion: PodConversion::Off,
+        anchors: [].into(),
+        guarded: [].into(),
+    };
+    pod.anchors = pod.addresses().into_iter().map(|a| (a, AnchorState::Needed { towards_pod: 21 })).collect();
+    pod
+}
+
+/// A fresh pod on one veth.
+pub(super) fn pod() -> PodFacts {
+    pod_with(vec![interface("eth0", InterfaceKind::Pair, &["10.0.0.21/24"])])
+}
+
+#[test]
+fn a_fresh_veth_pod_on_mainline_takes_anchor_guard_pnetid_and_conversion_in_this_order() {
+    let address = ADDRESS;
+    let plan = decide(&node(), &pod()).unwrap();
+    let expected = [
+        Step::HoldRoute { address, towards_pod: 21 },
+        Step::AnchorAddress { address, anchor: 7 },
+        Step::DropLocalRoute { address, anchor: 7 },
+        Step::ReleaseRoute { address, towards_pod: 21 },
+        Step::Guard { address },
+        Step::SetPnetid { interface: "eth0".into(), pnetid: "NET1".parse().unwrap() },
+        Step::ConvertByBpf { map: "/sys/fs/bpf/kube-smc/netns".into() },
+    ];
+    assert_eq!(plan.steps, expected);
+    assert_eq!(plan.notes, []);
+}
+
+#[test]
+fn a_fresh_pod_on_alibabas_kernel_takes_a_pnetid_and_the_sysctl_only() {
+    let plan = decide(&alibaba(), &pod()).unwrap();
+    let pnetid = "00163EABCD0F".parse().unwrap();
+    assert_eq!(plan.steps, [Step::SetPnetid { interface: "eth0".into(), pnetid }, Step::ConvertBySysctl]);
+}
+
+#[test]
+fn a_pod_that_is_configured_takes_no_step() {
+    let mut pod = pod();
+    pod.interfaces[0].pnetid = Some("NET1".parse().unwrap());
+    pod.conversion = PodConversion::Ours;
+    pod.anchors.insert(ADDRESS, AnchorState::Anchored);
+    pod.guarded.insert(ADDRESS);
+    let Plan { steps, notes, bindings } = decide(&node(), &pod).unwrap();
+    assert_eq!((steps, notes), (vec![], vec![]));
+    assert_eq!(bindings.len(), 1);
+}
+
+#[test]
+fn a_converted_pod_that_lost_its_guard_gets_only_that_back() {
+    let mut pod = pod();
+    pod.interfaces[0].pnetid = Some("NET1".parse().unwrap());
+    pod.conversion = PodConversion::Ours;
+    pod.anchors.insert(ADDRESS, AnchorState::Anchored);
+    assert_eq!(decide(&node(), &pod).unwrap().steps, [Step::Guard { address: ADDRESS }]);
+}
+
+#[test]
+fn a_pod_that_somebody_else_converts_is_bound_but_not_converted() {
+    let mut pod = pod();
+    pod.conversion = PodConversion::Foreign;
+    let plan = decide(&alibaba(), &pod).unwrap();
+    assert!(!plan.steps.contains(&Step::ConvertBySysctl), "{:?}", plan.steps);
+    assert_eq!(plan.notes, [Note::ConversionAdopted]);
+}
+
+#[test]
+fn an_nic_inside_the_pod_is_guarded_but_not_anchored() {
+    let pod = pod_with(vec![interface("eth0", InterfaceKind::Direct, &["10.0.0.21/24"])]);
+    let steps = decide(&node(), &pod).unwrap().steps;
+    assert_eq!(steps.first(), Some(&Step::Guard { address: ADDRESS }));
+    assert_eq!(steps.len(), 3, "guard, PNETID, conversion: {steps:?}");
+}
+
+#[test]
+fn an_address_of_an_interface_without_a_route_is_guarded_but_neither_anchored_nor_bound() {
+    let mut spare = interface("eth1", InterfaceKind::Pair, &["10.0.9.9/24"]);
+    spare.routed = false;
+    let mut pod = pod();
+    pod.interfaces.push(spare);
+    let plan = decide(&node(), &pod).unwrap();
+    let address = Ipv4Addr::new(10, 0, 9, 9);
+    assert!(plan.steps.contains(&Step::Guard { address }));
+    assert!(
+        !plan.steps.iter().any(|step| matches!(step, Step::HoldRoute { address: a, .. } if *a == address))
+    );
+    assert_eq!(plan.bindings.len(), 1);
+}
+
+#[test]
+fn an_address_twice_in_the_pod_is_anchored_and_guarded_once() {
+    let twice = ["10.0.0.21/24", "10.0.0.21/32"];
+    let pod = pod_with(vec![
+        interface("eth0", InterfaceKind::Pair, &twice),
+        interface("eth1", InterfaceKind::Pair, &twice[1..]),
+    ]);
+    let steps = decide(&node(), &pod).unwrap().steps;
+    let count = |wanted: &Step| steps.iter().filter(|step| *step == wanted).count();
+    assert_eq!(count(&Step::AnchorAddress { address: ADDRESS, anchor: 7 }), 1);
+    assert_eq!(count(&Step::Guard { address: ADDRESS }), 1);
+}

@@ -1,0 +1,258 @@
+//! What holds for every node and pod.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::generate::{config, kernel};
+use super::kernel::Kernel;
+use crate::{
+    Anchor, Conversion, Datapath, Guard, KernelFamily, PodConversion, PodInterface, RdmaNetnsMode, RdmaPort,
+    Step, decide,
+};
+
+fn converts(step: &Step) -> bool {
+    matches!(step, Step::ConvertBySysctl | Step::ConvertByBpf { .. })
+}
+
+/// Whether the kernel would take `port` for connections from `interface`, as far as addresses go.
+fn in_reach(kernel: &Kernel, port: &RdmaPort, interface: &PodInterface) -> bool {
+    let nets = port.netdev.iter().flat_map(|netdev| &netdev.addresses);
+    let same_subnet = |net: &crate::Ipv4Net, address| {
+        let bits = 32 - u32::from(net.prefix_length());
+        u32::from(net.address()) >> bits == u32::from(address) >> bits
+    };
+    kernel.node.kernel.family == KernelFamily::Alibaba
+        || nets.into_iter().any(|net| interface.addresses.iter().any(|own| same_subnet(net, own.address())))
+}
+
+/// The interface whose port the pod cannot do without.
+fn main_interface(kernel: &Kernel) -> Option<&PodInterface> {
+    let candidates = || kernel.interfaces.iter().filter(|i| i.routed && !i.addresses.is_empty());
+    candidates().find(|i| i.name == kernel.primary).or_else(|| candidates().next())
+}
+
+/// The names of all reasons there are to refuse this pod.
+fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
+    let node = &kernel.node;
+    let bypassed = node.kernel.family == KernelFamily::Mainline && node.datapath != Datapath::Netfilter;
+    let mut reasons = BTreeSet::new();
+    let mut need = |fact: bool, otherwise: &'static str| {
+        if !fact {
+            reasons.insert(otherwise);
+        }
+    };
+    need(node.smc_loaded, "SmcNotAvailable");
+    need(!matches!(node.conversion, Conversion::None { .. }), "NoConversion");
+    need(node.rdma_netns_mode == RdmaNetnsMode::Shared, "RdmaNetnsExclusive");
+    need(!node.ports.is_empty(), "NoRdmaDevice");
+    need(!node.ueids.is_empty(), "NoUeid");
+    need(!bypassed, "DatapathBypassesNetfilter");
+    need(!matches!(node.guard, Guard::Missing { .. }), "SameNodeGuardMissing");
+    let to_anchor = kernel.addresses_to_anchor();
+    let can_anchor = match node.anchor {
+        Anchor::NotNeeded => true,
+        Anchor::Missing { .. } => to_anchor.is_empty(),
+        Anchor::Ready { .. } => to_anchor.iter().all(|address| kernel.host[address].towards_pod.is_some()),
+    };
+    need(can_anchor, "SourceAnchorMissing");
+    let main = main_interface(kernel);
+    need(main.is_some(), "NoIpv4Route");
+    if let Some(main) = main {
+        let near: Vec<_> = node.ports.iter().filter(|port| in_reach(kernel, port, main)).collect();
+        let up = || near.iter().filter(|port| port.active);
+        need(!near.is_empty() || node.ports.is_empty(), "NoDeviceInSubnet");
+        need(near.is_empty() || up().next().is_some(), "RdmaPortDown");
+        need(up().next().is_none() || up().any(|port| port.pnetid.is_some()), "PnetidMissing");
+    }
+    reasons
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_pod_is_refused_exactly_when_a_needed_fact_is_missing(kernel in kernel()) {
+        let missing = missing(&kernel);
+        match decide(&kernel.node, &kernel.observe()) {
+            Ok(_) => prop_assert!(missing.is_empty(), "accepted in spite of {:?}", missing),
+            Err(reason) => prop_assert!(missing.contains(reason.name()), "{}, but: {:?}", reason, missing),
+        }
+    }
+
+    #[test]
+    fn deciding_again_after_all_steps_gives_none_and_the_same_bindings(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let after = kernel.after(&plan.steps).unwrap();
+            let again = decide(&after.node, &after.observe()).unwrap();
+            prop_assert_eq!(&again.steps, &[]);
+            prop_assert_eq!(again.bindings, plan.bindings);
+        }
+    }
+
+    #[test]
+    fn every_step_but_those_of_a_resumed_anchor_changes_something(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let states = kernel.states(&plan.steps).unwrap();
+            for (step, pair) in plan.steps.iter().zip(states.windows(2)) {
+                let resumable = matches!(step, Step::HoldRoute { .. } | Step::AnchorAddress { .. }
+                    | Step::DropLocalRoute { .. });
+                prop_assert!(resumable || pair[0] != pair[1], "{} did nothing", step);
+            }
+        }
+    }
+
+    #[test]
+    fn conversion_is_the_last_step_and_every_prefix_leaves_the_pod_unconverted(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let conversions = plan.steps.iter().filter(|step| converts(step)).count();
+            let wanted = usize::from(kernel.conversion == PodConversion::Off);
+            prop_assert_eq!(conversions, wanted);
+            if wanted == 1 {
+                prop_assert!(plan.steps.last().is_some_and(converts));
+                let states = kernel.states(&plan.steps).unwrap();
+                let (last, before) = states.split_last().unwrap();
+                prop_assert_eq!(last.conversion, PodConversion::Ours);
+                prop_assert!(before.iter().all(|state| state.conversion == PodConversion::Off));
+            }
+        }
+    }
+
+    #[test]
+    fn somebody_elses_conversion_is_adopted_and_noted(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let noted = plan.notes.contains(&crate::Note::ConversionAdopted);
+            prop_assert_eq!(noted, kernel.conversion == PodConversion::Foreign);
+        }
+    }
+
+    #[test]
+    fn the_host_never_owns_an_address_of_the_pod_between_two_steps(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let states = kernel.states(&plan.steps).unwrap();
+            for address in kernel.addresses() {
+                // Only an earlier run can have left it so; then the first step on the address must end it.
+                let first = plan.steps.iter().position(|step| step == &Step::HoldRoute { address, towards_pod: 21 });
+                let Some(first) = first else { continue };
+                for (n, state) in states[first + 1..].iter().enumerate() {
+                    prop_assert!(!state.host[&address].owned_by_host(), "{address} {} steps after the hold", n);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_address_to_anchor_takes_the_four_sub_steps_once_and_in_order(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let of_anchors = |step: &&Step| !matches!(step, Step::Guard { .. } | Step::DropPnetid { .. }
+                | Step::SetPnetid { .. } | Step::ConvertBySysctl | Step::ConvertByBpf { .. });
+            let steps: Vec<&Step> = plan.steps.iter().filter(of_anchors).collect();
+            let mut done = BTreeSet::new();
+            for four in steps.chunks(4) {
+                let Step::HoldRoute { address, towards_pod } = *four[0] else {
+                    return Err(TestCaseError::fail(format!("{} comes first", four[0])));
+                };
+                let expected = [
+                    &Step::HoldRoute { address, towards_pod },
+                    &Step::AnchorAddress { address, anchor: 7 },
+                    &Step::DropLocalRoute { address, anchor: 7 },
+                    &Step::ReleaseRoute { address, towards_pod },
+                ];
+                prop_assert_eq!(four, &expected[..]);
+                prop_assert!(done.insert(address), "{} is anchored twice", address);
+            }
+        }
+    }
+
+    #[test]
+    fn in_the_end_every_address_is_guarded_and_anchored_where_the_node_needs_it(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let after = kernel.after(&plan.steps).unwrap();
+            if kernel.node.guard == Guard::Ready {
+                prop_assert!(kernel.addresses().is_subset(&after.guard));
+            } else {
+                prop_assert_eq!(&kernel.guard, &after.guard);
+            }
+            if kernel.node.anchor == Anchor::NotNeeded {
+                prop_assert_eq!(&kernel.host, &after.host);
+            } else {
+                for address in kernel.addresses_to_anchor() {
+                    let host = after.host[&address];
+                    prop_assert!(host.anchored && !host.local && !host.held, "{address}: {:?}", host);
+                }
+            }
+            for (address, host) in &kernel.host {
+                let untouched = !kernel.addresses_to_anchor().contains(address);
+                prop_assert!(!untouched || after.host[address] == *host, "{address} is not to be anchored");
+            }
+        }
+    }
+
+    #[test]
+    fn every_routed_interface_ends_up_with_the_pnetid_of_a_port_that_works(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let after = kernel.after(&plan.steps).unwrap();
+            let routed: Vec<_> = after.interfaces.iter().filter(|i| i.routed).collect();
+            let bound: Vec<_> = plan.bindings.iter().map(|b| b.interface.as_str()).collect();
+            prop_assert_eq!(bound, routed.iter().map(|i| i.name.as_str()).collect::<Vec<_>>());
+            let main = main_interface(&kernel).unwrap();
+            let of_main = plan.bindings.iter().find(|b| b.interface == main.name).unwrap();
+            for (binding, interface) in plan.bindings.iter().zip(routed) {
+                prop_assert_eq!(interface.pnetid.as_ref(), Some(&binding.pnetid));
+                let port = kernel.node.ports.iter().find(|p| p.device == binding.device && p.port == binding.port);
+                let port = port.unwrap();
+                prop_assert!(port.active);
+                prop_assert_eq!(port.pnetid.as_ref(), Some(&binding.pnetid));
+                let shares = (&binding.device, binding.port) == (&of_main.device, of_main.port);
+                let near = if shares { main } else { interface };
+                prop_assert!(in_reach(&kernel, port, near), "{} is out of reach", port);
+                // The kernel takes the first port with the id that works, whatever we name.
+                let first = kernel.node.ports.iter().find(|p| {
+                    p.active && p.pnetid == port.pnetid && in_reach(&kernel, p, near)
+                });
+                prop_assert_eq!(first, Some(port));
+            }
+        }
+    }
+
+    #[test]
+    fn interfaces_that_no_port_serves_share_the_main_ones(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let main = main_interface(&kernel).unwrap();
+            let of_main = plan.bindings.iter().find(|b| b.interface == main.name).unwrap();
+            for binding in &plan.bindings {
+                let interface = kernel.interfaces.iter().find(|i| i.name == binding.interface).unwrap();
+                let serves = |p: &&RdmaPort| p.active && p.pnetid.is_some() && in_reach(&kernel, p, interface);
+                if !kernel.node.ports.iter().any(|port| serves(&port)) {
+                    prop_assert_eq!((&binding.device, binding.port), (&of_main.device, of_main.port));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_interface_keeps_a_pnetid_that_works(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            for binding in &plan.bindings {
+                let interface = kernel.interfaces.iter().find(|i| i.name == binding.interface).unwrap();
+                let works = |p: &&RdmaPort| p.active && p.pnetid == interface.pnetid && in_reach(&kernel, p, interface);
+                if interface.pnetid.is_some() && kernel.node.ports.iter().any(|port| works(&port)) {
+                    prop_assert_eq!(Some(&binding.pnetid), interface.pnetid.as_ref());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_the_replaced_pnetids_are_noted(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let replaced = plan.bindings.iter().filter_map(|binding| {
+                let interface = kernel.interfaces.iter().find(|i| i.name == binding.interface).unwrap();
+                let stale = interface.pnetid.clone().filter(|id| *id != binding.pnetid)?;
+                Some(crate::Note::StalePnetidReplaced { interface: interface.name.clone(), stale })
+            });
+            let noted = plan.notes.iter().filter(|note| **note != crate::Note::ConversionAdopted);
+            prop_assert_eq!(replaced.collect::<Vec<_>>(), noted.cloned().collect::<Vec<_>>());
+        }
+    }
+}
