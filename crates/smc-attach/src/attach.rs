@@ -315,3 +315,6 @@ fn refused_step(step: &Step, error: &HostError) -> Reason {
         _ => Reason::StepFailed { step: step.to_string(), error: error.with_cause() },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,3 +101,6 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
     }
     left
 }
+
+#[cfg(test)]
+mod tests;
