@@ -1,14 +1,14 @@
 //! The plugin's own log: one JSON line per annotated pod or failure, in a file of bounded size. Standard output
 //! belongs to the result, and runtimes lose standard error.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use cni_spec::{Environment, PluginOptions};
-use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Map, Value, json};
 use smc_state::Record;
 
@@ -19,6 +19,8 @@ const DEFAULT_DIR: &str = "/var/log/kube-smc";
 const FILE: &str = "cni.log";
 /// Bytes after which the file becomes `cni.log.1` and a new one is begun: twice this is all that is ever kept.
 const DEFAULT_MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// How long a call waits for its turn to begin a new file. Whoever has the turn only renames one.
+const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where log lines go.
 #[derive(Debug)]
@@ -69,9 +71,17 @@ impl Log {
         file.write_all(line)
     }
 
-    /// Under a lock, and only if the file is still too long: a concurrent call may have rotated it already.
+    /// Under a lock, and only if the file is still too long: a concurrent call may have rotated it already. Where
+    /// the lock is not to be had it is done without: that may cost old lines, waiting would cost the pod.
     fn rotate(&self, path: &Path) -> io::Result<()> {
-        let Ok(_lock) = Flock::lock(File::open(&self.dir)?, FlockArg::LockExclusive) else { return Ok(()) };
+        let dir = File::open(&self.dir)?;
+        let until = Instant::now() + LOCK_PATIENCE;
+        while let Err(TryLockError::WouldBlock) = dir.try_lock() {
+            if Instant::now() >= until {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
         if fs::metadata(path).is_ok_and(|metadata| metadata.len() > self.max_bytes / 2) {
             fs::rename(path, self.dir.join(format!("{FILE}.1")))?;
         }
