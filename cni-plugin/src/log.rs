@@ -63,17 +63,18 @@ impl Log {
             }
             opened => opened?,
         };
-        if file.metadata()?.len() + line.len() as u64 > self.max_bytes {
-            self.rotate(&path)?;
+        let is_full = |length: u64| length > 0 && length + line.len() as u64 > self.max_bytes;
+        if is_full(file.metadata()?.len()) {
+            self.rotate(&path, is_full)?;
             file = open(&path)?;
         }
         // One write with O_APPEND: lines of concurrent calls do not mix.
         file.write_all(line)
     }
 
-    /// Under a lock, and only if the file is still too long: a concurrent call may have rotated it already. Where
+    /// Under a lock, and only if the file is still full: a concurrent call may have rotated it already. Where
     /// the lock is not to be had it is done without: that may cost old lines, waiting would cost the pod.
-    fn rotate(&self, path: &Path) -> io::Result<()> {
+    fn rotate(&self, path: &Path, is_full: impl Fn(u64) -> bool) -> io::Result<()> {
         let dir = File::open(&self.dir)?;
         let until = Instant::now() + LOCK_PATIENCE;
         while let Err(TryLockError::WouldBlock) = dir.try_lock() {
@@ -82,7 +83,7 @@ impl Log {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        if fs::metadata(path).is_ok_and(|metadata| metadata.len() > self.max_bytes / 2) {
+        if fs::metadata(path).is_ok_and(|metadata| is_full(metadata.len())) {
             fs::rename(path, self.dir.join(format!("{FILE}.1")))?;
         }
         Ok(())

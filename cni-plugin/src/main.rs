@@ -27,10 +27,11 @@ fn main() -> ExitCode {
     let mut stdin = Vec::with_capacity(8 * 1024);
     let read = io::stdin().lock().read_to_end(&mut stdin);
     let result = match read {
-        Ok(_) => run(&stdin, &clock),
-        Err(error) => {
+        Err(error) if !is_del() => {
             Err(CniError::new(code::IO_FAILURE, "cannot read standard input").with_details(error.to_string()))
         }
+        // DEL does with what there is.
+        _ => run(&stdin, &clock),
     };
     match result {
         Ok(output) => finish(&output, ExitCode::SUCCESS),
@@ -39,6 +40,11 @@ fn main() -> ExitCode {
             finish(error.to_json(version.unwrap_or(Version::LATEST)).as_bytes(), ExitCode::FAILURE)
         }
     }
+}
+
+/// Whether the call is a DEL, also when nothing else about it can be understood.
+fn is_del() -> bool {
+    std::env::var_os("CNI_COMMAND").is_some_and(|command| command == "DEL")
 }
 
 fn finish(output: &[u8], code: ExitCode) -> ExitCode {
@@ -54,9 +60,7 @@ fn run(stdin: &[u8], clock: &Clock) -> Result<Vec<u8>, CniError> {
     let environment = match Environment::from_lookup(|name: &str| std::env::var_os(name)) {
         Ok(environment) => environment,
         // DEL never fails, or the runtime keeps the pod for ever; without these names nothing can be ours.
-        Err(_) if std::env::var_os("CNI_COMMAND").is_some_and(|command| command == "DEL") => {
-            return Ok(Vec::new());
-        }
+        Err(_) if is_del() => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
     if environment.command == Command::Version {

@@ -3,10 +3,7 @@
 #[cfg(test)]
 mod support;
 
-use std::fs;
-use std::process::{Command, Stdio};
-
-use support::{Call, Lab, Namespace, Outcome, PREV_RESULT};
+use support::{Lab, Namespace, PREV_RESULT, strace_works, trace};
 
 /// Calls that would change something outside the process, enter another namespace, or start a second thread.
 const FORBIDDEN: &[&str] = &[
@@ -54,36 +51,6 @@ const FORBIDDEN: &[&str] = &[
     "clock_nanosleep",
     "ptrace",
 ];
-
-fn strace_works() -> bool {
-    let output =
-        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::piped()).output();
-    let problem = match output {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    eprintln!("SKIPPED: needs strace: {problem}");
-    false
-}
-
-/// What came of a call, and the system calls it made, from the plugin's own `execve` on.
-fn trace(call: &Call) -> (Outcome, Vec<String>) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let launcher = ["strace", "-f", "-qq", "-o", file.path().to_str().unwrap()];
-    // By PATH strace itself is found.
-    let call = call.clone().env("PATH", std::env::var_os("PATH").unwrap());
-    let outcome = call.launched_by(&launcher).run();
-    let text = fs::read_to_string(file.path()).unwrap();
-    // Each line begins with the process id.
-    let calls: Vec<String> = text
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(_, call)| call.trim().to_owned())
-        .collect();
-    assert!(calls.first().is_some_and(|call| call.starts_with("execve(")), "{text}");
-    (outcome, calls)
-}
 
 fn name(call: &str) -> &str {
     call.split_once('(').map_or(call, |(name, _)| name)
@@ -145,4 +112,22 @@ fn the_trace_would_show_what_an_annotated_pod_costs() {
     for expected in ["mkdir", "flock", "openat", "rename"] {
         assert!(names.contains(&expected), "{expected} is not among {names:?}");
     }
+}
+
+#[test]
+fn a_line_of_the_log_is_one_appending_write() {
+    let Some(netns) = Namespace::new() else { return };
+    if !strace_works() {
+        return;
+    }
+    let lab = Lab::new();
+    let (_, calls) = trace(&lab.add(&lab.conf("0.4.0").annotated("true"), &netns));
+    let opened = calls.iter().rposition(|call| call.contains("cni.log\"")).unwrap();
+    assert!(calls[opened].contains("O_APPEND"), "{}", calls[opened]);
+    let (_, descriptor) = calls[opened].rsplit_once("= ").unwrap();
+    let write = format!("write({descriptor}, ");
+    let writes: Vec<_> = calls[opened..].iter().filter(|call| call.starts_with(&write)).collect();
+    let length = std::fs::metadata(lab.logs().join("cni.log")).unwrap().len();
+    assert_eq!(writes.len(), 1, "{writes:#?}");
+    assert!(writes[0].ends_with(&format!("= {length}")), "{writes:?} for {length} bytes");
 }

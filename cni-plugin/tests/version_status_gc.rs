@@ -123,14 +123,8 @@ fn three_pods() -> Option<(Lab, Namespace)> {
     Some((lab, netns))
 }
 
-fn phases(lab: &Lab) -> Vec<String> {
-    ["a", "b", "c"]
-        .map(|container| {
-            let bytes = fs::read(lab.record_path(container)).unwrap();
-            let record: Value = serde_json::from_slice(&bytes).unwrap();
-            record["phase"].as_str().unwrap().to_owned()
-        })
-        .to_vec()
+fn phases(lab: &Lab) -> [Value; 3] {
+    ["a", "b", "c"].map(|container| lab.record_of(container)["phase"].clone())
 }
 
 fn gc(lab: &Lab, conf: &Conf) {

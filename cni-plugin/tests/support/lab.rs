@@ -105,7 +105,13 @@ impl Lab {
     /// This container's record.
     #[track_caller]
     pub(crate) fn record(&self) -> Value {
-        serde_json::from_slice(&self.record_bytes()).unwrap()
+        self.record_of(&self.container)
+    }
+
+    /// Another container's record.
+    #[track_caller]
+    pub(crate) fn record_of(&self, container: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.record_path(container)).unwrap()).unwrap()
     }
 
     /// Puts something else in the place of this container's record.

@@ -9,9 +9,11 @@ mod conf;
 mod lab;
 mod netns;
 mod node;
+mod trace;
 
-pub(crate) use call::{Call, Outcome};
+pub(crate) use call::{Call, Outcome, ends_in_time};
 pub(crate) use conf::{Conf, PREV_RESULT, VERSIONS, quoted};
 pub(crate) use lab::{Lab, files_below};
 pub(crate) use netns::Namespace;
 pub(crate) use node::node_facts;
+pub(crate) use trace::{strace_works, trace};
