@@ -66,8 +66,22 @@ pub fn import_images() -> Result<(), GuestError> {
         sleep(Duration::from_millis(50));
     }
     let images = images.display().to_string();
-    run("ctr", &["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import", &images], "")
-        .map(drop)
+    run(
+        "ctr",
+        &[
+            "--address",
+            CONTAINERD_SOCKET,
+            "--namespace",
+            "k8s.io",
+            "images",
+            "import",
+            "--snapshotter",
+            "native",
+            &images,
+        ],
+        "",
+    )
+    .map(drop)
 }
 
 fn link(original: &Path, name: &Path) -> Result<(), GuestError> {

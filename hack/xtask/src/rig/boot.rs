@@ -14,7 +14,7 @@ use super::{Progress, RigError};
 use crate::layout::{FAILED_LINE, NodeNumber, READY_LINE};
 
 /// Emulated, under the load of other rigs, and still hopeless after this.
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A node whose emulator runs.
@@ -38,6 +38,7 @@ impl BootingNode {
     fn died(&mut self, what: String, state: &StateDirectory) -> RigError {
         let log = state.serial_log(self.node);
         let tail = [state.emulator_log(self.node), log.clone()].map(|path| tail(&path)).concat();
+        let tail = tail.trim_end().to_owned();
         RigError::NodeDied { node: self.node.get(), what, log, tail }
     }
 

@@ -44,6 +44,7 @@ pub use state::{StateDirectory, repository};
 
 use self::guard::Guard;
 use self::kernel::BootFiles;
+use self::session::Token;
 use self::state::RigState;
 use crate::layout::NodeNumber;
 
@@ -56,7 +57,7 @@ pub struct Rig {
     name: RigName,
     directory: StateDirectory,
     state: RigState,
-    token: String,
+    token: Token,
     owned: Option<Owned>,
 }
 

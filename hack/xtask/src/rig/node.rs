@@ -1,5 +1,6 @@
 //! One node of a rig that is up.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Output;
@@ -14,10 +15,16 @@ use super::{Rig, RigError};
 const RUNTIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// A node; all its operations block.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Node<'a> {
     rig: &'a Rig,
     address: Address,
+}
+
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({} of rig {:?})", self.number(), self.rig.name().as_str())
+    }
 }
 
 impl<'a> Node<'a> {

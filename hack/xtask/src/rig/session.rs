@@ -1,6 +1,7 @@
 //! Sessions with a node: the other end of `rig-guest serve`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,7 +19,17 @@ use crate::wire::{self, Action, Frame, Kind, Request};
 pub(crate) struct Address {
     pub(crate) node: NodeNumber,
     pub(crate) port: u16,
-    pub(crate) token: String,
+    pub(crate) token: Token,
+}
+
+/// A rig's secret; not shown in debug output, which ends up in test logs.
+#[derive(Clone)]
+pub(crate) struct Token(pub(crate) String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
 }
 
 impl Address {
@@ -28,7 +39,7 @@ impl Address {
         let open = || -> io::Result<(TcpStream, Result<(), String>)> {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
             stream.set_nodelay(true)?;
-            wire::write_request(&mut stream, &Request { token: self.token.clone(), action })?;
+            wire::write_request(&mut stream, &Request { token: self.token.0.clone(), action })?;
             let answer = wire::read_answer(&mut stream)?;
             Ok((stream, answer))
         };

@@ -9,6 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::options::{Kernel, RigName};
+use super::session::Token;
 use super::{RigError, processes};
 use crate::layout::{NodeNumber, TOKEN_FILE};
 
@@ -113,9 +114,9 @@ impl StateDirectory {
     }
 
     /// The secret that sessions with this rig's nodes present.
-    pub(crate) fn token(&self) -> Result<String, RigError> {
+    pub(crate) fn token(&self) -> Result<Token, RigError> {
         let path = self.path.join(TOKEN_FILE);
-        fs::read_to_string(&path).map_err(RigError::file("read", path))
+        fs::read_to_string(&path).map(Token).map_err(RigError::file("read", path))
     }
 
     fn write_token(&self) -> Result<(), RigError> {
@@ -232,7 +233,7 @@ mod tests {
                 at.write_token().unwrap();
                 let mode = fs::metadata(directory.path().join(TOKEN_FILE)).unwrap().permissions().mode();
                 assert_eq!(mode & 0o777, 0o600);
-                at.token().unwrap()
+                at.token().unwrap().0
             })
             .collect();
         assert_eq!(tokens[0].len(), 32);
