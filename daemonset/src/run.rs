@@ -7,6 +7,7 @@ use notify::{RecursiveMode, Watcher as _};
 use smc_host::kernel;
 use smc_model::NodeFacts;
 use smc_state::{NODE_FILE_VERSION, NodeFile, Store};
+use smc_verbs::DeviceLimits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -117,4 +118,9 @@ fn log(facts: &NodeFacts) {
     }
 }
 
-fn log_limits(_device: &str) {}
+fn log_limits(device: &str) {
+    match smc_verbs::device_limits(device) {
+        DeviceLimits::Known(limits) => tracing::info!(device, max_qp = limits.max_qp, "RDMA device limits"),
+        DeviceLimits::Unknown(why) => tracing::info!(device, "RDMA device limits unknown: {why}"),
+    }
+}
