@@ -86,7 +86,8 @@ fn carry(connection: &TcpStream, mut child: Child) -> io::Result<()> {
     ended.store(true, Ordering::SeqCst);
     await_output(open, &pumps, &activity);
     send(&output, Kind::Exit, &status.into_raw().to_be_bytes())?;
-    connection.shutdown(Shutdown::Both)
+    // Closing with input unread would reset the connection, and the exit with it: the other side closes first.
+    connection.shutdown(Shutdown::Write)
 }
 
 /// How far the output pumps are; tells a quiet stream from one whose reader is slow.
@@ -196,3 +197,6 @@ fn send(output: &Mutex<TcpStream>, kind: Kind, payload: &[u8]) -> io::Result<()>
     let mut output = output.lock().map_err(|_| io::Error::other("a thread of the session panicked"))?;
     wire::write_frame(&mut *output, kind, payload)
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,8 +70,17 @@ impl<'a> Node<'a> {
     /// Waits until containerd can start pods.
     pub(crate) fn await_runtime(&self) -> Result<(), RigError> {
         let end = Instant::now() + RUNTIME_LIMIT;
-        // Until containerd listens, the node refuses the connection.
-        while !self.cri().and_then(|cri| cri.is_ready()).unwrap_or(false) {
+        let mut cri = None;
+        loop {
+            // Until containerd listens, the node refuses the connection.
+            if cri.is_none() {
+                cri = self.cri().ok();
+            }
+            match cri.as_ref().map(Cri::is_ready) {
+                Some(Ok(true)) => return Ok(()),
+                Some(Ok(false)) | None => {}
+                Some(Err(_)) => cri = None,
+            }
             if Instant::now() > end {
                 let what = "containerd's start, with both images (see rig logs),".to_owned();
                 return Err(RigError::Timeout {
@@ -80,8 +89,7 @@ impl<'a> Node<'a> {
                     seconds: RUNTIME_LIMIT.as_secs(),
                 });
             }
-            sleep(Duration::from_millis(100));
+            sleep(Duration::from_millis(200));
         }
-        Ok(())
     }
 }

@@ -62,7 +62,8 @@ impl NodePlan<'_> {
             modules: self.boot.modules.clone(),
         };
         let command_line = format!(
-            "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check rig.guest={} {}",
+            "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check init_on_alloc=0 \
+             rcupdate.rcu_expedited=1 rig.guest={} {}",
             self.guest_program.display(),
             words.to_command_line()?
         );
