@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use smc_abi::smc::Role;
 use smc_host::HostError;
 use smc_host::genl::SmcFamilies;
 use smc_host::netns::Netns;
 use smc_host::smc;
+
+use crate::rig::{Pod, repository};
 
 /// Connection counters of one network namespace, from its creation or between two looks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,6 +57,14 @@ impl Counters {
             }
         }
         Ok(counters)
+    }
+
+    /// Reads a pod's counters on its node.
+    pub fn of(pod: &Pod<'_>) -> anyhow::Result<Self> {
+        let program = repository().join("target/debug/smc-counters").display().to_string();
+        let netns = pod.netns.display().to_string();
+        let output = pod.node().command(&[program.as_str(), &netns]).check()?;
+        serde_json::from_slice(&output.stdout).with_context(|| format!("read the counters of {}", pod.name))
     }
 
     /// What happened since `before`.

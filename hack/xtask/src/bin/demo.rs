@@ -69,8 +69,8 @@ fn show(rig: &Rig, files: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Repo
     let started = start_pods(rig, &files, say)?;
     let mut reports = Vec::new();
     for (pair, server, client) in &started {
-        let measure = || Ok((counters(client)?, counters(server)?));
-        let (before, after, traffic) = run(client, server, measure).with_context(|| format!("pair {}", pair.name))?;
+        let measure = || Ok((Counters::of(client)?, Counters::of(server)?));
+        let (before, after, traffic) = run(pair, client, server, measure).with_context(|| format!("pair {}", pair.name))?;
         let seen =
             Seen { client: after.0.since(&before.0), server: after.1.since(&before.1), traffic };
         let problem = judge(pair.expected, &seen).err();
@@ -122,11 +122,4 @@ fn start_pods<'a>(
         .enumerate()
         .map(|(index, pair)| Ok((pair, take(index, true)?, take(index, false)?)))
         .collect()
-}
-
-fn counters(pod: &Pod<'_>) -> Result<Counters> {
-    let program = repository().join("target/debug/smc-counters").display().to_string();
-    let netns = pod.netns.display().to_string();
-    let output = pod.node().command(&[program.as_str(), &netns]).check()?;
-    serde_json::from_slice(&output.stdout).context("read the counters")
 }

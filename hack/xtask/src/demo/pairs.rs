@@ -48,6 +48,11 @@ pub fn pairs() -> [Pair; 5] {
 }
 
 impl Pair {
+    /// Whether each pod has a proxy before its program.
+    pub fn has_proxies(&self) -> bool {
+        self.proxies
+    }
+
     /// The server's pod: nginx.
     pub fn server(&self, files: &str) -> PodSpec {
         let nginx = ["nginx", "-c", "/demo/nginx.conf"];
@@ -75,8 +80,6 @@ impl Pair {
                 .mount(files, FILES)
                 .capability("NET_ADMIN")
                 .capability("NET_RAW")
-                .capability("SETUID")
-                .capability("SETGID")
         })
     }
 }

@@ -94,10 +94,7 @@ pub fn table(reports: &[Report]) -> String {
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
-    for report in reports {
-        if let Some(problem) = &report.problem {
-            text += &format!("{}: {problem}\n", report.pair.about);
-        }
-    }
+    let problems = reports.iter().filter_map(|report| Some((report.pair.about, report.problem.as_ref()?)));
+    text.extend(problems.map(|(about, problem)| format!("{about}: {problem}\n")));
     text
 }

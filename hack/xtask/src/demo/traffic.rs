@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
+use crate::demo::Pair;
 use crate::rig::Pod;
 
 /// Bytes of the file that is fetched: more than SMC's default buffers of 64 KiB.
 const FILE_BYTES: u32 = 133_333;
 /// How often it is fetched, each time over a new connection.
 const FETCHES: u32 = 6;
-/// How long a server may take until it answers.
-const SERVER_START: Duration = Duration::from_secs(60);
+/// How long a program may take until it listens.
+const LISTENER_START: Duration = Duration::from_secs(60);
 
 const NGINX: &str = "\
 daemon off;
@@ -31,11 +32,10 @@ http {
 }
 ";
 
-/// Like a mesh's sidecar: redirected traffic, each connection carried on to where it was going.
+/// Like a mesh's sidecar: redirected traffic, each connection carried on to where it was going. What the proxy sends
+/// itself is told by its source ports: on mainline kernels the TCP socket inside an SMC socket has no owner until the
+/// handshake is over, so a rule by user id, as meshes have, would redirect the proxy to itself for ever.
 const HAPROXY: &str = "\
-global
-  uid 1337
-  gid 1337
 defaults
   mode tcp
   timeout connect 20s
@@ -46,13 +46,15 @@ listen inbound
   server program 127.0.0.1:80
 listen outbound
   bind 0.0.0.0:15001
-  server original 0.0.0.0
+  server original 0.0.0.0 source \"${POD_IP}:20000-29999\"
 ";
 
 const PROXY: &str = "\
 set -e
 iptables -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 15006
-iptables -t nat -A OUTPUT -p tcp --dport 80 -m owner ! --uid-owner 1337 ! -d 127.0.0.0/8 -j REDIRECT --to-ports 15001
+iptables -t nat -A OUTPUT -p tcp --dport 80 ! --sport 20000:29999 ! -d 127.0.0.0/8 -j REDIRECT --to-ports 15001
+POD_IP=$(ip -4 -o address show dev eth0 | awk '{ sub(\"/.*\", \"\", $4); print $4 }')
+export POD_IP
 exec haproxy -db -f /demo/haproxy.cfg
 ";
 
@@ -96,75 +98,64 @@ fn pattern() -> Vec<u8> {
         .collect()
 }
 
-/// Waits until the server answers in its own pod, so that no refused connection is counted for the pair.
-fn wait_for(server: &Pod<'_>) -> Result<()> {
-    let deadline = Instant::now() + SERVER_START;
-    loop {
-        // Not by TCP: that would be counted.
-        let listening = server.exec(&["sh", "-c", "ss -tlnH 'sport = :80' | grep -q ."])?;
-        if listening.status.success() {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            let logs = server.logs(crate::rig::MAIN_CONTAINER)?;
-            bail!("{} does not listen: {}", server.name, String::from_utf8_lossy(&logs.stderr));
-        }
-        thread::sleep(Duration::from_millis(300));
-    }
-}
-
-/// Waits until a pair's programs are there, then lets `measure` look before and after the requests.
-pub fn run<T>(client: &Pod<'_>, server: &Pod<'_>, measure: impl Fn() -> Result<T>) -> Result<(T, T, Traffic)> {
-    wait_for(server)?;
-    for pod in [client, server] {
-        wait_for_proxy(pod)?;
+/// Waits until a pair's programs listen, so that no refused connection is counted, then lets `measure` look before
+/// and after the requests.
+pub fn run<T>(
+    pair: &Pair,
+    client: &Pod<'_>,
+    server: &Pod<'_>,
+    measure: impl Fn() -> Result<T>,
+) -> Result<(T, T, Traffic)> {
+    wait_for_listeners(server, if pair.has_proxies() { &[80, 15006] } else { &[80] })?;
+    if pair.has_proxies() {
+        wait_for_listeners(client, &[15001])?;
     }
     let before = measure()?;
-    let files = fetch_files(client, &server.ip)?;
-    let load = load(client, &server.ip)?;
+    let traffic = send(client, &server.ip)?;
     let after = measure()?;
-    let traffic = Traffic {
-        requests: u64::from(files) + load.0,
-        failed: u64::from(FETCHES - files) + load.1,
-        files: FETCHES,
-        files_right: files,
-    };
     Ok((before, after, traffic))
 }
 
-fn wait_for_proxy(pod: &Pod<'_>) -> Result<()> {
-    let deadline = Instant::now() + SERVER_START;
-    // Only pods with a proxy have rules.
-    let script = "iptables -t nat -S OUTPUT 2>/dev/null | grep -q 15001 || exit 0; ss -tlnH 'sport = :15001' | grep -q .";
-    while !pod.exec(&["sh", "-c", script])?.status.success() {
+/// Looks at the pod's sockets; a connection to them would be counted.
+fn wait_for_listeners(pod: &Pod<'_>, ports: &[u16]) -> Result<()> {
+    let deadline = Instant::now() + LISTENER_START;
+    let netns = pod.netns.display().to_string();
+    loop {
+        let output = pod.node().command(&["nsenter", &format!("--net={netns}"), "ss", "-tlnH"]).check()?;
+        let listening = String::from_utf8_lossy(&output.stdout).into_owned();
+        if ports.iter().all(|port| listening.contains(&format!("0.0.0.0:{port} "))) {
+            return Ok(());
+        }
         if Instant::now() > deadline {
-            bail!("the proxy of {} does not listen", pod.name);
+            let logs = pod.logs(crate::rig::MAIN_CONTAINER)?;
+            let stderr = String::from_utf8_lossy(&logs.stderr).into_owned();
+            bail!("{} does not listen on {ports:?}: {listening}{stderr}", pod.name);
         }
         thread::sleep(Duration::from_millis(300));
     }
-    Ok(())
 }
 
-/// Fetches the file over as many new connections as [`FETCHES`], by curl; returns how many arrived right.
-fn fetch_files(client: &Pod<'_>, server: &str) -> Result<u32> {
+/// Fetches the file by curl, each time over a new connection, and compares it byte for byte; then small requests by
+/// wrk over a few lasting connections. In one go: starting a process in a pod is slow under emulation.
+fn send(client: &Pod<'_>, server: &str) -> Result<Traffic> {
     let script = format!(
         "mkdir -p /tmp/got && cd /tmp/got && curl -sS -m 60 -H 'Connection: close' -o 'file#1' \
-         'http://{server}/file?[1-{FETCHES}]'; n=0; for f in /tmp/got/*; do cmp -s $f /demo/www/file && n=$((n+1)); done; echo $n"
+         'http://{server}/file?[1-{FETCHES}]'; n=0; \
+         for f in /tmp/got/*; do cmp -s $f /demo/www/file && n=$((n+1)); done; echo $n files right; \
+         wrk -t1 -c4 -d2s --timeout 20s http://{server}/small"
     );
     let output = client.exec(&["sh", "-c", &script])?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.trim()
-        .parse()
-        .with_context(|| format!("curl in {}: {text}{}", client.name, String::from_utf8_lossy(&output.stderr)))
-}
-
-/// Requests over a few lasting connections, by wrk; returns served and failed ones.
-fn load(client: &Pod<'_>, server: &str) -> Result<(u64, u64)> {
-    let url = format!("http://{server}/small");
-    let output = client.exec(&["wrk", "-t1", "-c4", "-d2s", "--timeout", "20s", &url])?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    parse_wrk(&text)
-        .with_context(|| format!("wrk in {}: {text}{}", client.name, String::from_utf8_lossy(&output.stderr)))
+    let files = text.lines().find_map(|line| line.strip_suffix(" files right")?.parse().ok());
+    let (Some(files), Some((answered, failed))) = (files, parse_wrk(&text)) else {
+        bail!("curl and wrk in {}: {text}{}", client.name, String::from_utf8_lossy(&output.stderr));
+    };
+    Ok(Traffic {
+        requests: u64::from(files) + answered,
+        failed: u64::from(FETCHES - files) + failed,
+        files: FETCHES,
+        files_right: files,
+    })
 }
 
 /// Requests served and failed in wrk's summary. wrk counts requests that were under way when its time was up as
