@@ -1,0 +1,32 @@
+# Sourced by hack/demo and hack/test: stages with their time, and on failure the end of the stage's log.
+
+stages_log_dir=$repository/target/logs
+mkdir -p "$stages_log_dir"
+stages_begin=$SECONDS
+
+say() {
+    printf '%5d s  %s\n' $((SECONDS - stages_begin)) "$*" >&2
+}
+
+# stage NAME COMMAND…: runs the command with its output in target/logs/NAME.log.
+stage() {
+    local name=$1 log status=0
+    shift
+    log=$stages_log_dir/${name//[^a-zA-Z0-9.-]/-}.log
+    say "$name"
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" -ne 0 ]; then
+        say "$name FAILED (exit status $status); the end of $log:"
+        tail -n 40 "$log" | sed 's/^/         /' >&2
+        exit "$status"
+    fi
+}
+
+# The toolchain: rustup's shims are often not on root's path.
+if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+    PATH=$HOME/.cargo/bin:$PATH
+fi
+if ! command -v cargo >/dev/null; then
+    echo "cargo is not installed: install Rust with rustup (version: see rust-toolchain.toml)" >&2
+    exit 1
+fi
