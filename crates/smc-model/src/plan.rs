@@ -268,7 +268,7 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
             ]),
             Some(AnchorState::Unreachable) | None => {
                 return Err(Reason::SourceAnchorMissing {
-                    why: format!("the host has no route to {address}"),
+                    why: format!("the host does not route {address} to the pod"),
                 });
             }
         }
