@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use smc_host::apply;
-use smc_host::netns::{Inside, Netns, protocol_of_a_new_tcp_socket};
-use smc_host::observe::{self, Host};
-use smc_host::{HostError, route};
-use smc_model::{NodeFacts, Owned, Plan, PodFacts, Reason, Step, Verdict, Wish, decide};
-use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION, Record, StateError, StepTiming, Store};
+use smc_host::HostError;
+use smc_host::netns::Netns;
+use smc_host::sysctl::Sysctl;
+use smc_model::{NetnsId, Plan, Reason, Verdict, Wish};
+use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION, Record, StateError, Store};
 
-/// How often a plan is made and applied before what is read back must agree: a second time, because an address
-/// that a pod left behind may be taken away by that pod's own DEL in between.
-const ROUNDS: usize = 2;
+use crate::detach::{Detached, end};
+use machine::{Live, Machine};
+use work::{Stop, Work};
+
+mod machine;
+mod work;
 
 /// One attachment to set up.
 #[derive(Debug, Clone)]
@@ -55,7 +57,7 @@ pub struct Outcome {
     pub changed: bool,
 }
 
-/// Why an attachment could not even be judged. Nothing was changed.
+/// Why an attachment could not be judged, or not be recorded. What this call had set up was taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The namespace cannot be opened.
@@ -72,40 +74,115 @@ pub enum AttachError {
     State(#[from] StateError),
 }
 
-/// Sets one attachment up, or records why not. Run again, it changes nothing and tells the same.
+/// Sets one attachment up, or records why not. Run again, it changes nothing and tells the same. A pod that was set up
+/// before and is refused now loses its conversion where [`Reason::ends_conversion`] says so.
 ///
 /// # Errors
-/// When the namespace is gone or is the host's, or the state directory cannot be used; nothing was changed then.
+/// When the namespace is gone or is the host's, or the state directory cannot be used; what this call had set up was
+/// taken back then.
 pub fn attach(store: &Store, boot_id: &str, job: &Job, budget: Budget) -> Result<Outcome, AttachError> {
+    attach_with(store, boot_id, job, budget, &Sysctl::default())
+}
+
+/// Like [`attach`], with sysctls where `sysctl` says: inside a container `/proc/sys` is read-only.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_with(
+    store: &Store,
+    boot_id: &str,
+    job: &Job,
+    budget: Budget,
+    sysctl: &Sysctl,
+) -> Result<Outcome, AttachError> {
     let netns = Netns::open(&job.netns).map_err(AttachError::Netns)?;
     if netns.id() == Netns::current().map_err(AttachError::Netns)?.id() {
         return Err(AttachError::HostNetns { path: job.netns.clone() });
     }
+    attach_on(&Live { netns: &netns, sysctl }, netns.id(), store, boot_id, job, budget)
+}
+
+fn attach_on<M: Machine>(
+    machine: &M,
+    netns: NetnsId,
+    store: &Store,
+    boot_id: &str,
+    job: &Job,
+    budget: Budget,
+) -> Result<Outcome, AttachError> {
+    // A mark that is there already speaks of an earlier attachment of this name; one that comes from now on, of this.
+    let superseded = store.is_marked_deleted(&job.attachment);
     let _lock = store.lock(&job.attachment, budget.deadline)?;
+    if superseded {
+        store.unmark_deleted(&job.attachment)?;
+    }
     // A record that cannot be read is made anew: what is in place is found by looking.
-    let before = store.read(&job.attachment).ok().flatten().filter(Record::is_live);
-    let mut record = new_record(job, &netns, before.as_ref(), budget);
-    let mut work = Work { store, boot_id, job, budget, netns: &netns, clock: Instant::now() };
+    store.quarantine(&job.attachment)?;
+    let last = store.read(&job.attachment)?;
+    let mut record = new_record(job, netns, last.as_ref(), budget);
+    let mut work = Work::new(store, boot_id, job, budget, machine);
     let verdict = match work.run(&mut record) {
         Ok(()) => Verdict::Configured,
         Err(Stop::Refused(reason)) => Verdict::refused(reason),
         Err(Stop::State(error)) => return Err(error.into()),
     };
-    let same = |before: &Record| before.phase == Phase::Settled && before.verdict.as_ref() == Some(&verdict);
-    if let Some(before) = before.filter(|before| same(before) && record.plan.steps.is_empty()) {
-        return Ok(Outcome { record: before, changed: false });
-    }
+    let unchanged = last.filter(|before| tells_the_same(before, &record, &verdict));
+    let outcome = if let Some(before) = unchanged {
+        Outcome { record: before, changed: false }
+    } else {
+        settle(&mut record, verdict);
+        if let Err(error) = store.write(&record) {
+            work.take_back(&mut record);
+            return Err(error.into());
+        }
+        Outcome { record, changed: true }
+    };
+    drop(work);
+    Ok(unless_deleted(outcome, store, budget))
+}
+
+/// Whether a new record would say nothing that the settled one of an earlier run does not say.
+fn tells_the_same(before: &Record, record: &Record, verdict: &Verdict) -> bool {
+    // The notes of a pod that is set up are about the run that did it.
+    let notes = *verdict == Verdict::Configured || before.plan.notes == record.plan.notes;
+    before.phase == Phase::Settled
+        && before.verdict.as_ref() == Some(verdict)
+        && before.netns_id == record.netns_id
+        && before.cookie == record.cookie
+        && before.owned == record.owned
+        && record.plan.steps.is_empty()
+        && notes
+}
+
+fn settle(record: &mut Record, verdict: Verdict) {
     if let Some(reason) = verdict.reason() {
         record.seen = reason.to_string();
         reason.remedy().clone_into(&mut record.remedy);
     }
     record.verdict = Some(verdict);
     record.phase = Phase::Settled;
-    store.write(&record)?;
-    Ok(Outcome { record, changed: true })
 }
 
-fn new_record(job: &Job, netns: &Netns, before: Option<&Record>, budget: Budget) -> Record {
+/// Ends the attachment at once when its DEL came meanwhile and could not wait.
+fn unless_deleted(outcome: Outcome, store: &Store, budget: Budget) -> Outcome {
+    let attachment = &outcome.record.attachment;
+    if !store.is_marked_deleted(attachment) {
+        return outcome;
+    }
+    // What fails here is left, with the mark or in the tombstone, to the agent's sweep.
+    let ended = end(store, attachment, budget.deadline, &mut Detached::default());
+    match ended.and_then(|()| store.read(attachment)) {
+        Ok(Some(record)) => Outcome { record, changed: true },
+        _ => outcome,
+    }
+}
+
+/// The record of a new run. What the last one left in place stays ours, also when it ended in a tombstone; what is
+/// known of its namespace only if this is still the same.
+fn new_record(job: &Job, netns: NetnsId, last: Option<&Record>, budget: Budget) -> Record {
+    let same_netns = last.filter(|last| last.netns_id == Some(netns));
+    let mut owned = last.map(|last| last.owned.clone()).unwrap_or_default();
+    owned.sysctl &= same_netns.is_some();
     Record {
         version: RECORD_VERSION,
         phase: Phase::Intent,
@@ -114,205 +191,16 @@ fn new_record(job: &Job, netns: &Netns, before: Option<&Record>, budget: Budget)
         attachment: job.attachment.clone(),
         pod: job.pod.clone(),
         netns: job.netns.clone(),
-        netns_id: Some(netns.id()),
-        cookie: None,
+        netns_id: Some(netns),
+        cookie: same_netns.and_then(|last| last.cookie),
         verdict: None,
         seen: String::new(),
         remedy: String::new(),
         plan: Plan::default(),
-        owned: before.map(|before| before.owned.clone()).unwrap_or_default(),
+        owned,
         timings: Vec::new(),
         started_ms: budget.started_ms,
-        unknown: before.map(|before| before.unknown.clone()).unwrap_or_default(),
-    }
-}
-
-/// Why the work on one attachment ends early.
-enum Stop {
-    Refused(Reason),
-    State(StateError),
-}
-
-impl From<Reason> for Stop {
-    fn from(reason: Reason) -> Self {
-        Self::Refused(reason)
-    }
-}
-
-impl From<HostError> for Stop {
-    fn from(error: HostError) -> Self {
-        Self::Refused(Reason::CannotObserve { error: error.with_cause() })
-    }
-}
-
-impl From<StateError> for Stop {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
-struct Work<'a> {
-    store: &'a Store,
-    boot_id: &'a str,
-    job: &'a Job,
-    budget: Budget,
-    netns: &'a Netns,
-    clock: Instant,
-}
-
-/// What was changed so far, and how it was before.
-#[derive(Default)]
-struct Changes {
-    done: Vec<Step>,
-    before: Option<PodFacts>,
-}
-
-impl Work<'_> {
-    /// Brings the attachment to where it should be, or leaves it as it was.
-    fn run(&mut self, record: &mut Record) -> Result<(), Stop> {
-        if let Wish::Invalid(value) = &self.job.wish {
-            return Err(Reason::AnnotationInvalid { value: value.clone() }.into());
-        }
-        let published = self.store.node_facts(self.boot_id)?;
-        let mut host = Host::connect()?
-            .ok_or_else(|| Reason::SmcNotAvailable { kernel: published.kernel.release.clone() })?;
-        let mut inside = self.netns.connect()?;
-        record.cookie = Some(inside.cookie);
-        let original = record.owned.clone();
-        let mut changes = Changes::default();
-        let result = self.converge(record, &published, &mut host, &mut inside, &mut changes);
-        if result.is_err() && self.take_back(&changes, &mut host, &mut inside) {
-            record.owned = original;
-        }
-        result
-    }
-
-    /// Observes, decides and applies until what is observed needs no step. `record` and `changes` tell at every
-    /// moment what may have been changed.
-    fn converge(
-        &mut self,
-        record: &mut Record,
-        published: &NodeFacts,
-        host: &mut Host,
-        inside: &mut Inside,
-        changes: &mut Changes,
-    ) -> Result<(), Stop> {
-        let original = record.owned.clone();
-        for round in 0..=ROUNDS {
-            let (node, pod) = self.observe(host, inside, published, &original)?;
-            self.lap(record, if round == 0 { "observe" } else { "verify" });
-            let plan = decide(&node, &pod)?;
-            record.owned = original.clone().after(&plan.steps, &pod, &node.conversion, inside.cookie);
-            if plan.steps.is_empty() {
-                if round == 0 {
-                    record.plan = plan;
-                }
-                return Ok(());
-            }
-            if round == ROUNDS {
-                let missing = plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                return Err(Reason::ReadBackFailed { missing }.into());
-            }
-            changes.before.get_or_insert(pod);
-            record.plan = merge(std::mem::take(&mut record.plan), plan.clone());
-            self.store.write(record)?;
-            self.apply(&plan.steps, host, inside, changes)?;
-            self.lap(record, "apply");
-            inside.protocol = self.netns.run(protocol_of_a_new_tcp_socket)??;
-        }
-        Ok(())
-    }
-
-    fn observe(
-        &self,
-        host: &mut Host,
-        inside: &mut Inside,
-        published: &NodeFacts,
-        owned: &Owned,
-    ) -> Result<(NodeFacts, PodFacts), Stop> {
-        self.budget.check(|| "looking at the node and the pod".to_owned())?;
-        let addresses = route::addresses(&mut host.route)?;
-        let mut node = observe::refresh(host, published.clone(), &addresses)?;
-        if node.ports.len() > 1 {
-            self.count_pods(&mut node);
-        }
-        let primary = self.job.attachment.ifname();
-        let pod = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
-        Ok((node, pod))
-    }
-
-    /// Spreads pods over ports: how many living records are bound to each.
-    fn count_pods(&self, node: &mut NodeFacts) {
-        let records = self.store.list().records;
-        let others =
-            records.iter().filter(|record| record.is_live() && record.attachment != self.job.attachment);
-        for record in others {
-            if let Some(binding) = record.plan.bindings.first() {
-                let port =
-                    node.ports.iter_mut().find(|p| p.device == binding.device && p.port == binding.port);
-                if let Some(port) = port {
-                    port.pods += 1;
-                }
-            }
-        }
-    }
-
-    /// Takes the steps in order and notes each before it is taken.
-    fn apply(
-        &self,
-        steps: &[Step],
-        host: &mut Host,
-        inside: &mut Inside,
-        changes: &mut Changes,
-    ) -> Result<(), Stop> {
-        let _addresses = self.store.lock_addresses(self.budget.deadline)?;
-        for step in steps {
-            self.budget.check(|| step.to_string())?;
-            changes.done.push(step.clone());
-            apply::step(step, host, self.netns, inside).map_err(|error| refused_step(step, &error))?;
-        }
-        Ok(())
-    }
-
-    /// Undoes the changes, last first, and says whether all could be undone. Addresses that a living attachment
-    /// owns too stay: they are that one's.
-    fn take_back(&self, changes: &Changes, host: &mut Host, inside: &mut Inside) -> bool {
-        let Some(before) = &changes.before else { return true };
-        let Ok(others) = self.store.addresses_of_others(&self.job.attachment) else { return false };
-        let mut clean = true;
-        for step in changes.done.iter().rev() {
-            let shared = match step {
-                Step::AnchorAddress { address, .. } | Step::Guard { address } => others.contains(address),
-                _ => false,
-            };
-            clean &= shared || apply::undo(step, host, self.netns, inside).is_ok();
-        }
-        clean & apply::restore_pnetids(before, host, inside).is_ok()
-    }
-
-    fn lap(&mut self, record: &mut Record, phase: &str) {
-        let us = u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX);
-        record.timings.push(StepTiming { phase: phase.to_owned(), us });
-        self.clock = Instant::now();
-    }
-}
-
-/// A later round's steps and notes after an earlier one's; the bindings are the later one's.
-fn merge(earlier: Plan, later: Plan) -> Plan {
-    let mut plan = later;
-    plan.steps.splice(0..0, earlier.steps);
-    plan.notes.splice(0..0, earlier.notes);
-    plan
-}
-
-fn refused_step(step: &Step, error: &HostError) -> Reason {
-    /// ENOENT from nftables: no such table or set.
-    const ENOENT: i32 = 2;
-    match step {
-        Step::Guard { .. } if error.errno() == Some(ENOENT) => {
-            Reason::SameNodeGuardMissing { why: error.with_cause() }
-        }
-        _ => Reason::StepFailed { step: step.to_string(), error: error.with_cause() },
+        unknown: last.map(|last| last.unknown.clone()).unwrap_or_default(),
     }
 }
 

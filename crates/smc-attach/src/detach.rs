@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use smc_host::apply;
 use smc_model::{Owned, Release, release};
-use smc_state::{AttachmentId, Phase, Record, StateError, Store};
+use smc_state::{AttachmentId, Lock, Phase, Record, StateError, Store};
 
 /// What came of [`detach`] or of one record's [`sweep`].
 #[derive(Debug, Default)]
@@ -15,8 +15,9 @@ pub struct Detached {
     pub problems: Vec<String>,
 }
 
-/// Ends an attachment: releases what it owns and leaves a tombstone for the agent to sweep. Never fails as a whole;
-/// done twice, or for an attachment that never was, it does nothing. The pod's namespace is not needed.
+/// Ends an attachment: releases what it owns and leaves a tombstone for the agent to sweep; where somebody works on it
+/// for too long, a mark. Never fails as a whole; done twice, or for an attachment that never was, it does nothing. The
+/// pod's namespace is not needed.
 pub fn detach(store: &Store, attachment: &AttachmentId, deadline: Instant) -> Detached {
     let mut detached = Detached::default();
     if let Err(error) = try_detach(store, attachment, deadline, &mut detached) {
@@ -32,23 +33,55 @@ fn try_detach(
     detached: &mut Detached,
 ) -> Result<(), StateError> {
     // Nothing of ours: do not even make the directories.
-    if store.read(attachment)?.is_none() {
+    if !store.knows(attachment) {
         return Ok(());
     }
-    let _lock = store.lock(attachment, deadline)?;
-    let Some(record) = store.read(attachment)?.filter(Record::is_live) else { return Ok(()) };
-    let left = release_owned(store, &record, deadline, &mut detached.problems);
-    let tombstone = Record { phase: Phase::Tombstone, owned: left, ..record.clone() };
-    detached.record = Some(record);
-    store.write(&tombstone)
+    let _lock = store.lock(attachment, deadline).or_else(|error| {
+        // Whoever holds the lock ends the attachment when done, or else the sweep does.
+        store.mark_deleted(attachment)?;
+        // It may have been let go just before the mark was there.
+        store.lock(attachment, Instant::now()).map_err(|_| error)
+    })?;
+    end(store, attachment, deadline, detached)
 }
 
-/// Finishes every tombstone: releases what its DEL could not, and removes the record. Returns the attachments that
-/// are gone, and what is still in the way.
+/// Ends an attachment whose lock the caller holds.
+pub(crate) fn end(
+    store: &Store,
+    attachment: &AttachmentId,
+    deadline: Instant,
+    detached: &mut Detached,
+) -> Result<(), StateError> {
+    detached.problems.extend(store.quarantine(attachment)?.map(|why| why.with_cause()));
+    match store.read(attachment)? {
+        Some(record) if record.is_live() => {
+            let Released { left, addresses: _held } =
+                release_owned(store, &record, deadline, &mut detached.problems);
+            // The sysctl goes with the namespace; should the attachment come back in it, it is still of our making.
+            let owned = Owned { sysctl: record.owned.sysctl, ..left };
+            let tombstone = Record { phase: Phase::Tombstone, owned, ..record.clone() };
+            detached.record = Some(record);
+            store.write(&tombstone)?;
+        }
+        Some(_) => {}
+        // An ADD that ended before its first record: only its lock file is left.
+        None => store.remove(attachment)?,
+    }
+    store.unmark_deleted(attachment)
+}
+
+/// Sets unreadable records aside, ends what was marked as deleted, and finishes every tombstone: releases what its DEL
+/// could not, and removes the record. Returns the attachments that are gone, and what is still in the way or was set
+/// aside.
 pub fn sweep(store: &Store, deadline: Instant) -> (Vec<AttachmentId>, Vec<String>) {
     let mut swept = Vec::new();
+    let mut problems: Vec<String> =
+        store.quarantine_all(deadline).iter().map(StateError::with_cause).collect();
+    for attachment in store.list().deleted {
+        problems.extend(detach(store, &attachment, deadline).problems);
+    }
     let listing = store.list();
-    let mut problems: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
+    problems.extend(listing.errors.iter().map(StateError::with_cause));
     for dead in listing.records.into_iter().filter(|record| !record.is_live()) {
         let attachment = dead.attachment;
         let result = store.lock(&attachment, deadline).and_then(|_lock| {
@@ -56,7 +89,8 @@ pub fn sweep(store: &Store, deadline: Instant) -> (Vec<AttachmentId>, Vec<String
             let Some(record) = store.read(&attachment)?.filter(|record| !record.is_live()) else {
                 return Ok(false);
             };
-            if release_owned(store, &record, deadline, &mut problems) != Owned::default() {
+            let Released { left, addresses: _held } = release_owned(store, &record, deadline, &mut problems);
+            if left != Owned::default() {
                 return Ok(false);
             }
             store.remove(&attachment).map(|()| true)
@@ -70,23 +104,34 @@ pub fn sweep(store: &Store, deadline: Instant) -> (Vec<AttachmentId>, Vec<String
     (swept, problems)
 }
 
-/// Releases what a record owns and nobody else does; returns what could not be released.
-fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &mut Vec<String>) -> Owned {
-    if record.owned == Owned::default() {
-        return Owned::default();
+/// What [`release_owned`] leaves.
+struct Released {
+    /// What could not be released.
+    left: Owned,
+    /// Held until the record says what was released: two attachments that end at once and own one address must not
+    /// leave it to each other.
+    addresses: Option<Lock>,
+}
+
+/// Releases what a record owns and nobody else does.
+fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &mut Vec<String>) -> Released {
+    // The sysctl goes with the pod's namespace.
+    let owned = Owned { sysctl: false, ..record.owned.clone() };
+    if owned == Owned::default() {
+        return Released { left: owned, addresses: None };
     }
     let others = store
         .lock_addresses(deadline)
         .and_then(|lock| store.addresses_of_others(&record.attachment).map(|others| (lock, others)));
-    let (_lock, others) = match others {
+    let (lock, others) = match others {
         Ok(found) => found,
         Err(error) => {
             problems.push(error.with_cause());
-            return record.owned.clone();
+            return Released { left: owned, addresses: None };
         }
     };
     let mut left = Owned::default();
-    for step in release(&record.owned, &others) {
+    for step in release(&owned, &others) {
         let Err(error) = apply::release(&step) else { continue };
         problems.push(error.with_cause());
         match step {
@@ -99,7 +144,7 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
             }
         }
     }
-    left
+    Released { left, addresses: Some(lock) }
 }
 
 #[cfg(test)]

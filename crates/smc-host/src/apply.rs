@@ -1,6 +1,6 @@
 //! Apply: one step of a plan, or one step of its release. Nothing is decided here.
 
-use smc_model::{PodFacts, Release, Step};
+use smc_model::{Owned, PodFacts, Release, Step};
 
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
@@ -21,7 +21,7 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         Step::SetPnetid { interface, pnetid } => {
             pnet::set_netdev(&mut inside.generic, family, interface, pnetid)
         }
-        Step::ConvertBySysctl => netns.run(|| Sysctl::default().set(conversion::TCP2SMC, "1").map(drop))?,
+        Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "1"),
         Step::ConvertByBpf { map } => conversion::add_to_map(map, inside.cookie),
     }
 }
@@ -34,7 +34,7 @@ pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         Step::AnchorAddress { address, anchor } => route::delete_address(&mut host.route, *address, *anchor),
         Step::Guard { address } => guard::remove(&mut host.netfilter, *address),
         Step::SetPnetid { pnetid, .. } => pnet::delete(&mut inside.generic, host.families.pnetid, pnetid),
-        Step::ConvertBySysctl => netns.run(|| Sysctl::default().set(conversion::TCP2SMC, "0").map(drop))?,
+        Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "0"),
         Step::ConvertByBpf { map } => conversion::remove_from_map(map, inside.cookie),
         Step::DropLocalRoute { .. } | Step::ReleaseRoute { .. } | Step::DropPnetid { .. } => Ok(()),
     }
@@ -50,6 +50,18 @@ pub fn restore_pnetids(before: &PodFacts, host: &Host, inside: &mut Inside) -> R
     Ok(())
 }
 
+/// Ends what of a pod's conversion is ours: its new sockets stay TCP. What is gone already is fine.
+pub fn unconvert(owned: &Owned, netns: &Netns, sysctl: &Sysctl) -> Result<(), HostError> {
+    if let Some((map, cookie)) = &owned.converted {
+        conversion::remove_from_map(map, *cookie)?;
+    }
+    if owned.sysctl { set_tcp2smc(netns, sysctl, "0") } else { Ok(()) }
+}
+
+fn set_tcp2smc(netns: &Netns, sysctl: &Sysctl, value: &str) -> Result<(), HostError> {
+    netns.run(|| sysctl.set(conversion::TCP2SMC, value).map(drop))?
+}
+
 /// Takes one step of a release, from a thread in the host's namespace. What is gone already is fine.
 pub fn release(step: &Release) -> Result<(), HostError> {
     match step {
@@ -59,5 +71,27 @@ pub fn release(step: &Release) -> Result<(), HostError> {
             Some(anchor) => route::delete_address(&mut Connection::open(Protocol::Route)?, *address, anchor),
             None => Ok(()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sysctl_of_a_conversion_is_ended_where_the_callers_proc_is_mounted_and_only_if_it_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("net/smc/tcp2smc");
+        std::fs::create_dir_all(dir.path().join("net/smc")).unwrap();
+        std::fs::write(&file, "1").unwrap();
+        let (netns, sysctl) = (Netns::current().unwrap(), Sysctl::at(dir.path()));
+        // Entering a namespace, even one's own, needs CAP_SYS_ADMIN.
+        unconvert(&Owned::default(), &netns, &sysctl).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "1");
+        let ours = Owned { sysctl: true, ..Owned::default() };
+        match unconvert(&ours, &netns, &sysctl) {
+            Ok(()) => assert_eq!(std::fs::read_to_string(&file).unwrap(), "0"),
+            Err(error) => assert_eq!(error.errno(), Some(libc::EPERM), "{}", error.with_cause()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use smc_abi::nft;
 
-use crate::netlink::Connection;
+use crate::netlink::{Connection, Sequences};
 use crate::{HostError, error};
 
 /// The guard's table (family inet) in the host's namespace.
@@ -31,7 +31,9 @@ pub fn remove(netfilter: &mut Connection, address: Ipv4Addr) -> Result<(), HostE
 
 fn change(netfilter: &mut Connection, attempt: &str, batch: &nft::Batch) -> Result<(), HostError> {
     let first = netfilter.next_sequence();
-    netfilter.batch(attempt, &batch.frames(first), batch.element_sequence(first))
+    // Begin, change, end.
+    let sequences = Sequences { first, count: 3, awaited: batch.element_sequence(first) };
+    netfilter.batch(attempt, &batch.frames(first), sequences)
 }
 
 /// Whether `address` is in the set; a set that is not there holds nothing.

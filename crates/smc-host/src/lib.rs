@@ -11,6 +11,7 @@ mod error;
 pub mod genl;
 pub mod guard;
 pub mod kernel;
+mod namespace_kind;
 pub mod netlink;
 pub mod netns;
 pub mod observe;

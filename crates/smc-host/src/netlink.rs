@@ -67,6 +67,29 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// The sequence numbers of what was sent in one datagram. The kernel answers the refusal of a single message under
+/// that message's number, but the refusal of a batch as a whole (EPERM, a subsystem that is not there) under the
+/// number of its begin (net/netfilter/nfnetlink.c, `nfnetlink_rcv_batch`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sequences {
+    /// The number of the first message.
+    pub(crate) first: u32,
+    /// How many messages there are, numbered consecutively.
+    pub(crate) count: u32,
+    /// The number of the message that asks for an acknowledgement.
+    pub(crate) awaited: u32,
+}
+
+impl Sequences {
+    fn one(sequence: u32) -> Self {
+        Self { first: sequence, count: 1, awaited: sequence }
+    }
+
+    fn contain(self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.first) < self.count
+    }
+}
+
 /// What ends the answers to a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
@@ -118,12 +141,17 @@ impl Connection {
             .collect()
     }
 
-    /// Sends several messages in one datagram, numbered from `first`, and waits for the acknowledgement of the one
-    /// numbered `awaited` (both relative to this connection's sequence as given by [`Self::next_sequence`]).
-    pub(crate) fn batch(&mut self, attempt: &str, datagram: &[u8], awaited: u32) -> Result<(), HostError> {
+    /// Sends several messages in one datagram, numbered as `batch` says, and waits for the acknowledgement of the
+    /// awaited one. A refusal of any of them is a refusal of the batch, see [`Sequences`].
+    pub(crate) fn batch(
+        &mut self,
+        attempt: &str,
+        datagram: &[u8],
+        batch: Sequences,
+    ) -> Result<(), HostError> {
         self.socket.send(datagram, 0).map_err(HostError::at(attempt))?;
-        self.sequence = self.sequence.max(awaited).wrapping_add(1);
-        self.collect(awaited, Until::Ack).map(drop).map_err(HostError::at(attempt))
+        self.sequence = batch.first.wrapping_add(batch.count.saturating_sub(1));
+        self.collect(batch, Until::Ack).map(drop).map_err(HostError::at(attempt))
     }
 
     /// The sequence number that a batch may start with.
@@ -143,15 +171,16 @@ impl Connection {
         for _ in 0..DUMP_TRIES {
             let sequence = self.next_sequence();
             self.socket.send(&request.frame(sequence), 0)?;
-            if let Some(answers) = self.collect(sequence, until)? {
+            if let Some(answers) = self.collect(Sequences::one(sequence), until)? {
                 return Ok(answers);
             }
         }
         Err(Cause::Unexpected("what was listed kept changing while it was listed".to_owned()))
     }
 
-    /// Collects the answers to `sequence`; `None` when the dump was interrupted by a change and must be repeated.
-    fn collect(&mut self, sequence: u32, until: Until) -> Result<Option<Vec<Answer>>, Cause> {
+    /// Collects the answers to the awaited request; `None` when the dump was interrupted by a change and must be
+    /// repeated.
+    fn collect(&mut self, asked: Sequences, until: Until) -> Result<Option<Vec<Answer>>, Cause> {
         let mut answers = Vec::new();
         let mut interrupted = false;
         loop {
@@ -160,11 +189,14 @@ impl Connection {
             for message in messages(&self.buffer) {
                 let message = message?;
                 // Leftovers of a request that timed out before.
-                if message.sequence != sequence {
+                if !asked.contain(message.sequence) {
                     continue;
                 }
+                let awaited = message.sequence == asked.awaited;
                 interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
                 match message.reply()? {
+                    Reply::Error(error) => return Err(Cause::Netlink(error)),
+                    _ if !awaited => {}
                     Reply::Data(Message { message_type, body, .. }) => {
                         answers.push(Answer { message_type, body: body.to_vec() });
                         if until == Until::FirstAnswer {
@@ -172,7 +204,7 @@ impl Connection {
                         }
                     }
                     Reply::Done(None) | Reply::Ack => return Ok((!interrupted).then_some(answers)),
-                    Reply::Done(Some(error)) | Reply::Error(error) => return Err(Cause::Netlink(error)),
+                    Reply::Done(Some(error)) => return Err(Cause::Netlink(error)),
                     Reply::Overrun => return Err(Cause::Netlink(overrun())),
                     Reply::Noop => {}
                 }
@@ -183,4 +215,41 @@ impl Connection {
 
 fn overrun() -> KernelError {
     KernelError { errno: libc::ENOBUFS, message: None, offset: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END` for a subsystem.
+    fn boundary(message_type: u16, subsystem: u8) -> Request {
+        Request { message_type, flags: NLM_F_REQUEST, body: vec![0, 0, 0, subsystem] }
+    }
+
+    #[test]
+    fn the_refusal_of_a_whole_batch_is_its_answer() {
+        // NFNL_SUBSYS_ULOG takes no batches, so the kernel refuses this one at its begin.
+        const ULOG: u8 = 4;
+        let mut netfilter = Connection::open(Protocol::Netfilter).unwrap();
+        let first = netfilter.next_sequence();
+        let change = Request { message_type: 4 << 8, flags: NLM_F_REQUEST | NLM_F_ACK, body: vec![0; 4] };
+        let mut datagram = boundary(16, ULOG).frame(first);
+        datagram.extend(change.frame(first + 1));
+        datagram.extend(boundary(17, ULOG).frame(first + 2));
+        let batch = Sequences { first, count: 3, awaited: first + 1 };
+        let began = Instant::now();
+        let error = netfilter.batch("do it", &datagram, batch).unwrap_err();
+        // EOPNOTSUPP, or EPERM for who may not change netfilter at all; never a wait that times out.
+        assert!(matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EPERM)), "{}", error.with_cause());
+        assert!(began.elapsed() < ANSWER_TIMEOUT);
+    }
+
+    #[test]
+    fn sequence_numbers_of_a_batch_may_wrap_around() {
+        let batch = Sequences { first: u32::MAX, count: 3, awaited: 0 };
+        assert!([u32::MAX, 0, 1].into_iter().all(|sequence| batch.contain(sequence)));
+        assert!(![u32::MAX - 1, 2].into_iter().any(|sequence| batch.contain(sequence)));
+    }
 }

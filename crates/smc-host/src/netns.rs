@@ -1,8 +1,8 @@
 //! Network namespaces: opening one, telling it from another, and working inside it.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -10,6 +10,7 @@ use nix::sched::CloneFlags;
 use nix::sys::statfs::{FsType, fstatfs};
 use smc_model::{NetnsCookie, NetnsId};
 
+use crate::namespace_kind::namespace_kind;
 use crate::netlink::{Connection, Protocol};
 use crate::{Cause, HostError, sockopt};
 
@@ -31,13 +32,20 @@ impl Netns {
     /// Opens the namespace at `path`.
     ///
     /// # Errors
-    /// When the path is gone, or is not a namespace (a bind mount that was undone leaves a plain file).
+    /// When the path is gone, or is not a network namespace (a bind mount that was undone leaves a plain file).
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let attempt = || format!("open the network namespace {}", path.display());
-        let file = File::open(path).map_err(HostError::at(attempt()))?;
+        // Not to wait for a writer where a FIFO stands in the namespace's place.
+        let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = opened.map_err(HostError::at(attempt()))?;
         let file_system = fstatfs(&file).map_err(HostError::at(attempt()))?;
         if file_system.filesystem_type() != NSFS {
             return Err(HostError::new(attempt(), Cause::Unexpected("it is not a namespace".to_owned())));
+        }
+        if namespace_kind(&file).map_err(HostError::at(attempt()))? != libc::CLONE_NEWNET {
+            let problem = "it is a namespace, but not a network namespace".to_owned();
+            return Err(HostError::new(attempt(), Cause::Unexpected(problem)));
         }
         let metadata = file.metadata().map_err(HostError::at(attempt()))?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
@@ -112,6 +120,23 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Netns::open(file.path()).unwrap_err();
         assert!(error.with_cause().contains("not a namespace"), "{}", error.with_cause());
+    }
+
+    #[test]
+    fn a_namespace_of_another_kind_is_refused() {
+        let error = Netns::open(Path::new("/proc/self/ns/mnt")).unwrap_err();
+        assert!(error.with_cause().contains("not a network namespace"), "{}", error.with_cause());
+    }
+
+    #[test]
+    fn a_fifo_in_the_namespaces_place_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::spawn(move || sender.send(Netns::open(&path).map(drop).map_err(|error| error.with_cause())));
+        let answer = receiver.recv_timeout(std::time::Duration::from_secs(5)).unwrap();
+        assert!(answer.unwrap_err().contains("not a namespace"));
     }
 
     #[test]

@@ -26,12 +26,19 @@ pub struct Host {
     pub netfilter: Connection,
     /// The families' numbers, the same in every namespace.
     pub families: SmcFamilies,
+    /// How this process sees `/proc/sys`.
+    pub sysctl: Sysctl,
 }
 
 impl Host {
     /// Opens the connections from a thread in the host's namespace; `None` where the kernel has no SMC loaded.
-    /// Loads nothing.
+    /// Loads nothing. Sysctls are those of this process' own `/proc/sys`.
     pub fn connect() -> Result<Option<Self>, HostError> {
+        Self::connect_with(Sysctl::default())
+    }
+
+    /// Like [`Self::connect`], with sysctls where `sysctl` says: inside a container `/proc/sys` is read-only.
+    pub fn connect_with(sysctl: Sysctl) -> Result<Option<Self>, HostError> {
         if !crate::kernel::module_is_loaded("smc") {
             return Ok(None);
         }
@@ -39,7 +46,7 @@ impl Host {
         let Some(families) = SmcFamilies::find(&mut generic)? else { return Ok(None) };
         let route = Connection::open(Protocol::Route)?;
         let netfilter = Connection::open(Protocol::Netfilter)?;
-        Ok(Some(Self { route, generic, netfilter, families }))
+        Ok(Some(Self { route, generic, netfilter, families, sysctl }))
     }
 
     /// Reads every RDMA port that SMC knows. A network device that was known under `known` keeps its name, so that
@@ -110,15 +117,15 @@ pub fn pod(
     let mut facts = PodFacts {
         primary: primary.to_owned(),
         interfaces,
-        conversion: converted(netns, inside, node, owned)?,
+        conversion: converted(netns, inside, &host.sysctl, node, owned)?,
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
     };
     for address in facts.addresses() {
         if let Anchor::Ready { index } = node.anchor {
-            let on_anchor = host_addresses.iter().any(|(i, net)| *i == index && net.address() == address);
+            let place = place_in_host(host_addresses, index, address);
             let way = route::way_to(&mut host.route, address)?;
-            facts.anchors.insert(address, anchor_state(way, on_anchor, peers.get(&address).copied()));
+            facts.anchors.insert(address, anchor_state(way, place, peers.get(&address).copied()));
         }
         if node.guard == smc_model::Guard::Ready && guard::contains(&mut host.netfilter, address)? {
             facts.guarded.insert(address);
@@ -160,12 +167,13 @@ fn interfaces(
 fn converted(
     netns: &Netns,
     inside: &Inside,
+    sysctl: &Sysctl,
     node: &NodeFacts,
     owned: &Owned,
 ) -> Result<PodConversion, HostError> {
     let (on, ours) = match &node.conversion {
         Conversion::Tcp2smc => {
-            let value = netns.run(|| Sysctl::default().read(conversion::TCP2SMC))??;
+            let value = netns.run(|| sysctl.read(conversion::TCP2SMC))??;
             (value.is_some_and(|value| value != "0"), owned.sysctl)
         }
         Conversion::Bpf { map, .. } => {
@@ -181,15 +189,37 @@ fn converted(
     })
 }
 
+/// Where the host itself has an address of the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    AnchorLink,
+    /// The host's own address, which a pod with NET_ADMIN may have given itself.
+    ElsewhereToo,
+}
+
+fn place_in_host(host_addresses: &[(u32, Ipv4Net)], anchor: u32, address: Ipv4Addr) -> Place {
+    let mut links =
+        host_addresses.iter().filter(|(_, net)| net.address() == address).map(|(index, _)| *index).peekable();
+    if links.peek().is_none() {
+        Place::Nowhere
+    } else if links.all(|index| index == anchor) {
+        Place::AnchorLink
+    } else {
+        Place::ElsewhereToo
+    }
+}
+
 /// An address is anchored when it is on the anchor link and the host does not take packets to it for its own. What
 /// else is found in table local is the half-done work of an interrupted run: the holding route, or the local route
-/// under which only the pod's end of the pair (`peer`) tells where the pod is.
-fn anchor_state(way: Option<Way>, on_anchor: bool, peer: Option<u32>) -> AnchorState {
-    let towards_pod = match way {
-        None => None,
-        Some(Way { local_table: false, .. }) if on_anchor => return AnchorState::Anchored,
-        Some(Way { local: true, .. }) => peer,
-        Some(Way { interface, .. }) => interface,
+/// under which only the pod's end of the pair (`peer`) tells where the pod is. An address that the host takes for its
+/// own without our doing is the host's: a route held in front of it would give the host's traffic to the pod.
+fn anchor_state(way: Option<Way>, place: Place, peer: Option<u32>) -> AnchorState {
+    let towards_pod = match (place, way) {
+        (Place::ElsewhereToo, _) | (_, None) | (Place::Nowhere, Some(Way { local: true, .. })) => None,
+        (Place::AnchorLink, Some(Way { local_table: false, .. })) => return AnchorState::Anchored,
+        (Place::AnchorLink, Some(Way { local: true, .. })) => peer,
+        (_, Some(Way { interface, .. })) => interface,
     };
     towards_pod.map_or(AnchorState::Unreachable, |towards_pod| AnchorState::Needed { towards_pod })
 }
@@ -203,12 +233,33 @@ mod tests {
         let way =
             |local_table, local, interface| Some(Way { local_table, local, interface: Some(interface) });
         let needed = |towards_pod| AnchorState::Needed { towards_pod };
-        assert_eq!(anchor_state(way(false, false, 5), false, Some(9)), needed(5), "never begun");
-        assert_eq!(anchor_state(way(true, false, 5), false, Some(9)), needed(5), "held");
-        assert_eq!(anchor_state(way(true, true, 1), true, Some(9)), needed(9), "owned by the host");
-        assert_eq!(anchor_state(way(true, false, 5), true, Some(9)), needed(5), "still held");
-        assert_eq!(anchor_state(way(false, false, 5), true, Some(9)), AnchorState::Anchored);
-        assert_eq!(anchor_state(None, false, Some(9)), AnchorState::Unreachable);
-        assert_eq!(anchor_state(way(true, true, 1), true, None), AnchorState::Unreachable);
+        let (nowhere, anchor) = (Place::Nowhere, Place::AnchorLink);
+        assert_eq!(anchor_state(way(false, false, 5), nowhere, Some(9)), needed(5), "never begun");
+        assert_eq!(anchor_state(way(true, false, 5), nowhere, Some(9)), needed(5), "held");
+        assert_eq!(anchor_state(way(true, true, 1), anchor, Some(9)), needed(9), "owned by the host");
+        assert_eq!(anchor_state(way(true, false, 5), anchor, Some(9)), needed(5), "still held");
+        assert_eq!(anchor_state(way(false, false, 5), anchor, Some(9)), AnchorState::Anchored);
+        assert_eq!(anchor_state(None, nowhere, Some(9)), AnchorState::Unreachable);
+        assert_eq!(anchor_state(way(true, true, 1), anchor, None), AnchorState::Unreachable);
+    }
+
+    #[test]
+    fn the_hosts_own_address_is_never_anchored() {
+        let way = |local_table, local| Some(Way { local_table, local, interface: Some(1) });
+        let unreachable = AnchorState::Unreachable;
+        assert_eq!(anchor_state(way(true, true), Place::Nowhere, Some(9)), unreachable, "127.0.0.5");
+        for (local_table, local) in [(true, true), (true, false), (false, false)] {
+            assert_eq!(anchor_state(way(local_table, local), Place::ElsewhereToo, Some(9)), unreachable);
+        }
+    }
+
+    #[test]
+    fn an_address_on_another_link_than_the_anchor_is_the_hosts_own() {
+        let pods: Ipv4Net = "10.0.0.21/32".parse().unwrap();
+        let hosts: Ipv4Net = "10.0.0.21/24".parse().unwrap();
+        assert_eq!(place_in_host(&[], 7, pods.address()), Place::Nowhere);
+        assert_eq!(place_in_host(&[(7, pods)], 7, pods.address()), Place::AnchorLink);
+        assert_eq!(place_in_host(&[(2, hosts)], 7, pods.address()), Place::ElsewhereToo);
+        assert_eq!(place_in_host(&[(7, pods), (2, hosts)], 7, pods.address()), Place::ElsewhereToo);
     }
 }

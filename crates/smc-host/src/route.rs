@@ -44,7 +44,7 @@ pub struct Link {
 pub struct Way {
     /// Whether the route that was found stands in table local.
     pub local_table: bool,
-    /// Whether the packet would be taken for the host's own.
+    /// Whether the packet would be taken for the host's own; so are broadcasts of its networks.
     pub local: bool,
     /// Index of the interface it leaves by.
     pub interface: Option<u32>,
@@ -159,7 +159,10 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
         });
         Some(Way {
             local_table: message.header.table == TABLE_LOCAL,
-            local: message.header.kind == RouteType::Local,
+            local: matches!(
+                message.header.kind,
+                RouteType::Local | RouteType::Broadcast | RouteType::Anycast
+            ),
             interface,
         })
     }))

@@ -101,6 +101,14 @@ pub enum Step {
 pub enum Note {
     /// Somebody else converts this pod's sockets; that was left as it is.
     ConversionAdopted,
+    /// The pod is refused now, but was converted before and stays so: its new sockets still offer SMC, and the kernel
+    /// falls back to TCP, connection by connection.
+    ConversionKept,
+    /// The pod is refused now and was converted before; ending that failed, so its new sockets still offer SMC.
+    ConversionNotEnded {
+        /// What was attempted, with the kernel's answer.
+        error: String,
+    },
     /// A PNETID that no usable RDMA port bears was on the pod's interface and is replaced.
     StalePnetidReplaced {
         /// The pod's interface.
@@ -133,6 +141,12 @@ impl fmt::Display for Note {
         match self {
             Self::ConversionAdopted => {
                 f.write_str("the pod's sockets were converted already, not by kube-smc; left as it is")
+            }
+            Self::ConversionKept => f.write_str(
+                "the pod was converted before and stays so; its connections fall back to TCP by themselves",
+            ),
+            Self::ConversionNotEnded { error } => {
+                write!(f, "the pod was converted before, and that could not be ended: {error}")
             }
             Self::StalePnetidReplaced { interface, stale } => {
                 write!(
@@ -268,7 +282,7 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
             ]),
             Some(AnchorState::Unreachable) | None => {
                 return Err(Reason::SourceAnchorMissing {
-                    why: format!("the host has no route to {address}"),
+                    why: format!("the host does not route {address} to the pod"),
                 });
             }
         }

@@ -176,6 +176,33 @@ impl Reason {
         }
     }
 
+    /// Whether a pod that is converted already must not stay so: without the guard, or half set up, its connections
+    /// could stall or corrupt their streams, and where nobody can tell what the pod wants it must not be guessed. For
+    /// every other reason the kernel falls back to TCP by itself, connection by connection, and recovers by itself.
+    pub fn ends_conversion(&self) -> bool {
+        match self {
+            Self::AnnotationInvalid { .. }
+            | Self::DatapathBypassesNetfilter { .. }
+            | Self::SameNodeGuardMissing { .. }
+            | Self::StepFailed { .. }
+            | Self::ReadBackFailed { .. }
+            | Self::BudgetExceeded { .. } => true,
+            Self::AgentNotReady { .. }
+            | Self::NodeFileUnusable { .. }
+            | Self::SmcNotAvailable { .. }
+            | Self::NoConversion { .. }
+            | Self::NoRdmaDevice
+            | Self::RdmaNetnsExclusive
+            | Self::NoUeid
+            | Self::SourceAnchorMissing { .. }
+            | Self::NoIpv4Route
+            | Self::NoDeviceInSubnet { .. }
+            | Self::RdmaPortDown { .. }
+            | Self::PnetidMissing { .. }
+            | Self::CannotObserve { .. } => false,
+        }
+    }
+
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -273,6 +300,31 @@ mod tests {
         let json = serde_json::to_value(&reason).unwrap();
         assert_eq!(json["reason"], reason.name());
         assert_eq!(serde_json::from_value::<Reason>(json).unwrap(), reason);
+    }
+
+    #[test]
+    fn what_could_corrupt_a_stream_ends_conversion_and_what_the_kernel_mends_does_not() {
+        let why = String::new;
+        for reason in [
+            Reason::AnnotationInvalid { value: why() },
+            Reason::SameNodeGuardMissing { why: why() },
+            Reason::DatapathBypassesNetfilter { datapath: why() },
+            Reason::StepFailed { step: why(), error: why() },
+            Reason::ReadBackFailed { missing: why() },
+        ] {
+            assert!(reason.ends_conversion(), "{reason:?}");
+        }
+        let address = Ipv4Addr::new(10, 0, 0, 21);
+        for reason in [
+            Reason::RdmaPortDown { port: why() },
+            Reason::NoDeviceInSubnet { address, ports: why() },
+            Reason::NoRdmaDevice,
+            Reason::NoUeid,
+            Reason::AgentNotReady { path: why() },
+            Reason::CannotObserve { error: why() },
+        ] {
+            assert!(!reason.ends_conversion(), "{reason:?}");
+        }
     }
 
     #[test]

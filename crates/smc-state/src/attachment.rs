@@ -7,9 +7,25 @@ use serde::{Deserialize, Serialize};
 /// One attachment of a pod to the network: `CNI_CONTAINERID` and `CNI_IFNAME`. It becomes a file name, so its
 /// parts are checked here whoever made them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct AttachmentId {
     container: String,
     ifname: String,
+}
+
+/// An attachment as a file names it, before it is checked.
+#[derive(Deserialize)]
+struct Unchecked {
+    container: String,
+    ifname: String,
+}
+
+impl TryFrom<Unchecked> for AttachmentId {
+    type Error = AttachmentIdError;
+
+    fn try_from(unchecked: Unchecked) -> Result<Self, AttachmentIdError> {
+        Self::new(&unchecked.container, &unchecked.ifname)
+    }
 }
 
 /// Why a pair is not an [`AttachmentId`].
@@ -71,5 +87,14 @@ mod tests {
             assert!(AttachmentId::new(container, ifname).is_err(), "{container:?} {ifname:?}");
         }
         assert_eq!(AttachmentId::new("abc123", "eth0").unwrap().to_string(), "abc123-eth0");
+    }
+
+    #[test]
+    fn an_attachment_from_a_file_is_checked_like_any_other() {
+        let read = |text: &str| serde_json::from_str::<AttachmentId>(text);
+        let written = serde_json::to_string(&AttachmentId::new("abc", "eth0").unwrap()).unwrap();
+        assert_eq!(read(&written).unwrap().to_string(), "abc-eth0");
+        let error = read(r#"{"container":"../../etc/x","ifname":"eth0"}"#).unwrap_err();
+        assert!(error.to_string().contains("cannot name a record"), "{error}");
     }
 }

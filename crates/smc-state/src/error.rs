@@ -38,6 +38,14 @@ impl StateError {
         move |source| Self::Io { action, path, source }
     }
 
+    pub(crate) fn malformed(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(serde_json::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Malformed { what, path, source }
+    }
+
     /// The error with its cause, on one line.
     pub fn with_cause(&self) -> String {
         match self {

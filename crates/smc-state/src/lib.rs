@@ -6,15 +6,19 @@
 //! ```text
 //! /run/kube-smc/node.json                       the node's facts, written by the agent
 //! /run/kube-smc/pods/<container>-<ifname>.json  one record per attachment of an annotated pod
+//! /run/kube-smc/pods/….json.unreadable          a record that could not be read, set aside
+//! /run/kube-smc/pods/….deleted                  a DEL that could not wait, left for the agent's sweep
 //! /run/kube-smc/locks/…                         flock files, never read
 //! ```
 #![forbid(unsafe_code)]
 
 mod atomic;
 mod attachment;
+mod deleted;
 mod error;
 mod lock;
 mod node_file;
+mod quarantine;
 mod record;
 mod store;
 

@@ -1,6 +1,7 @@
 //! The state directory.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -9,7 +10,9 @@ use std::time::Instant;
 
 use smc_model::{NodeFacts, Reason};
 
-use crate::{AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, Record, StateError, atomic};
+use crate::{
+    AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, RECORD_VERSION, Record, StateError, atomic, deleted,
+};
 
 /// Where the state is unless the chain entry or a flag says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/run/kube-smc";
@@ -27,6 +30,8 @@ pub struct Listing {
     pub records: Vec<Record>,
     /// What could not be.
     pub errors: Vec<StateError>,
+    /// Attachments whose DEL could not wait, see [`Store::mark_deleted`].
+    pub deleted: Vec<AttachmentId>,
 }
 
 impl Store {
@@ -50,11 +55,15 @@ impl Store {
         self.dir.join("pods")
     }
 
-    fn locks_dir(&self) -> PathBuf {
+    pub(crate) fn locks_dir(&self) -> PathBuf {
         self.dir.join("locks")
     }
 
-    fn record_path(&self, attachment: &AttachmentId) -> PathBuf {
+    pub(crate) fn lock_path(&self, attachment: &AttachmentId) -> PathBuf {
+        self.locks_dir().join(attachment.to_string())
+    }
+
+    pub(crate) fn record_path(&self, attachment: &AttachmentId) -> PathBuf {
         self.pods_dir().join(format!("{attachment}.json"))
     }
 
@@ -102,7 +111,16 @@ impl Store {
         write_json(&self.node_path(), "node file", file)
     }
 
+    /// Whether anything here speaks of an attachment: its record, its lock, or the mark of its DEL.
+    pub fn knows(&self, attachment: &AttachmentId) -> bool {
+        let paths = [self.record_path(attachment), self.lock_path(attachment), self.deleted_path(attachment)];
+        paths.iter().any(|path| path.symlink_metadata().is_ok())
+    }
+
     /// The record of an attachment, if there is one.
+    ///
+    /// # Errors
+    /// [`StateError::Malformed`] also when it is of another version or another attachment's.
     pub fn read(&self, attachment: &AttachmentId) -> Result<Option<Record>, StateError> {
         read_record(&self.record_path(attachment))
     }
@@ -114,15 +132,8 @@ impl Store {
 
     /// Removes an attachment's record and its lock file. The caller holds the attachment's lock.
     pub fn remove(&self, attachment: &AttachmentId) -> Result<(), StateError> {
-        for path in [self.record_path(attachment), self.locks_dir().join(attachment.to_string())] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(StateError::Io { action: "remove", path, source: error });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove_file(self.record_path(attachment))?;
+        remove_file(self.lock_path(attachment))
     }
 
     /// Every record. One that cannot be read does not hide the others.
@@ -138,21 +149,30 @@ impl Store {
                 return listing;
             }
         };
-        let paths = entries.flatten().map(|entry| entry.path());
-        for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-            match read_record(&path) {
-                Ok(record) => listing.records.extend(record),
-                Err(error) => listing.errors.push(error),
+        for path in entries.flatten().map(|entry| entry.path()) {
+            match path.extension().and_then(OsStr::to_str) {
+                Some("json") => match read_record(&path) {
+                    Ok(record) => listing.records.extend(record),
+                    Err(error) => listing.errors.push(error),
+                },
+                Some(deleted::EXTENSION) => match deleted::read(&path) {
+                    Ok(attachment) => listing.deleted.extend(attachment),
+                    Err(error) => listing.errors.push(error),
+                },
+                _ => {}
             }
         }
         listing
     }
 
     /// The addresses that living attachments other than `attachment` hold in the host's namespace. When a record
-    /// cannot be read nobody can tell whose it is: that is an error, so that nothing is taken from a living pod.
+    /// cannot be read nobody can tell whose it is: that is an error, so that nothing is taken from a living pod, until
+    /// the record is set aside (see [`Store::quarantine`]).
     pub fn addresses_of_others(&self, attachment: &AttachmentId) -> Result<BTreeSet<Ipv4Addr>, StateError> {
         let listing = self.list();
-        if let Some(error) = listing.errors.into_iter().next() {
+        let of_record =
+            |error: &StateError| !matches!(error, StateError::Malformed { what: deleted::WHAT, .. });
+        if let Some(error) = listing.errors.into_iter().find(of_record) {
             return Err(error);
         }
         let others = listing.records.into_iter().filter(|r| r.is_live() && r.attachment != *attachment);
@@ -162,7 +182,7 @@ impl Store {
     /// The lock around observe, apply and record of one attachment.
     pub fn lock(&self, attachment: &AttachmentId, deadline: Instant) -> Result<Lock, StateError> {
         self.create()?;
-        Lock::take(&self.locks_dir().join(attachment.to_string()), deadline)
+        Lock::take(&self.lock_path(attachment), deadline)
     }
 
     /// The lock around "who else owns this address" and its change in the host's namespace: taken by whoever adds
@@ -173,27 +193,55 @@ impl Store {
     }
 }
 
-fn write_json<T: serde::Serialize>(path: &Path, what: &'static str, value: &T) -> Result<(), StateError> {
-    let mut bytes = serde_json::to_vec(value).map_err(|source| StateError::Malformed {
-        what,
-        path: path.to_owned(),
-        source,
-    })?;
+pub(crate) fn write_json<T: serde::Serialize>(
+    path: &Path,
+    what: &'static str,
+    value: &T,
+) -> Result<(), StateError> {
+    let mut bytes = serde_json::to_vec(value).map_err(StateError::malformed(what, path))?;
     bytes.push(b'\n');
     atomic::write(path, &bytes)
 }
 
-fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(StateError::Io { action: "read", path: path.to_owned(), source }),
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(|source| StateError::Malformed {
-        what: "record",
-        path: path.to_owned(),
-        source,
-    })
+pub(crate) fn remove_file(path: PathBuf) -> Result<(), StateError> {
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StateError::Io { action: "remove", path, source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StateError::Io { action: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// Only the part of a record that tells whether the rest can be understood.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+pub(crate) fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
+    use serde::de::Error;
+    let Some(bytes) = read_file(path)? else { return Ok(None) };
+    let malformed = |source| StateError::malformed("record", path)(source);
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(malformed)?;
+    if version != RECORD_VERSION {
+        let problem = format!("format version {version}, expected {RECORD_VERSION}");
+        return Err(malformed(serde_json::Error::custom(problem)));
+    }
+    let record: Record = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let name = format!("{}.json", record.attachment);
+    if path.file_name() != Some(OsStr::new(&name)) {
+        let problem = format!("it is the record of {}", record.attachment);
+        return Err(malformed(serde_json::Error::custom(problem)));
+    }
+    Ok(Some(record))
 }
 
 #[cfg(test)]

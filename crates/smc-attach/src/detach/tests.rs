@@ -85,26 +85,55 @@ fn an_address_that_a_living_attachment_owns_too_passes_to_it() {
 }
 
 #[test]
-fn nothing_is_released_while_some_record_cannot_be_read() {
-    let (_dir, store) = store_with(&[record("a", address())]);
+fn nothing_is_released_while_some_record_cannot_be_read_and_the_sweep_sets_that_one_aside() {
+    let (_dir, store) = store_with(&[record("a", address()), record("c", address())]);
     std::fs::write(store.pods_dir().join("b-eth0.json"), "{").unwrap();
     let detached = detach(&store, &id("a"), soon());
     assert_eq!(detached.problems.len(), 1, "{detached:?}");
     let tombstone = store.read(&id("a")).unwrap().unwrap();
     assert_eq!((tombstone.phase, tombstone.owned), (Phase::Tombstone, address()));
     let (swept, problems) = sweep(&store, soon());
-    assert_eq!(swept, []);
-    assert_eq!(problems.len(), 2, "the record, and what it keeps from being released: {problems:?}");
-    assert!(store.read(&id("a")).unwrap().is_some());
+    assert_eq!(swept, [id("a")]);
+    assert_eq!(problems.len(), 1, "the record that was set aside: {problems:?}");
+    assert_eq!(sweep(&store, soon()), (vec![], vec![]));
 }
 
 #[test]
-fn ending_an_attachment_whose_own_record_cannot_be_read_reports_that() {
+fn ending_an_attachment_whose_own_record_cannot_be_read_sets_it_aside_and_says_so() {
     let (_dir, store) = store_with(&[]);
     std::fs::write(store.pods_dir().join("a-eth0.json"), "{").unwrap();
     let detached = detach(&store, &id("a"), soon());
     assert!(detached.record.is_none());
     assert_eq!(detached.problems.len(), 1, "{detached:?}");
+    assert!(store.pods_dir().join("a-eth0.json.unreadable").exists());
+    assert!(detach(&store, &id("a"), soon()).problems.is_empty());
+}
+
+#[test]
+fn the_lock_on_the_hosts_addresses_is_held_until_the_record_tells_what_was_released() {
+    let (_dir, store) = store_with(&[record("a", address()), record("b", address())]);
+    let alive = store.read(&id("a")).unwrap().unwrap();
+    let released = release_owned(&store, &alive, soon(), &mut Vec::new());
+    assert!(store.lock_addresses(Instant::now()).is_err(), "the other DEL has to wait");
+    drop(released);
+    store.lock_addresses(Instant::now()).unwrap();
+}
+
+#[test]
+fn a_tombstone_remembers_that_the_sysctl_was_ours_and_is_swept_all_the_same() {
+    let sysctl = Owned { sysctl: true, ..Owned::default() };
+    let (_dir, store) = store_with(&[record("a", sysctl.clone())]);
+    assert!(detach(&store, &id("a"), soon()).problems.is_empty());
+    assert_eq!(store.read(&id("a")).unwrap().unwrap().owned, sysctl);
+    assert_eq!(sweep(&store, soon()), (vec![id("a")], vec![]));
+}
+
+#[test]
+fn the_lock_file_of_an_add_that_left_no_record_goes_with_its_del() {
+    let (_dir, store) = store_with(&[]);
+    drop(store.lock(&id("a"), soon()).unwrap());
+    assert!(detach(&store, &id("a"), soon()).problems.is_empty());
+    assert!(!store.knows(&id("a")));
 }
 
 #[test]
@@ -130,11 +159,22 @@ fn a_tombstone_whose_address_another_attachment_took_over_is_swept() {
 }
 
 #[test]
-fn an_attachment_that_somebody_works_on_is_not_ended_behind_their_back() {
+fn a_del_that_cannot_wait_leaves_a_mark_that_the_sweep_carries_out() {
     let alive = record("a", Owned::default());
     let (_dir, store) = store_with(std::slice::from_ref(&alive));
-    let _held = store.lock(&id("a"), soon()).unwrap();
+    let held = store.lock(&id("a"), soon()).unwrap();
     let detached = detach(&store, &id("a"), Instant::now());
     assert_eq!(detached.problems.len(), 1, "{detached:?}");
-    assert_eq!(store.read(&id("a")).unwrap(), Some(alive));
+    assert_eq!(store.read(&id("a")).unwrap(), Some(alive), "not ended behind anybody's back");
+    drop(held);
+    assert_eq!(sweep(&store, soon()), (vec![id("a")], vec![]));
+    assert!(!store.knows(&id("a")));
+}
+
+#[test]
+fn a_del_during_an_add_that_has_no_record_yet_leaves_a_mark_too() {
+    let (_dir, store) = store_with(&[]);
+    let _held = store.lock(&id("a"), soon()).unwrap();
+    assert_eq!(detach(&store, &id("a"), Instant::now()).problems.len(), 1);
+    assert!(store.is_marked_deleted(&id("a")));
 }

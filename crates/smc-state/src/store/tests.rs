@@ -123,3 +123,47 @@ fn node_facts_that_are_absent_half_written_or_of_another_boot_are_told_apart() {
     fs::write(store.node_path(), file.to_string()).unwrap();
     assert!(matches!(store.node_facts("boot"), Err(Reason::NodeFileUnusable { .. })));
 }
+
+#[test]
+fn a_record_of_another_version_or_another_attachment_cannot_be_read() {
+    let (_dir, store) = store();
+    let mut other = record("a", [10, 0, 0, 1]);
+    other.version = RECORD_VERSION + 1;
+    store.write(&other).unwrap();
+    let error = store.read(&other.attachment).unwrap_err().with_cause();
+    assert!(error.contains("format version 2, expected 1"), "{error}");
+    let moved = store.pods_dir().join("b-eth0.json");
+    let written = serde_json::to_vec(&record("c", [10, 0, 0, 1])).unwrap();
+    fs::write(moved, written).unwrap();
+    let error = store.read(&AttachmentId::new("b", "eth0").unwrap()).unwrap_err().with_cause();
+    assert!(error.contains("the record of c-eth0"), "{error}");
+    assert_eq!(store.list().errors.len(), 2);
+}
+
+#[test]
+fn an_unreadable_record_is_set_aside_and_holds_no_address_then() {
+    let (_dir, store) = store();
+    let good = record("a", [10, 0, 0, 1]);
+    store.write(&good).unwrap();
+    fs::write(store.pods_dir().join("b-eth0.json"), "{").unwrap();
+    let problems = store.quarantine_all(Instant::now());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(store.pods_dir().join("b-eth0.json.unreadable").exists());
+    assert!(store.list().errors.is_empty());
+    assert_eq!(store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap()).unwrap().len(), 1);
+    assert_eq!(store.read(&good.attachment).unwrap(), Some(good));
+}
+
+#[test]
+fn an_unreadable_record_that_somebody_works_on_is_left_alone() {
+    let (_dir, store) = store();
+    let attachment = AttachmentId::new("b", "eth0").unwrap();
+    fs::write(store.pods_dir().join("b-eth0.json"), "{").unwrap();
+    let held = store.lock(&attachment, Instant::now()).unwrap();
+    let problems = store.quarantine_all(Instant::now());
+    assert!(matches!(problems.as_slice(), [StateError::Locked { .. }]), "{problems:?}");
+    assert!(store.read(&attachment).is_err());
+    drop(held);
+    assert!(store.quarantine(&attachment).unwrap().is_some());
+    assert!(store.read(&attachment).unwrap().is_none());
+}

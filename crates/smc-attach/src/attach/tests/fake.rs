@@ -1,0 +1,158 @@
+//! A kernel with SMC, as far as one pod's set-up goes.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::json;
+use smc_host::{Cause, HostError};
+use smc_model::{
+    Conversion, InterfaceKind, NetnsCookie, NodeFacts, Owned, PnetId, PodConversion, PodFacts, PodInterface,
+    Step,
+};
+
+use super::super::machine::{Entered, Machine};
+
+pub(super) const ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0, 21);
+pub(super) const COOKIE: NetnsCookie = NetnsCookie(9);
+
+/// What is in the kernel, and what it does with the next steps.
+pub(super) struct Kernel {
+    pub(super) node: NodeFacts,
+    pub(super) sysctl: bool,
+    pub(super) in_map: bool,
+    pub(super) pnetid: Option<PnetId>,
+    pub(super) guarded: BTreeSet<std::net::Ipv4Addr>,
+    /// The kernel refuses steps whose words contain this.
+    pub(super) refuses: Option<&'static str>,
+    /// Runs once, after the conversion was switched on.
+    pub(super) then: Option<Box<dyn FnOnce()>>,
+    pub(super) entered: usize,
+}
+
+#[derive(Clone)]
+pub(super) struct Fake(pub(super) Rc<RefCell<Kernel>>);
+
+pub(super) fn facts(family: &str, conversion: &serde_json::Value, guard: &str) -> NodeFacts {
+    serde_json::from_value(json!({
+        "kernel": {"release": "k", "family": family}, "smc_loaded": true,
+        "conversion": conversion, "rdma_netns_mode": "shared",
+        "ports": [{"device": "erdma_0", "port": 1, "active": true, "pnetid": "NET1", "pods": 0,
+                   "netdev": {"index": 2, "name": "eth1", "addresses": ["10.0.0.2/24"]}}],
+        "ueids": ["SMCV2-DEFAULT-UEID"],
+        "guard": {"guard": guard}, "anchor": {"anchor": "not-needed"}, "datapath": {"datapath": "netfilter"},
+    }))
+    .unwrap()
+}
+
+impl Fake {
+    pub(super) fn of(node: NodeFacts) -> Self {
+        let guarded = BTreeSet::new();
+        let (refuses, then) = (None, None);
+        let kernel =
+            Kernel { node, sysctl: false, in_map: false, pnetid: None, guarded, refuses, then, entered: 0 };
+        Self(Rc::new(RefCell::new(kernel)))
+    }
+
+    pub(super) fn alibaba() -> Self {
+        Self::of(facts("alibaba", &json!({"by": "tcp2smc"}), "not-needed"))
+    }
+
+    pub(super) fn mainline() -> Self {
+        Self::of(facts("mainline", &json!({"by": "bpf", "map": "/map", "protocol": 256}), "ready"))
+    }
+}
+
+impl Machine for Fake {
+    type Entered = Fake;
+
+    fn enter(&self) -> Result<Option<Fake>, HostError> {
+        self.0.borrow_mut().entered += 1;
+        Ok(Some(self.clone()))
+    }
+
+    fn unconvert(&self, owned: &Owned) -> Result<(), HostError> {
+        let mut kernel = self.0.borrow_mut();
+        kernel.sysctl &= !owned.sysctl;
+        kernel.in_map &= owned.converted.as_ref().is_none_or(|(_, cookie)| *cookie != COOKIE);
+        Ok(())
+    }
+}
+
+impl Entered for Fake {
+    fn cookie(&self) -> NetnsCookie {
+        COOKIE
+    }
+
+    fn observe(
+        &mut self,
+        _published: &NodeFacts,
+        primary: &str,
+        owned: &Owned,
+    ) -> Result<(NodeFacts, PodFacts), HostError> {
+        let kernel = self.0.borrow();
+        let (on, ours) = match kernel.node.conversion {
+            Conversion::Tcp2smc => (kernel.sysctl, owned.sysctl),
+            _ => (kernel.in_map, true),
+        };
+        let conversion = match (on, ours) {
+            (false, _) => PodConversion::Off,
+            (true, true) => PodConversion::Ours,
+            (true, false) => PodConversion::Foreign,
+        };
+        let eth0 = PodInterface {
+            name: primary.to_owned(),
+            kind: InterfaceKind::Pair,
+            addresses: vec!["10.0.0.21/24".parse().unwrap()],
+            routed: true,
+            pnetid: kernel.pnetid.clone(),
+        };
+        let pod = PodFacts {
+            primary: primary.to_owned(),
+            interfaces: vec![eth0],
+            conversion,
+            anchors: [].into(),
+            guarded: kernel.guarded.clone(),
+        };
+        Ok((kernel.node.clone(), pod))
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), HostError> {
+        let mut kernel = self.0.borrow_mut();
+        if kernel.refuses.is_some_and(|words| step.to_string().contains(words)) {
+            let cause = Cause::Unexpected("it refuses".to_owned());
+            return Err(HostError::new("take the step", cause));
+        }
+        match step {
+            Step::Guard { address } => drop(kernel.guarded.insert(*address)),
+            Step::SetPnetid { pnetid, .. } => kernel.pnetid = Some(pnetid.clone()),
+            Step::ConvertBySysctl => kernel.sysctl = true,
+            Step::ConvertByBpf { .. } => kernel.in_map = true,
+            other => panic!("{other} is never planned here"),
+        }
+        let converted = kernel.sysctl || kernel.in_map;
+        let then = if converted { kernel.then.take() } else { None };
+        drop(kernel);
+        if let Some(then) = then {
+            then();
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, step: &Step) -> Result<(), HostError> {
+        let mut kernel = self.0.borrow_mut();
+        match step {
+            Step::Guard { address } => drop(kernel.guarded.remove(address)),
+            Step::SetPnetid { .. } => kernel.pnetid = None,
+            Step::ConvertBySysctl => kernel.sysctl = false,
+            Step::ConvertByBpf { .. } => kernel.in_map = false,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn restore_pnetids(&mut self, before: &PodFacts) -> Result<(), HostError> {
+        self.0.borrow_mut().pnetid = before.interfaces[0].pnetid.clone();
+        Ok(())
+    }
+}

@@ -1,0 +1,252 @@
+//! Whole runs on a simulated kernel: what is recorded against what is really there.
+
+use std::fs;
+
+use smc_model::{Guard, Note, Owned};
+use smc_state::NodeFile;
+
+use super::fake::{ADDRESS, COOKIE, Fake};
+use super::*;
+use crate::detach;
+
+struct Rig {
+    _dir: tempfile::TempDir,
+    store: Store,
+    kernel: Fake,
+}
+
+impl Rig {
+    fn new(kernel: Fake) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("state"));
+        let facts = kernel.0.borrow().node.clone();
+        let file = NodeFile { version: 1, boot_id: "boot".into(), agent: "0".into(), written: 0, facts };
+        store.write_node(&file).unwrap();
+        Self { _dir: dir, store, kernel }
+    }
+
+    fn try_attach(&self, wish: Wish, budget: Budget) -> Result<Outcome, AttachError> {
+        let job = Job { wish, ..job("/run/netns/x") };
+        attach_on(&self.kernel, NetnsId { device: 4, inode: 5 }, &self.store, "boot", &job, budget)
+    }
+
+    fn attach(&self) -> Outcome {
+        self.try_attach(Wish::Enabled, budget()).unwrap()
+    }
+
+    fn converted(&self) -> bool {
+        let kernel = self.kernel.0.borrow();
+        kernel.sysctl || kernel.in_map
+    }
+
+    fn recorded(&self) -> Record {
+        self.store.read(&job("x").attachment).unwrap().unwrap()
+    }
+}
+
+fn ours() -> Owned {
+    Owned { guarded: [ADDRESS].into(), converted: Some(("/map".into(), COOKIE)), ..Owned::default() }
+}
+
+#[test]
+fn our_own_sysctl_stays_ours_when_it_is_read_back_and_in_every_later_run() {
+    let rig = Rig::new(Fake::alibaba());
+    for changed in [true, false] {
+        let outcome = rig.attach();
+        assert_eq!((outcome.changed, outcome.record.owned.sysctl), (changed, true));
+        assert_eq!(outcome.record.verdict, Some(Verdict::Configured));
+        assert_eq!(outcome.record.plan.notes, []);
+        assert_eq!(rig.recorded(), outcome.record);
+    }
+}
+
+#[test]
+fn a_sysctl_that_somebody_else_set_never_becomes_ours() {
+    let rig = Rig::new(Fake::alibaba());
+    rig.kernel.0.borrow_mut().sysctl = true;
+    let outcome = rig.attach();
+    assert!(!outcome.record.owned.sysctl);
+    assert_eq!(outcome.record.plan.notes, [Note::ConversionAdopted]);
+}
+
+#[test]
+fn a_converted_pod_whose_guard_is_gone_becomes_plain_tcp_and_keeps_the_rest() {
+    let rig = Rig::new(Fake::mainline());
+    assert_eq!(rig.attach().record.owned, ours());
+    rig.kernel.0.borrow_mut().node.guard = Guard::Missing { why: "flushed".into() };
+    let refused = rig.attach().record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "SameNodeGuardMissing");
+    assert!(!rig.converted());
+    assert_eq!(refused.owned, Owned { converted: None, ..ours() });
+    assert!(!rig.attach().changed, "said once");
+}
+
+#[test]
+fn a_converted_pod_whose_annotation_became_invalid_becomes_plain_tcp() {
+    for kernel in [Fake::mainline(), Fake::alibaba()] {
+        let rig = Rig::new(kernel);
+        rig.attach();
+        assert!(rig.converted());
+        let refused = rig.try_attach(Wish::Invalid("yes".into()), budget()).unwrap().record;
+        assert!(!rig.converted());
+        assert!(refused.owned.converted.is_none() && !refused.owned.sysctl);
+    }
+}
+
+#[test]
+fn a_converted_pod_whose_port_is_down_stays_converted_and_the_record_says_so() {
+    let rig = Rig::new(Fake::mainline());
+    rig.attach();
+    rig.kernel.0.borrow_mut().node.ports[0].active = false;
+    let refused = rig.attach().record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "RdmaPortDown");
+    assert!(rig.converted());
+    assert_eq!((refused.plan.notes, refused.owned), (vec![Note::ConversionKept], ours()));
+    assert!(!rig.attach().changed);
+}
+
+#[test]
+fn a_step_that_fails_ends_an_earlier_conversion_and_leaves_nothing_of_this_run() {
+    let rig = Rig::new(Fake::mainline());
+    rig.attach();
+    {
+        let mut kernel = rig.kernel.0.borrow_mut();
+        kernel.guarded.clear();
+        kernel.pnetid = None;
+        kernel.refuses = Some("PNETID");
+    }
+    let refused = rig.attach().record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "StepFailed");
+    assert!(!rig.converted());
+    assert!(rig.kernel.0.borrow().guarded.is_empty());
+    assert_eq!(refused.owned.converted, None);
+}
+
+#[test]
+fn what_was_found_in_place_is_still_owned_when_a_later_step_fails() {
+    let rig = Rig::new(Fake::mainline());
+    {
+        let mut kernel = rig.kernel.0.borrow_mut();
+        kernel.guarded.insert(ADDRESS);
+        kernel.refuses = Some("PNETID");
+    }
+    let refused = rig.attach().record;
+    assert_eq!(refused.owned, Owned { guarded: [ADDRESS].into(), ..Owned::default() });
+    assert!(rig.kernel.0.borrow().guarded.contains(&ADDRESS));
+}
+
+#[test]
+fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns() {
+    let rig = Rig::new(Fake::alibaba());
+    let mut tombstone = rig.attach().record;
+    tombstone.phase = Phase::Tombstone;
+    let left = std::net::Ipv4Addr::new(10, 0, 0, 99);
+    tombstone.owned.guarded.insert(left);
+    rig.store.write(&tombstone).unwrap();
+    let again = rig.attach();
+    assert!(again.changed && again.record.is_live());
+    assert_eq!(again.record.owned, Owned { sysctl: true, guarded: [left].into(), ..Owned::default() });
+    assert_eq!(again.record.plan.notes, [], "the sysctl was not taken for somebody else's");
+}
+
+#[test]
+fn a_sysctl_of_an_earlier_namespace_of_this_name_is_not_ours() {
+    let rig = Rig::new(Fake::alibaba());
+    let mut earlier = rig.attach().record;
+    earlier.cookie = Some(smc_model::NetnsCookie(1));
+    rig.store.write(&earlier).unwrap();
+    let outcome = rig.attach();
+    assert!(outcome.changed && !outcome.record.owned.sysctl);
+    assert_eq!(outcome.record.cookie, Some(COOKIE));
+}
+
+#[test]
+fn a_run_that_changes_nothing_still_records_what_it_found_to_be_ours() {
+    let rig = Rig::new(Fake::mainline());
+    let mut forgetful = rig.attach().record;
+    forgetful.owned = Owned::default();
+    rig.store.write(&forgetful).unwrap();
+    let outcome = rig.attach();
+    assert!(outcome.changed);
+    assert_eq!(rig.recorded().owned, ours());
+}
+
+#[test]
+fn a_del_that_could_not_wait_is_carried_out_by_the_add_it_met() {
+    let rig = Rig::new(Fake::alibaba());
+    let store = rig.store.clone();
+    let del = move || {
+        let detached = detach(&store, &job("x").attachment, Instant::now());
+        assert_eq!(detached.problems.len(), 1, "{detached:?}");
+    };
+    rig.kernel.0.borrow_mut().then = Some(Box::new(del));
+    assert_eq!(rig.attach().record.phase, Phase::Tombstone);
+    assert_eq!(rig.recorded().phase, Phase::Tombstone);
+    assert!(rig.store.list().deleted.is_empty());
+}
+
+#[test]
+fn a_mark_of_an_earlier_del_does_not_end_a_later_add() {
+    let rig = Rig::new(Fake::alibaba());
+    rig.store.mark_deleted(&job("x").attachment).unwrap();
+    assert_eq!(rig.attach().record.phase, Phase::Settled);
+    assert!(rig.store.list().deleted.is_empty());
+}
+
+#[test]
+fn an_unreadable_record_is_set_aside_and_made_anew() {
+    let rig = Rig::new(Fake::mainline());
+    rig.attach();
+    let path = rig.store.pods_dir().join("abc-eth0.json");
+    fs::write(&path, "{").unwrap();
+    assert_eq!(rig.attach().record.owned, ours());
+    assert!(rig.store.pods_dir().join("abc-eth0.json.unreadable").exists());
+}
+
+#[test]
+fn when_the_hosts_addresses_stay_locked_the_pod_is_refused_for_want_of_time() {
+    let rig = Rig::new(Fake::mainline());
+    let held = rig.store.lock_addresses(Instant::now()).unwrap();
+    let soon = Budget { deadline: Instant::now() + Duration::from_millis(200), started_ms: 1 };
+    let refused = rig.try_attach(Wish::Enabled, soon).unwrap().record;
+    drop(held);
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "BudgetExceeded");
+    assert!(!rig.converted());
+    assert!(rig.kernel.0.borrow().guarded.is_empty());
+}
+
+#[test]
+fn what_cannot_be_recorded_in_the_end_is_taken_back() {
+    let rig = Rig::new(Fake::mainline());
+    let dir = rig.store.pods_dir();
+    // A record that is a directory can neither be replaced nor written.
+    rig.kernel.0.borrow_mut().then = Some(Box::new(move || {
+        fs::remove_file(dir.join("abc-eth0.json")).unwrap();
+        fs::create_dir_all(dir.join("abc-eth0.json/x")).unwrap();
+    }));
+    let error = rig.try_attach(Wish::Enabled, budget()).unwrap_err();
+    assert!(matches!(error, AttachError::State(_)), "{error}");
+    assert!(!rig.converted());
+    let kernel = rig.kernel.0.borrow();
+    assert!(kernel.pnetid.is_none());
+    assert_eq!(kernel.entered, 1);
+}
+
+#[test]
+fn an_address_taken_back_stays_where_another_living_pod_owns_it() {
+    let rig = Rig::new(Fake::mainline());
+    let mut other = rig.attach().record;
+    other.attachment = AttachmentId::new("other", "eth0").unwrap();
+    other.owned = Owned { guarded: [ADDRESS].into(), ..Owned::default() };
+    rig.store.write(&other).unwrap();
+    rig.store.remove(&job("x").attachment).unwrap();
+    {
+        let mut kernel = rig.kernel.0.borrow_mut();
+        kernel.guarded.clear();
+        (kernel.pnetid, kernel.in_map) = (None, false);
+        kernel.refuses = Some("/map");
+    }
+    let refused = rig.attach().record;
+    assert_eq!(refused.owned, Owned::default());
+    assert!(rig.kernel.0.borrow().guarded.contains(&ADDRESS), "it is the other's");
+}

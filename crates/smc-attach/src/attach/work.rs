@@ -1,0 +1,289 @@
+//! Observe, decide, apply, read back; and all of it backwards when it fails.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use smc_host::HostError;
+use smc_model::{
+    NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Step, Verdict, Wish, decide,
+};
+use smc_state::{AttachmentId, Lock, Record, StateError, StepTiming, Store};
+
+use super::machine::{Entered, Machine};
+use super::{Budget, Job};
+
+/// How often a plan is made and applied before what is read back must agree: a second time, because an address
+/// that a pod left behind may be taken away by that pod's own DEL in between.
+const ROUNDS: usize = 2;
+
+/// How long taking back waits for the lock on the host's addresses, whatever is left of the budget: others hold it
+/// for a few system calls.
+const TAKE_BACK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why the work on one attachment ends early.
+pub(super) enum Stop {
+    Refused(Reason),
+    State(StateError),
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<HostError> for Stop {
+    fn from(error: HostError) -> Self {
+        Self::Refused(Reason::CannotObserve { error: error.with_cause() })
+    }
+}
+
+impl From<StateError> for Stop {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+pub(super) struct Work<'a, M: Machine> {
+    store: &'a Store,
+    boot_id: &'a str,
+    job: &'a Job,
+    budget: Budget,
+    machine: &'a M,
+    entered: Option<M::Entered>,
+    changes: Changes,
+    /// Held from taking an address back until the record says so.
+    addresses: Option<Lock>,
+    clock: Instant,
+}
+
+/// What was changed so far, and how it was before.
+#[derive(Default)]
+struct Changes {
+    done: Vec<Step>,
+    before: Option<PodFacts>,
+    /// What was ours before the first change, by the record and by what was found in place.
+    owned: Option<Owned>,
+}
+
+impl<'a, M: Machine> Work<'a, M> {
+    pub(super) fn new(
+        store: &'a Store,
+        boot_id: &'a str,
+        job: &'a Job,
+        budget: Budget,
+        machine: &'a M,
+    ) -> Self {
+        let changes = Changes::default();
+        let clock = Instant::now();
+        Self { store, boot_id, job, budget, machine, entered: None, changes, addresses: None, clock }
+    }
+
+    /// Brings the attachment to where it should be, or leaves it as it was, but for a conversion that the refusal
+    /// ends.
+    pub(super) fn run(&mut self, record: &mut Record) -> Result<(), Stop> {
+        let result = self.set_up(record);
+        if result.is_err() {
+            self.take_back(record);
+        }
+        if let Err(Stop::Refused(reason)) = &result {
+            self.refuse_converted(record, reason);
+        }
+        result
+    }
+
+    fn set_up(&mut self, record: &mut Record) -> Result<(), Stop> {
+        if let Wish::Invalid(value) = &self.job.wish {
+            return Err(Reason::AnnotationInvalid { value: value.clone() }.into());
+        }
+        let published = self.store.node_facts(self.boot_id)?;
+        let mut entered = self
+            .machine
+            .enter()?
+            .ok_or_else(|| Reason::SmcNotAvailable { kernel: published.kernel.release.clone() })?;
+        self.forget_other_namespace(record, entered.cookie());
+        let result = self.converge(record, &published, &mut entered);
+        self.entered = Some(entered);
+        result
+    }
+
+    /// A namespace of the same name as an earlier one is another one all the same: its sysctl is not of our making,
+    /// and the earlier one's cookie is never used again.
+    fn forget_other_namespace(&self, record: &mut Record, cookie: NetnsCookie) {
+        if record.cookie != Some(cookie) {
+            record.owned.sysctl = false;
+        }
+        let converted = record.owned.converted.take_if(|(_, converted)| *converted != cookie);
+        if converted.is_some() {
+            // Nothing is lost where this fails: nobody will ever have that cookie.
+            let _ = self.machine.unconvert(&Owned { converted, ..Owned::default() });
+        }
+        record.cookie = Some(cookie);
+    }
+
+    /// Observes, decides and applies until what is observed needs no step. `record` and `self.changes` tell at every
+    /// moment what may have been changed.
+    fn converge(
+        &mut self,
+        record: &mut Record,
+        published: &NodeFacts,
+        entered: &mut M::Entered,
+    ) -> Result<(), Stop> {
+        let cookie = entered.cookie();
+        for round in 0..=ROUNDS {
+            self.budget.check(|| "looking at the node and the pod".to_owned())?;
+            // What earlier rounds did is ours, too.
+            let (mut node, pod) = entered.observe(published, self.job.attachment.ifname(), &record.owned)?;
+            if node.ports.len() > 1 {
+                count_pods(&mut node.ports, &self.store.list().records, &self.job.attachment);
+            }
+            self.lap(record, if round == 0 { "observe" } else { "verify" });
+            record.owned = std::mem::take(&mut record.owned).after(&[], &pod, &node.conversion, cookie);
+            self.changes.owned.get_or_insert_with(|| record.owned.clone());
+            let plan = decide(&node, &pod)?;
+            if plan.steps.is_empty() {
+                if round == 0 {
+                    record.plan = plan;
+                }
+                return Ok(());
+            }
+            if round == ROUNDS {
+                let missing = plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                return Err(Reason::ReadBackFailed { missing }.into());
+            }
+            record.owned =
+                std::mem::take(&mut record.owned).after(&plan.steps, &pod, &node.conversion, cookie);
+            self.changes.before.get_or_insert(pod);
+            record.plan = merge(std::mem::take(&mut record.plan), plan.clone());
+            self.store.write(record)?;
+            self.apply(&plan.steps, entered)?;
+            self.lap(record, "apply");
+        }
+        Ok(())
+    }
+
+    /// Takes the steps in order and notes each before it is taken.
+    fn apply(&mut self, steps: &[Step], entered: &mut M::Entered) -> Result<(), Stop> {
+        let _addresses = self.store.lock_addresses(self.budget.deadline).map_err(|error| match error {
+            StateError::Locked { .. } => Stop::Refused(Reason::BudgetExceeded {
+                during: "waiting for the host's addresses".to_owned(),
+            }),
+            other => Stop::State(other),
+        })?;
+        for step in steps {
+            self.budget.check(|| step.to_string())?;
+            self.changes.done.push(step.clone());
+            entered.step(step).map_err(|error| refused_step(step, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Undoes this run's changes, last first. When all could be undone, `record` owns again what it owned before.
+    /// Addresses that a living attachment owns too stay: they are that one's.
+    pub(super) fn take_back(&mut self, record: &mut Record) {
+        let changes = std::mem::take(&mut self.changes);
+        let clean = match (&changes.before, self.entered.is_some()) {
+            (Some(before), true) => self.undo(&changes.done, before),
+            _ => true,
+        };
+        if let Some(owned) = changes.owned.filter(|_| clean) {
+            record.owned = owned;
+        }
+    }
+
+    fn undo(&mut self, done: &[Step], before: &PodFacts) -> bool {
+        let others = self.addresses_of_others();
+        let Some(entered) = &mut self.entered else { return true };
+        let mut clean = others.is_some();
+        for step in done.iter().rev() {
+            let stays = |address| others.as_ref().is_none_or(|others| others.contains(address));
+            let result = match step {
+                // Without the local route, or the host would take the pod's packets once they are not held.
+                Step::AnchorAddress { address, anchor } if stays(address) => {
+                    entered.step(&Step::DropLocalRoute { address: *address, anchor: *anchor })
+                }
+                Step::Guard { address } if stays(address) => Ok(()),
+                _ => entered.undo(step),
+            };
+            clean &= result.is_ok();
+        }
+        clean & entered.restore_pnetids(before).is_ok()
+    }
+
+    /// Takes the lock on the host's addresses, until the record is written, and tells whose they are; `None` when
+    /// that cannot be known.
+    fn addresses_of_others(&mut self) -> Option<BTreeSet<Ipv4Addr>> {
+        let lock = self.store.lock_addresses(Instant::now() + TAKE_BACK_PATIENCE).ok()?;
+        self.addresses = Some(lock);
+        self.store.addresses_of_others(&self.job.attachment).ok()
+    }
+
+    /// A pod that we converted before and that is refused now: its conversion ends, or the record says that it does
+    /// not.
+    fn refuse_converted(&self, record: &mut Record, reason: &Reason) {
+        let of_this_namespace =
+            |converted: &(_, NetnsCookie)| record.cookie.is_some_and(|cookie| cookie == converted.1);
+        if !record.owned.sysctl && !record.owned.converted.as_ref().is_some_and(of_this_namespace) {
+            return;
+        }
+        if !reason.ends_conversion() {
+            record.plan.notes.push(Note::ConversionKept);
+            return;
+        }
+        match self.machine.unconvert(&record.owned) {
+            Ok(()) => {
+                record.owned.converted = None;
+                record.owned.sysctl = false;
+            }
+            Err(error) => {
+                record.plan.notes.push(Note::ConversionNotEnded { error: error.with_cause() });
+            }
+        }
+    }
+
+    fn lap(&mut self, record: &mut Record, phase: &str) {
+        let us = u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX);
+        record.timings.push(StepTiming { phase: phase.to_owned(), us });
+        self.clock = Instant::now();
+    }
+}
+
+/// Spreads pods over ports: how many other pods that are set up are bound to each. Counted anew: what the agent
+/// published is older.
+fn count_pods(ports: &mut [RdmaPort], records: &[Record], own: &AttachmentId) {
+    for port in &mut *ports {
+        port.pods = 0;
+    }
+    let others = records.iter().filter(|record| {
+        record.is_live() && record.attachment != *own && record.verdict == Some(Verdict::Configured)
+    });
+    for binding in others.filter_map(|record| record.plan.bindings.first()) {
+        let mut bound = ports.iter_mut().filter(|p| p.device == binding.device && p.port == binding.port);
+        if let Some(port) = bound.next() {
+            port.pods += 1;
+        }
+    }
+}
+
+/// A later round's steps and notes after an earlier one's; the bindings are the later one's.
+fn merge(earlier: Plan, later: Plan) -> Plan {
+    let mut plan = later;
+    plan.steps.splice(0..0, earlier.steps);
+    plan.notes.splice(0..0, earlier.notes);
+    plan
+}
+
+fn refused_step(step: &Step, error: &HostError) -> Reason {
+    /// ENOENT from nftables: no such table or set.
+    const ENOENT: i32 = 2;
+    match step {
+        Step::Guard { .. } if error.errno() == Some(ENOENT) => {
+            Reason::SameNodeGuardMissing { why: error.with_cause() }
+        }
+        _ => Reason::StepFailed { step: step.to_string(), error: error.with_cause() },
+    }
+}
+
+#[cfg(test)]
+mod tests;
