@@ -25,7 +25,8 @@ pub fn binary(plugin: &Path, bin_dir: &Path) -> Result<bool> {
 pub fn chain_entry(conf: &Path, entry: &Entry) -> Result<bool> {
     let shown = conf.display();
     let content = fs::read(conf).with_context(|| format!("cannot read {shown}"))?;
-    let edited = conflist::insert(&content, entry).with_context(|| format!("cannot add {PLUGIN_TYPE} to {shown}"))?;
+    let edited =
+        conflist::insert(&content, entry).with_context(|| format!("cannot add {PLUGIN_TYPE} to {shown}"))?;
     if edited.change == Change::Unchanged {
         return Ok(false);
     }
@@ -37,7 +38,8 @@ pub fn chain_entry(conf: &Path, entry: &Entry) -> Result<bool> {
 /// The configuration list that the runtime uses: the first by name in `conf_dir`.
 pub fn active_list(conf_dir: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(conf_dir).with_context(|| format!("cannot list {}", conf_dir.display()))?;
-    let mut confs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_conf(path)).collect();
+    let mut confs: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_conf(path)).collect();
     confs.sort();
     match confs.into_iter().next() {
         Some(first) if first.extension().is_some_and(|extension| extension == "conflist") => Ok(first),
@@ -45,13 +47,16 @@ pub fn active_list(conf_dir: &Path) -> Result<PathBuf> {
             "{} is a single plugin's configuration, not a list: nothing can be chained behind it",
             first.display()
         ),
-        None => bail!("no network configuration in {}: install the primary CNI plugin first", conf_dir.display()),
+        None => {
+            bail!("no network configuration in {}: install the primary CNI plugin first", conf_dir.display())
+        }
     }
 }
 
 /// What runtimes take for a configuration (libcni, `ConfFiles`).
 fn is_conf(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["conf", "conflist", "json"].iter().any(|known| extension == *known))
+    path.extension()
+        .is_some_and(|extension| ["conf", "conflist", "json"].iter().any(|known| extension == *known))
 }
 
 /// Replaces a file in one step that also survives a power cut: a temporary file in the same directory (a rename from
@@ -61,14 +66,17 @@ fn replace(target: &Path, content: &[u8], mode: u32) -> Result<()> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let temporary = dir.join(format!(".{name}.kube-smc-{}", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, target)?;
         File::open(dir)?.sync_all()
     };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| format!("cannot write {}", target.display()))
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .with_context(|| format!("cannot write {}", target.display()))
 }
 
 #[cfg(test)]

@@ -100,7 +100,9 @@ fn main() -> Result<()> {
 fn install(args: &InstallArgs) -> Result<()> {
     let plugin = match &args.plugin {
         Some(plugin) => plugin.clone(),
-        None => std::env::current_exe().context("cannot find this program's own file")?.with_file_name(PLUGIN_TYPE),
+        None => std::env::current_exe()
+            .context("cannot find this program's own file")?
+            .with_file_name(PLUGIN_TYPE),
     };
     // The binary first: an entry without its binary keeps every pod of the node from starting.
     let copied = install::binary(&plugin, &args.bin_dir)?;

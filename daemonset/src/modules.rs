@@ -39,7 +39,9 @@ pub fn ensure_loaded(iwarp: bool, proc: &Path) -> Result<(), String> {
     let mut generic = Connection::open(Protocol::Generic).map_err(|error| error.with_cause())?;
     let found = SmcFamilies::find(&mut generic).map_err(|error| error.with_cause())?;
     if found.is_none() || !module_is_loaded("smc") {
-        return Err("this kernel has no smc module, or could not load it (see dmesg and `modinfo smc`)".to_owned());
+        return Err(
+            "this kernel has no smc module, or could not load it (see dmesg and `modinfo smc`)".to_owned()
+        );
     }
     Ok(())
 }
@@ -49,7 +51,8 @@ fn reserved_ports_in_use(proc: &Path) -> BTreeSet<u16> {
     let mut seen = BTreeSet::new();
     let mut taken = BTreeSet::new();
     let Ok(entries) = fs::read_dir(proc) else { return taken };
-    let processes = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
+    let processes =
+        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
     for process in processes {
         // A process that ended in between has no namespace any more.
         let Ok(namespace) = fs::metadata(process.path().join("ns/net")) else { continue };

@@ -9,7 +9,8 @@ use smc_host::observe::Host;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, kernel, pnet, rdma, route, smc};
 use smc_model::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort, Ueid,
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
+    Ueid,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, smc_protocol};
@@ -117,7 +118,9 @@ impl Preparation {
 
     /// A node without RDMA is no problem here: pods are told so.
     fn rdma(&mut self) -> (Vec<RdmaDevice>, RdmaNetnsMode) {
-        let Ok(mut connection) = Connection::open(Protocol::Rdma) else { return (Vec::new(), RdmaNetnsMode::Shared) };
+        let Ok(mut connection) = Connection::open(Protocol::Rdma) else {
+            return (Vec::new(), RdmaNetnsMode::Shared);
+        };
         let devices = self.check_host("look at RDMA", rdma::devices(&mut connection)).unwrap_or_default();
         let mode = self.check_host("look at RDMA", rdma::netns_mode(&mut connection));
         (devices, mode.unwrap_or(RdmaNetnsMode::Shared))
@@ -135,7 +138,9 @@ impl Preparation {
             Ok(ensured) => {
                 if !ensured.adopted {
                     let what = if ensured.replaced { "replaced" } else { "attached" };
-                    self.notes.push(format!("{what} the BPF program that converts TCP sockets (IPPROTO_SMC {protocol})"));
+                    self.notes.push(format!(
+                        "{what} the BPF program that converts TCP sockets (IPPROTO_SMC {protocol})"
+                    ));
                 }
                 Conversion::Bpf { map: ensured.map_path, protocol }
             }
@@ -158,7 +163,9 @@ impl Preparation {
 
     /// Where the kernel has SMC-D loopback, pods of one node use that and need no guard.
     fn guard(&mut self, host: &mut Host) -> Guard {
-        if self.check_host("ask SMC for its features", smc::has_loopback(&mut host.generic, host.families.smc)) == Some(true)
+        if self
+            .check_host("ask SMC for its features", smc::has_loopback(&mut host.generic, host.families.smc))
+            == Some(true)
         {
             return Guard::NotNeeded;
         }
@@ -185,7 +192,8 @@ impl Preparation {
             let result = match (&port.pnetid, &port.netdev) {
                 (Some(_), _) => continue,
                 (None, None) => {
-                    self.problems.push(format!("RDMA port {port} has no network device in the host's namespace"));
+                    self.problems
+                        .push(format!("RDMA port {port} has no network device in the host's namespace"));
                     continue;
                 }
                 (None, Some(netdev)) => bind(host, port, netdev.index),
@@ -231,7 +239,9 @@ impl Preparation {
             }
         };
         match NodeCapabilities::parse(&text) {
-            Ok(terway) if terway.bypasses_host_netfilter() => Datapath::Bypass { name: terway.datapath_name() },
+            Ok(terway) if terway.bypasses_host_netfilter() => {
+                Datapath::Bypass { name: terway.datapath_name() }
+            }
             Ok(_) => Datapath::Netfilter,
             Err(error) => {
                 self.problems.push(format!("{}: {error}", capabilities.display()));

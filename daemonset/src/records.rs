@@ -45,7 +45,8 @@ impl Records {
                 tracing::warn!("cannot finish a pod's clean-up, trying again later: {problem}");
             }
         }
-        self.seen.retain(|attachment, _| listing.records.iter().any(|record| record.attachment == *attachment));
+        self.seen
+            .retain(|attachment, _| listing.records.iter().any(|record| record.attachment == *attachment));
     }
 }
 
@@ -67,8 +68,10 @@ fn log(record: &Record) {
         ),
         (Phase::Settled, Some(Verdict::Configured)) => {
             let bindings = &record.plan.bindings;
-            let bound: Vec<String> =
-                bindings.iter().map(|b| format!("{} on {}/{} by {}", b.interface, b.device, b.port, b.pnetid)).collect();
+            let bound: Vec<String> = bindings
+                .iter()
+                .map(|b| format!("{} on {}/{} by {}", b.interface, b.device, b.port, b.pnetid))
+                .collect();
             let notes: Vec<String> = record.plan.notes.iter().map(ToString::to_string).collect();
             tracing::info!(
                 id,

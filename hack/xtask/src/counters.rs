@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_reasons_counter_that_wrapped_still_gives_the_difference() {
-        let with = |count| RoleCounters { fallback: [(0x0301_0000, count)].into(), ..RoleCounters::default() };
+        let with =
+            |count| RoleCounters { fallback: [(0x0301_0000, count)].into(), ..RoleCounters::default() };
         assert_eq!(with(3).since(&with(65_534)).fallback[&0x0301_0000], 5);
         assert!(with(3).since(&with(3)).is_zero());
     }

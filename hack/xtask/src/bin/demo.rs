@@ -70,9 +70,9 @@ fn show(rig: &Rig, files: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Repo
     let mut reports = Vec::new();
     for (pair, server, client) in &started {
         let measure = || Ok((Counters::of(client)?, Counters::of(server)?));
-        let (before, after, traffic) = run(pair, client, server, measure).with_context(|| format!("pair {}", pair.name))?;
-        let seen =
-            Seen { client: after.0.since(&before.0), server: after.1.since(&before.1), traffic };
+        let (before, after, traffic) =
+            run(pair, client, server, measure).with_context(|| format!("pair {}", pair.name))?;
+        let seen = Seen { client: after.0.since(&before.0), server: after.1.since(&before.1), traffic };
         let problem = judge(pair.expected, &seen).err();
         say(&format!("{}: {}", pair.about, problem.as_deref().unwrap_or("as it must be")));
         reports.push(Report { pair: *pair, seen, problem });
@@ -114,7 +114,8 @@ fn start_pods<'a>(
     let mut pods = first.map_err(|_| anyhow::anyhow!("starting pods on node 1 panicked"))??;
     pods.extend(second?);
     let mut take = |index: usize, server: bool| -> Result<Pod<'a>> {
-        let at = pods.iter().position(|(i, s, _)| (*i, *s) == (index, server)).context("a pod was not started")?;
+        let at =
+            pods.iter().position(|(i, s, _)| (*i, *s) == (index, server)).context("a pod was not started")?;
         Ok(pods.swap_remove(at).2)
     };
     pairs()

@@ -10,8 +10,10 @@ use xtask::counters::Counters;
 fn main() -> anyhow::Result<()> {
     for path in std::env::args_os().skip(1) {
         let shown = Path::new(&path).display().to_string();
-        let counters = Counters::read(Path::new(&path)).map_err(|error| anyhow::anyhow!(error.with_cause()))?;
-        let line = serde_json::to_string(&counters).with_context(|| format!("print the counters of {shown}"))?;
+        let counters =
+            Counters::read(Path::new(&path)).map_err(|error| anyhow::anyhow!(error.with_cause()))?;
+        let line =
+            serde_json::to_string(&counters).with_context(|| format!("print the counters of {shown}"))?;
         writeln!(stdout(), "{line}")?;
     }
     Ok(())

@@ -36,14 +36,20 @@ pub fn pairs() -> [Pair; 5] {
     };
     [
         pair("both", "both annotated, on two nodes", Expected::SmcR),
-        Pair { server_annotated: false, ..pair("client-only", "only the client annotated", Expected::PeerWithoutSmc) },
+        Pair {
+            server_annotated: false,
+            ..pair("client-only", "only the client annotated", Expected::PeerWithoutSmc)
+        },
         Pair {
             server_annotated: false,
             client_annotated: false,
             ..pair("none", "neither annotated", Expected::Tcp)
         },
         Pair { client_node: 1, ..pair("same-node", "both annotated, on one node", Expected::SameNode) },
-        Pair { proxies: true, ..pair("sidecars", "both annotated, a proxy before each program", Expected::SmcRBetweenProxies) },
+        Pair {
+            proxies: true,
+            ..pair("sidecars", "both annotated, a proxy before each program", Expected::SmcRBetweenProxies)
+        },
     ]
 }
 

@@ -47,7 +47,8 @@ impl Report {
         if client.is_zero() {
             return "not an SMC socket at all".to_owned();
         }
-        let reasons = client.fallback.iter().map(|(&code, count)| format!("{} ({count})", fallback::describe(code)));
+        let reasons =
+            client.fallback.iter().map(|(&code, count)| format!("{} ({count})", fallback::describe(code)));
         reasons.collect::<Vec<_>>().join(", ")
     }
 }
@@ -65,7 +66,11 @@ fn counters(counters: &Counters, side: Side) -> Value {
         Side::Server => (&counters.server, &counters.client),
     };
     let codes = |role: &RoleCounters| -> Value {
-        role.fallback.iter().map(|(code, count)| (format!("{code:#010x}"), json!(count))).collect::<serde_json::Map<_, _>>().into()
+        role.fallback
+            .iter()
+            .map(|(code, count)| (format!("{code:#010x}"), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let mut object = json!({ "smcr": own.smcr, "fallback": codes(own) });
     if !other.is_zero() {

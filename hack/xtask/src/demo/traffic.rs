@@ -165,7 +165,8 @@ fn parse_wrk(text: &str) -> Option<(u64, u64)> {
     let numbers = |line: &str| -> u64 {
         line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok()).sum()
     };
-    let errors = text.lines().filter(|line| line.contains("Socket errors:") || line.contains("Non-2xx or 3xx"));
+    let errors =
+        text.lines().filter(|line| line.contains("Socket errors:") || line.contains("Non-2xx or 3xx"));
     // "Non-2xx or 3xx responses: 7": the digits of the words are not counts.
     Some((served, errors.map(|line| numbers(line.split_once(':').map_or("", |(_, counts)| counts))).sum()))
 }
@@ -178,7 +179,9 @@ mod tests {
     fn wrks_summary_is_read_with_its_errors() {
         let fine = "Running 2s test @ http://10.0.0.1/small\n  1 threads and 4 connections\n  183 requests in 2.03s, 43.07KB read\nRequests/sec:     90.11\n";
         assert_eq!(parse_wrk(fine), Some((183, 0)));
-        let bad = format!("{fine}  Socket errors: connect 1, read 2, write 0, timeout 3\n  Non-2xx or 3xx responses: 7\n");
+        let bad = format!(
+            "{fine}  Socket errors: connect 1, read 2, write 0, timeout 3\n  Non-2xx or 3xx responses: 7\n"
+        );
         assert_eq!(parse_wrk(&bad), Some((183, 13)));
         assert_eq!(parse_wrk("unable to connect to 10.0.0.1:80 Connection refused\n"), None);
     }
