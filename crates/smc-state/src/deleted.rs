@@ -51,7 +51,7 @@ mod tests {
         assert!(!store.knows(&attachment) && !store.is_marked_deleted(&attachment));
         store.mark_deleted(&attachment).unwrap();
         assert!(store.knows(&attachment) && store.is_marked_deleted(&attachment));
-        assert_eq!(store.list().deleted, [attachment.clone()]);
+        assert_eq!(store.list().deleted, std::slice::from_ref(&attachment));
         store.unmark_deleted(&attachment).unwrap();
         store.unmark_deleted(&attachment).unwrap();
         assert!(store.list().deleted.is_empty() && !store.knows(&attachment));
