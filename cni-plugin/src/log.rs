@@ -91,7 +91,8 @@ impl Log {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    // Not to wait for a reader where a FIFO stands in the log's place.
+    OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// One line of the log.
@@ -169,5 +170,23 @@ impl Line {
 
     fn set(&mut self, key: &str, value: &str) {
         self.fields.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_fifo_in_the_logs_place_is_an_error_and_no_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Command::new("mkfifo").arg(dir.path().join(FILE)).status().unwrap().success());
+        let log = Log { dir: dir.path().to_owned(), max_bytes: DEFAULT_MAX_BYTES };
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(log.append(b"line\n").is_err()));
+        assert!(receiver.recv_timeout(Duration::from_secs(5)).unwrap());
     }
 }

@@ -144,7 +144,9 @@ fn del_does_not_mind_a_corrupt_record_and_tells_the_log() {
         lab.corrupt_record(content);
         let logged = lab.log_lines().len();
         lab.call("DEL", &lab.conf("0.4.0")).run().succeeded_with("");
-        assert_eq!(lab.record_bytes(), content);
+        let record = lab.record_path(&lab.container);
+        assert!(!record.exists(), "it is set aside");
+        assert_eq!(fs::read(record.with_extension("json.unreadable")).unwrap(), content);
         let lines = lab.log_lines().split_off(logged);
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert_eq!((&lines[0]["level"], &lines[0]["command"]), (&json!("error"), &json!("DEL")));

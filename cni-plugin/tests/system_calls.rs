@@ -82,7 +82,7 @@ fn a_plain_pod_costs_no_socket_no_namespace_no_thread_and_no_write() {
 }
 
 #[test]
-fn the_del_of_a_plain_pod_only_looks_for_a_record() {
+fn the_del_of_a_plain_pod_only_looks_for_record_lock_and_mark() {
     if !strace_works() {
         return;
     }
@@ -92,9 +92,10 @@ fn the_del_of_a_plain_pod_only_looks_for_a_record() {
     let changes: Vec<_> = calls.iter().filter(|call| changes_something(call)).collect();
     assert!(changes.is_empty(), "{changes:#?}");
     let looked: Vec<_> =
-        calls.iter().filter(|call| name(call).starts_with("open") && call.contains("kube-smc")).collect();
-    assert_eq!(looked.len(), 1, "{looked:#?}");
-    assert!(looked[0].contains(&lab.container), "{looked:#?}");
+        calls.iter().filter(|call| !call.starts_with("read(0,") && call.contains("kube-smc/")).collect();
+    assert_eq!(looked.len(), 3, "{looked:#?}");
+    let only_looks = |call: &&String| name(call).contains("stat") && call.contains(&lab.container);
+    assert!(looked.iter().copied().all(|call| only_looks(&call)), "{looked:#?}");
     lab.is_untouched();
 }
 

@@ -18,7 +18,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Logs every record that is new or changed since the last look, then sweeps tombstones.
+    /// Logs every record that is new or changed since the last look, then sweeps tombstones, marks and what is unreadable.
     pub fn look(&mut self, store: &Store) {
         let listing = store.list();
         let errors: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
@@ -26,7 +26,8 @@ impl Records {
             tracing::warn!("{error}");
         }
         self.errors = errors;
-        let mut dead = false;
+        // What could not be read is set aside by the sweep, and what was marked as deleted is ended by it.
+        let mut dead = !listing.errors.is_empty() || !listing.deleted.is_empty();
         for record in &listing.records {
             let state = (record.id.clone(), record.phase, record.verdict.clone());
             if self.seen.get(&record.attachment) != Some(&state) {
@@ -42,7 +43,7 @@ impl Records {
                 self.seen.remove(&attachment);
             }
             for problem in problems {
-                tracing::warn!("cannot finish a pod's clean-up, trying again later: {problem}");
+                tracing::warn!("while cleaning up after pods: {problem}");
             }
         }
         self.seen
