@@ -1,0 +1,83 @@
+//! Runs inside a node of the rig: shows and sets what no packaged program of Debian 12 does.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::io::{Write as _, stdout};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use smc_abi::pnetid::PnetEntry;
+use smc_host::genl::SmcFamilies;
+use smc_host::netns::{Inside, Netns};
+use smc_host::{HostError, conversion, pnet, smc};
+use smc_model::NetnsCookie;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let answer = match arguments.as_slice() {
+        ["show", namespaces @ ..] => namespaces.iter().map(|netns| show(netns)).collect::<Result<String>>()?,
+        ["pnet", netns] => table(&mut Namespace::enter(netns)?)?,
+        ["set-pnetid", netns, netdev, pnetid] => set_pnetid(netns, netdev, pnetid)?,
+        ["converts", map, cookie] => {
+            let cookie = NetnsCookie(cookie.parse().context("read the cookie")?);
+            format!("{}\n", conversion::is_in_map(Path::new(map), cookie).map_err(explain)?)
+        }
+        _ => bail!("usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | converts MAP COOKIE"),
+    };
+    stdout().write_all(answer.as_bytes()).context("print the answer")
+}
+
+/// Connections in a network namespace.
+struct Namespace {
+    inside: Inside,
+    families: SmcFamilies,
+}
+
+impl Namespace {
+    fn enter(netns: &str) -> Result<Self> {
+        let mut inside = Netns::open(Path::new(netns)).and_then(|netns| netns.connect()).map_err(explain)?;
+        let families = SmcFamilies::find(&mut inside.generic).map_err(explain)?.context("the kernel has no SMC")?;
+        Ok(Self { inside, families })
+    }
+}
+
+/// PNET table, enterprise ids, and what a new TCP socket becomes.
+fn show(netns: &str) -> Result<String> {
+    let mut namespace = Namespace::enter(netns)?;
+    let mut text = table(&mut namespace)?;
+    let ueids = smc::ueids(&mut namespace.inside.generic, namespace.families.smc).map_err(explain)?;
+    for ueid in ueids {
+        writeln!(text, "ueid {ueid}")?;
+    }
+    writeln!(text, "socket protocol {}", namespace.inside.protocol)?;
+    Ok(text)
+}
+
+fn table(namespace: &mut Namespace) -> Result<String> {
+    let entries = pnet::list(&mut namespace.inside.generic, namespace.families.pnetid).map_err(explain)?;
+    let mut lines: Vec<String> = entries
+        .iter()
+        .map(|entry| match entry {
+            PnetEntry::Netdev { pnetid, netdev } => format!("netdev {netdev} {pnetid}\n"),
+            PnetEntry::Device { pnetid, device, port } => format!("port {device}/{port} {pnetid}\n"),
+        })
+        .collect();
+    lines.sort();
+    Ok(lines.concat())
+}
+
+fn set_pnetid(netns: &str, netdev: &str, pnetid: &str) -> Result<String> {
+    let Namespace { mut inside, families } = Namespace::enter(netns)?;
+    let entries = pnet::list(&mut inside.generic, families.pnetid).map_err(explain)?;
+    if let Some(old) = pnet::netdevs(&entries).get(netdev) {
+        pnet::delete(&mut inside.generic, families.pnetid, old).map_err(explain)?;
+    }
+    let pnetid = pnetid.parse().context("read the PNETID")?;
+    pnet::set_netdev(&mut inside.generic, families.pnetid, netdev, &pnetid).map_err(explain)?;
+    Ok(String::new())
+}
+
+fn explain(error: HostError) -> anyhow::Error {
+    anyhow::anyhow!(error.with_cause())
+}

@@ -1,0 +1,13 @@
+//! Two nodes with Linux 6.12, on which annotated pods speak SMC-R. All tests use them at the same time.
+#![forbid(unsafe_code)]
+
+#[path = "two_nodes/agent.rs"]
+mod agent;
+#[path = "two_nodes/attachments.rs"]
+mod attachments;
+#[path = "two_nodes/connections.rs"]
+mod connections;
+#[path = "two_nodes/kernel_tests.rs"]
+mod kernel_tests;
+#[path = "two_nodes/nodes.rs"]
+mod nodes;

@@ -1,0 +1,102 @@
+//! Pods and nodes outlive the agent.
+
+use rig_tests::{
+    Kernel, PATIENCE, TestPod, agent, client, eventually, fetch, server, shell, start, start_both, two_nodes,
+    wait_until_served,
+};
+use smc_model::{ANNOTATION, Reason};
+use xtask::counters::Counters;
+
+#[test]
+fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchanged_node() {
+    let Some(cluster) = two_nodes() else { return };
+    let _shared = cluster.share(1);
+    let _altered = cluster.alter(2);
+    let (one, two) = (cluster.node(1), cluster.node(2));
+    let annotated = |spec: xtask::rig::PodSpec| spec.annotate(ANNOTATION, "true");
+    let [server, early] =
+        start_both((&one, &annotated(server("steady-server"))), (&two, &annotated(client("early"))));
+    let mut killed = agent::end(&two, "KILL");
+
+    let late = start(&two, &annotated(client("late")));
+    late.configured();
+    wait_until_served(&server);
+    fetch(&late, &server.ip, 1);
+    let seen = Counters::of(&late).unwrap().client;
+    assert_eq!((seen.smcr, seen.fallbacks()), (1, 0));
+
+    let netns = [early.netns_path(), late.netns_path()];
+    let kernel = || Kernel(&two).snapshot(&[&netns[0], &netns[1]]);
+    let before = kernel();
+    assert!(before.contains(&format!("{}/32", late.ip)) && before.contains("local_pods"), "{before}");
+    let said = killed.start();
+    // Everything that the agent makes on a node it also tells.
+    for made in ["attached", "replaced", "Created", "Repaired", "gave RDMA port", "added the UEID"] {
+        assert!(!said.contains(made), "{said}");
+    }
+    eventually(PATIENCE, || {
+        let log = agent::log(&two);
+        let told = |pod: &TestPod<'_>| {
+            let lines = log.rsplit_once("watching pods").map_or("", |(_, lines)| lines).lines();
+            lines.filter(|line| line.contains(&pod.name)).any(|line| line.contains("configured for SMC-R"))
+        };
+        if told(&early) && told(&late) { Ok(()) } else { Err(log.clone()) }
+    });
+    assert_eq!(kernel(), before);
+
+    let mut ended = agent::end(&two, "TERM");
+    assert!(agent::log(&two).trim_end().ends_with("the node stays as it is"), "{}", agent::log(&two));
+    assert_eq!(kernel(), before);
+    fetch(&early, &server.ip, 1);
+    assert_eq!(Counters::of(&early).unwrap().client.smcr, 1);
+    ended.start();
+    assert_eq!(kernel(), before);
+}
+
+#[test]
+fn before_the_agent_was_there_pods_run_on_tcp_or_not_at_all_as_the_policy_says() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(1);
+    let node = cluster.node(1);
+    let mut ended = agent::end(&node, "TERM");
+    // The agent writes it again when it starts.
+    shell(&node, "rm /run/kube-smc/node.json", &[]);
+
+    let pod = start(&node, &server("too-early").annotate(ANNOTATION, "true"));
+    let reason = pod.refused();
+    assert!(matches!(reason, Reason::AgentNotReady { .. }), "{reason:?}");
+    wait_until_served(&pod);
+    fetch(&pod, &pod.ip, 1);
+    assert_eq!(Counters::of(&pod).unwrap(), Counters::default());
+
+    let _policy = Policy::require(&node);
+    // containerd reads a changed configuration list a moment later.
+    let refused = eventually(PATIENCE, || {
+        match TestPod::try_start(&node, &client("refused").annotate(ANNOTATION, "true")) {
+            Err(error) => Ok(error.to_string()),
+            Ok(pod) => Err(format!("{} was started", pod.name)),
+        }
+    });
+    assert!(refused.contains("SMC is required for this pod, but AgentNotReady"), "{refused}");
+    start(&node, &client("unconcerned"));
+    ended.start();
+    shell(&node, "test -e /run/kube-smc/node.json", &[]);
+}
+
+/// The node's policy is `required` until this is dropped.
+struct Policy<'n, 'a>(&'n xtask::rig::Node<'a>);
+
+impl<'n, 'a> Policy<'n, 'a> {
+    fn require(node: &'n xtask::rig::Node<'a>) -> Self {
+        shell(node, r#""$1" install --policy required 2>&1"#, &[&agent::program()]);
+        Self(node)
+    }
+}
+
+impl Drop for Policy<'_, '_> {
+    fn drop(&mut self) {
+        let restored = self.0.exec(&[agent::program().as_str(), "install"]);
+        let restored = restored.is_ok_and(|output| output.status.success());
+        assert!(restored || std::thread::panicking(), "the node's policy stays required");
+    }
+}
