@@ -1,0 +1,8 @@
+//! The benchmark: what the plugin's calls and the BPF program cost, beside programs that do less or the same.
+
+pub mod call;
+pub mod local;
+pub mod node;
+pub mod pod;
+pub mod report;
+pub mod samples;

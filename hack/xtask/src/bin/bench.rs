@@ -1,0 +1,73 @@
+//! `hack/bench`: what kube-smc costs.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use xtask::bench::report::table;
+use xtask::bench::{local, node};
+use xtask::rig::repository;
+
+/// Load average above which other work of the machine blurs the figures.
+const QUIET: f64 = 1.5;
+
+/// Measures what kube-smc costs, prints a table and writes target/bench.json.
+#[derive(Debug, Parser)]
+#[command(name = "bench", max_term_width = 100)]
+struct Cli {
+    /// Rounds of calls on this machine
+    #[arg(long, default_value_t = 300)]
+    rounds: usize,
+    /// Rounds of calls in the emulated node
+    #[arg(long, default_value_t = 60)]
+    node_rounds: usize,
+    /// Leave out everything that needs an emulated node
+    #[arg(long)]
+    local: bool,
+}
+
+fn main() -> ExitCode {
+    match bench(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(cli: &Cli) -> Result<bool> {
+    let begin = Instant::now();
+    let say = |line: &str| {
+        let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
+    };
+    let before = load_average()?;
+    say(&format!("load average {before:.2}"));
+    let mut rows = local::binary(repository())?;
+    rows.extend(local::plain_pod(repository(), cli.rounds, &say)?);
+    if !cli.local {
+        rows.extend(node::measure(repository(), cli.node_rounds, &say)?);
+    }
+    let path = repository().join("target/bench.json");
+    fs::write(&path, format!("{:#}\n", serde_json::to_value(&rows)?))
+        .with_context(|| format!("write {}", path.display()))?;
+    write!(io::stdout(), "\n{}", table(&rows))?;
+    if before > QUIET {
+        writeln!(
+            io::stdout(),
+            "\nThe load average was {before:.2} at the start: these figures are unreliable."
+        )?;
+    }
+    Ok(rows.iter().all(|row| row.ok != Some(false)))
+}
+
+/// Over the last minute.
+fn load_average() -> Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).context("read /proc/loadavg")
+}
