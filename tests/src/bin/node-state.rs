@@ -16,14 +16,18 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let answer = match arguments.as_slice() {
-        ["show", namespaces @ ..] => namespaces.iter().map(|netns| show(netns)).collect::<Result<String>>()?,
+        ["show", namespaces @ ..] => {
+            namespaces.iter().map(|netns| show(netns)).collect::<Result<String>>()?
+        }
         ["pnet", netns] => table(&mut Namespace::enter(netns)?)?,
         ["set-pnetid", netns, netdev, pnetid] => set_pnetid(netns, netdev, pnetid)?,
         ["converts", map, cookie] => {
             let cookie = NetnsCookie(cookie.parse().context("read the cookie")?);
             format!("{}\n", conversion::is_in_map(Path::new(map), cookie).map_err(explain)?)
         }
-        _ => bail!("usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | converts MAP COOKIE"),
+        _ => bail!(
+            "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | converts MAP COOKIE"
+        ),
     };
     stdout().write_all(answer.as_bytes()).context("print the answer")
 }
@@ -37,7 +41,8 @@ struct Namespace {
 impl Namespace {
     fn enter(netns: &str) -> Result<Self> {
         let mut inside = Netns::open(Path::new(netns)).and_then(|netns| netns.connect()).map_err(explain)?;
-        let families = SmcFamilies::find(&mut inside.generic).map_err(explain)?.context("the kernel has no SMC")?;
+        let families =
+            SmcFamilies::find(&mut inside.generic).map_err(explain)?.context("the kernel has no SMC")?;
         Ok(Self { inside, families })
     }
 }
@@ -78,6 +83,7 @@ fn set_pnetid(netns: &str, netdev: &str, pnetid: &str) -> Result<String> {
     Ok(String::new())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn explain(error: HostError) -> anyhow::Error {
     anyhow::anyhow!(error.with_cause())
 }

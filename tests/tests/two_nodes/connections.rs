@@ -1,8 +1,8 @@
 //! What connections between pods become, by the kernel's own counters.
 
 use rig_tests::{
-    Fetched, PATIENCE, agent, client, eventually, fetch, lasting_server, plugin, server, shell, start, start_both,
-    two_nodes, wait_until_served,
+    Fetched, PATIENCE, agent, client, eventually, fetch, lasting_server, plugin, server, shell, start,
+    start_both, two_nodes, wait_until_served,
 };
 use smc_abi::fallback::PEERNOSMC;
 use smc_model::ANNOTATION;
