@@ -122,6 +122,6 @@ fn live_connections_outlast_the_repair_of_their_pod() {
     // SIGINT: wrk ends and tells.
     wrk.signal(2).unwrap();
     let said = String::from_utf8(wrk.wait().unwrap().stdout).unwrap();
-    let served = said.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<u64>().ok());
-    assert!(served.is_some_and(|served| served > 0) && !said.contains("errors"), "{said}");
+    let answered = said.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<u64>().ok());
+    assert!(answered.is_some_and(|answered| answered > 0) && !said.contains("errors"), "{said}");
 }
