@@ -122,6 +122,7 @@ fn live_connections_outlast_the_repair_of_their_pod() {
     // SIGINT: wrk ends and tells.
     wrk.signal(2).unwrap();
     let said = String::from_utf8(wrk.wait().unwrap().stdout).unwrap();
-    let answered = said.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<u64>().ok());
+    let answered =
+        said.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<u64>().ok());
     assert!(answered.is_some_and(|answered| answered > 0) && !said.contains("errors"), "{said}");
 }
