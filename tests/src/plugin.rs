@@ -34,7 +34,8 @@ pub fn add(pod: &Pod<'_>) -> Output {
         pod.namespace, pod.name, pod.sandbox_id, pod.uid
     );
     let command = pod.node().command(&[PLUGIN]).stdin(configuration.to_string());
-    let command = command.env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", &pod.sandbox_id).env("CNI_IFNAME", "eth0");
+    let command =
+        command.env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", &pod.sandbox_id).env("CNI_IFNAME", "eth0");
     let command = command.env("CNI_NETNS", &pod.netns.display().to_string()).env("CNI_ARGS", &arguments);
     command.env("CNI_PATH", "/opt/cni/bin").check().unwrap_or_else(|error| panic!("{error}"))
 }
@@ -43,7 +44,8 @@ pub fn add(pod: &Pod<'_>) -> Output {
 #[track_caller]
 pub fn del(node: &Node<'_>, container: &str) {
     let command = node.command(&[PLUGIN]).stdin(entry(node).to_string());
-    let command = command.env("CNI_COMMAND", "DEL").env("CNI_CONTAINERID", container).env("CNI_IFNAME", "eth0");
+    let command =
+        command.env("CNI_COMMAND", "DEL").env("CNI_CONTAINERID", container).env("CNI_IFNAME", "eth0");
     command.env("CNI_PATH", "/opt/cni/bin").check().unwrap_or_else(|error| panic!("{error}"));
 }
 

@@ -34,7 +34,8 @@ fn the_agent_logs_what_the_kernel_lacks_and_for_which_pod() {
     let pod = start(&node, &client("logged").annotate(ANNOTATION, "true"));
     let lines = rig_tests::eventually(rig_tests::PATIENCE, || {
         let log = agent::log(&node);
-        let found: Vec<String> = log.lines().filter(|line| line.contains("NoConversion")).map(str::to_owned).collect();
+        let found: Vec<String> =
+            log.lines().filter(|line| line.contains("NoConversion")).map(str::to_owned).collect();
         if found.iter().any(|line| line.contains(&pod.name)) { Ok(found) } else { Err(log) }
     });
     let of_pod = lines.iter().find(|line| line.contains(&pod.name)).unwrap();

@@ -41,7 +41,9 @@ fn a_removed_pod_leaves_nothing_in_the_kernel_and_its_record_is_swept() {
 
     pod.remove();
     assert_eq!(Kernel(&node).holds(&owned), [""; 0]);
-    eventually(Duration::from_secs(15), || pod.record_bytes().map_or(Ok(()), |bytes| Err(format!("{bytes:?}"))));
+    eventually(Duration::from_secs(15), || {
+        pod.record_bytes().map_or(Ok(()), |bytes| Err(format!("{bytes:?}")))
+    });
     assert_eq!(Kernel(&node).keepers(&inode), "");
 }
 

@@ -51,7 +51,8 @@ impl<'n, 'a> Down<'n, 'a> {
 
 impl Drop for Down<'_, '_> {
     fn drop(&mut self) {
-        let script = r#"ip link set "$1" up; echo "$2" | while read -r route; do ip route add $route dev "$1"; done"#;
+        let script =
+            r#"ip link set "$1" up; echo "$2" | while read -r route; do ip route add $route dev "$1"; done"#;
         let restored = self.node.exec(&["sh", "-ec", script, "sh", RDMA_NIC, &self.routes]);
         let restored = restored.is_ok_and(|output| output.status.success());
         assert!(restored || std::thread::panicking(), "{RDMA_NIC} is not what it was");
