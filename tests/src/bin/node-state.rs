@@ -23,7 +23,7 @@ fn main() -> Result<()> {
         ["set-pnetid", netns, netdev, pnetid] => set_pnetid(netns, netdev, pnetid)?,
         ["converts", map, cookie] => {
             let cookie = NetnsCookie(cookie.parse().context("read the cookie")?);
-            format!("{}\n", conversion::is_in_map(Path::new(map), cookie).map_err(explain)?)
+            format!("{}\n", conversion::is_in_map(Path::new(map), cookie).map_err(|error| explain(&error))?)
         }
         _ => bail!(
             "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | converts MAP COOKIE"
@@ -40,9 +40,12 @@ struct Namespace {
 
 impl Namespace {
     fn enter(netns: &str) -> Result<Self> {
-        let mut inside = Netns::open(Path::new(netns)).and_then(|netns| netns.connect()).map_err(explain)?;
-        let families =
-            SmcFamilies::find(&mut inside.generic).map_err(explain)?.context("the kernel has no SMC")?;
+        let mut inside = Netns::open(Path::new(netns))
+            .and_then(|netns| netns.connect())
+            .map_err(|error| explain(&error))?;
+        let families = SmcFamilies::find(&mut inside.generic)
+            .map_err(|error| explain(&error))?
+            .context("the kernel has no SMC")?;
         Ok(Self { inside, families })
     }
 }
@@ -51,7 +54,8 @@ impl Namespace {
 fn show(netns: &str) -> Result<String> {
     let mut namespace = Namespace::enter(netns)?;
     let mut text = table(&mut namespace)?;
-    let ueids = smc::ueids(&mut namespace.inside.generic, namespace.families.smc).map_err(explain)?;
+    let ueids =
+        smc::ueids(&mut namespace.inside.generic, namespace.families.smc).map_err(|error| explain(&error))?;
     for ueid in ueids {
         writeln!(text, "ueid {ueid}")?;
     }
@@ -60,7 +64,8 @@ fn show(netns: &str) -> Result<String> {
 }
 
 fn table(namespace: &mut Namespace) -> Result<String> {
-    let entries = pnet::list(&mut namespace.inside.generic, namespace.families.pnetid).map_err(explain)?;
+    let entries = pnet::list(&mut namespace.inside.generic, namespace.families.pnetid)
+        .map_err(|error| explain(&error))?;
     let mut lines: Vec<String> = entries
         .iter()
         .map(|entry| match entry {
@@ -74,16 +79,16 @@ fn table(namespace: &mut Namespace) -> Result<String> {
 
 fn set_pnetid(netns: &str, netdev: &str, pnetid: &str) -> Result<String> {
     let Namespace { mut inside, families } = Namespace::enter(netns)?;
-    let entries = pnet::list(&mut inside.generic, families.pnetid).map_err(explain)?;
+    let entries = pnet::list(&mut inside.generic, families.pnetid).map_err(|error| explain(&error))?;
     if let Some(old) = pnet::netdevs(&entries).get(netdev) {
-        pnet::delete(&mut inside.generic, families.pnetid, old).map_err(explain)?;
+        pnet::delete(&mut inside.generic, families.pnetid, old).map_err(|error| explain(&error))?;
     }
     let pnetid = pnetid.parse().context("read the PNETID")?;
-    pnet::set_netdev(&mut inside.generic, families.pnetid, netdev, &pnetid).map_err(explain)?;
+    pnet::set_netdev(&mut inside.generic, families.pnetid, netdev, &pnetid)
+        .map_err(|error| explain(&error))?;
     Ok(String::new())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn explain(error: HostError) -> anyhow::Error {
+fn explain(error: &HostError) -> anyhow::Error {
     anyhow::anyhow!(error.with_cause())
 }

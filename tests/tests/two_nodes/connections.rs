@@ -5,7 +5,7 @@ use rig_tests::{
     start_both, two_nodes, wait_until_served,
 };
 use smc_abi::fallback::PEERNOSMC;
-use smc_model::ANNOTATION;
+use smc_model::{ANNOTATION, Reason, Verdict};
 use xtask::counters::{Counters, RoleCounters};
 use xtask::rig::PodSpec;
 
@@ -112,7 +112,14 @@ fn live_connections_outlast_the_repair_of_their_pod() {
         if seen.lines().count() == 4 { Ok(seen) } else { Err(format!("connections: {seen}")) }
     });
 
-    plugin::add(&client);
+    // Emulated and this busy, the node may not be done within the plugin's budget, which must leave no trace either.
+    eventually(PATIENCE, || {
+        plugin::add(&client);
+        match client.record().verdict {
+            Some(Verdict::Refused { reason: reason @ Reason::BudgetExceeded { .. } }) => Err(reason),
+            _ => Ok(()),
+        }
+    });
     client.configured();
     assert_eq!(established(), before, "the same four connections");
     fetch(&client, &server.ip, 2);
@@ -122,7 +129,7 @@ fn live_connections_outlast_the_repair_of_their_pod() {
     // SIGINT: wrk ends and tells.
     wrk.signal(2).unwrap();
     let said = String::from_utf8(wrk.wait().unwrap().stdout).unwrap();
-    let answered =
+    let requests =
         said.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<u64>().ok());
-    assert!(answered.is_some_and(|answered| answered > 0) && !said.contains("errors"), "{said}");
+    assert!(requests.is_some_and(|requests| requests > 0) && !said.contains("errors"), "{said}");
 }
