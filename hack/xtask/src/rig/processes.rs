@@ -47,6 +47,7 @@ pub(crate) fn end_emulators_in(directory: &Path) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
     use std::process::Command;
 
     use super::*;
@@ -65,11 +66,16 @@ mod tests {
     fn an_emulator_in_the_directory_is_found_even_when_the_directory_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("qemu-system-x86_64");
-        fs::copy("/bin/sleep", &program).unwrap();
+        // A link: a copy would be "text file busy" while another test's child still holds its descriptor.
+        symlink("/bin/sleep", &program).unwrap();
         let mut child = Command::new(&program).arg("60").current_dir(directory.path()).spawn().unwrap();
         let path = directory.path().to_owned();
         let pid = Pid::from_raw(child.id().cast_signed());
-        assert_eq!(emulators_in(&path), [pid]);
+        // The kernel lets a spawning parent go on before it has renamed the child.
+        let end = Instant::now() + Duration::from_secs(10);
+        while emulators_in(&path) != [pid] && Instant::now() < end {
+            sleep(Duration::from_millis(1));
+        }
         drop(directory);
         assert_eq!(emulators_in(&path), [pid]);
         child.kill().unwrap();
