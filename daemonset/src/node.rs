@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_host::conversion::TCP2SMC;
+use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::observe::Host;
+use smc_host::observe;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, kernel, pnet, rdma, route, smc};
 use smc_model::{
@@ -72,17 +73,17 @@ pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
         (KernelFamily::Mainline, true) => node.anchor().await,
         (KernelFamily::Mainline, false) => Anchor::Missing { why: "SMC is not available".to_owned() },
     };
-    let mut host = None;
+    let mut smc = None;
     if smc_loaded {
-        host = node.check_host("reach SMC", Host::connect()).flatten();
+        smc = node.check_host("reach SMC", Smc::connect()).flatten();
     }
-    let guard = match (family, &mut host) {
+    let guard = match (family, &mut smc) {
         (KernelFamily::Alibaba, _) => Guard::NotNeeded,
-        (KernelFamily::Mainline, Some(host)) => node.guard(host),
+        (KernelFamily::Mainline, Some(smc)) => node.guard(smc),
         (KernelFamily::Mainline, None) => Guard::Missing { why: "SMC is not available".to_owned() },
     };
-    let (ports, ueids) = match &mut host {
-        Some(host) => (node.ports(host), node.ueids(host, &options.ueids)),
+    let (ports, ueids) = match &mut smc {
+        Some(smc) => (node.ports(smc), node.ueids(smc, &options.ueids)),
         None => (Vec::new(), Vec::new()),
     };
     let facts = NodeFacts {
@@ -98,6 +99,22 @@ pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
     };
     let devices = devices.into_iter().map(|device| device.name).collect();
     Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes })
+}
+
+/// Connections of the host's own network namespace.
+struct Smc {
+    route: Connection,
+    generic: Connection,
+    families: SmcFamilies,
+}
+
+impl Smc {
+    /// `None` where the kernel has no SMC.
+    fn connect() -> Result<Option<Self>, HostError> {
+        let mut generic = Connection::open(Protocol::Generic)?;
+        let Some(families) = SmcFamilies::find(&mut generic)? else { return Ok(None) };
+        Ok(Some(Self { route: Connection::open(Protocol::Route)?, generic, families }))
+    }
 }
 
 /// What preparing has to say.
@@ -162,11 +179,9 @@ impl Preparation {
     }
 
     /// Where the kernel has SMC-D loopback, pods of one node use that and need no guard.
-    fn guard(&mut self, host: &mut Host) -> Guard {
-        if self
-            .check_host("ask SMC for its features", smc::has_loopback(&mut host.generic, host.families.smc))
-            == Some(true)
-        {
+    fn guard(&mut self, smc: &mut Smc) -> Guard {
+        let has_loopback = smc::has_loopback(&mut smc.generic, smc.families.smc);
+        if self.check_host("ask SMC for its features", has_loopback) == Some(true) {
             return Guard::NotNeeded;
         }
         match guard::Guard::default().ensure() {
@@ -184,8 +199,8 @@ impl Preparation {
     }
 
     /// The ports, each with a PNETID: the one it has, else one from its network device's MAC address.
-    fn ports(&mut self, host: &mut Host) -> Vec<RdmaPort> {
-        let ports = named_ports(host);
+    fn ports(&mut self, smc: &mut Smc) -> Vec<RdmaPort> {
+        let ports = named_ports(smc);
         let Some(ports) = self.check_host("list SMC's RDMA ports", ports) else { return Vec::new() };
         let bare = ports.iter().filter(|port| port.pnetid.is_none()).count();
         for port in &ports {
@@ -196,7 +211,7 @@ impl Preparation {
                         .push(format!("RDMA port {port} has no network device in the host's namespace"));
                     continue;
                 }
-                (None, Some(netdev)) => bind(host, port, netdev.index),
+                (None, Some(netdev)) => bind(smc, port, netdev.index),
             };
             if let Some(pnetid) = self.check_host("bind RDMA ports", result) {
                 self.notes.push(format!("gave RDMA port {port} the PNETID {pnetid}"));
@@ -205,18 +220,18 @@ impl Preparation {
         if bare == 0 {
             return ports;
         }
-        let bound = named_ports(host);
+        let bound = named_ports(smc);
         self.check_host("list SMC's RDMA ports", bound).unwrap_or(ports)
     }
 
     /// The node's enterprise ids; the wanted ones are added while there is room for them.
-    fn ueids(&mut self, host: &mut Host, wanted: &[Ueid]) -> Vec<Ueid> {
-        let family = host.families.smc;
-        let present = smc::ueids(&mut host.generic, family);
+    fn ueids(&mut self, smc: &mut Smc, wanted: &[Ueid]) -> Vec<Ueid> {
+        let family = smc.families.smc;
+        let present = smc::ueids(&mut smc.generic, family);
         let Some(present) = self.check_host("list the UEIDs", present) else { return Vec::new() };
         let missing: Vec<&Ueid> = wanted.iter().filter(|ueid| !present.contains(ueid)).collect();
         for ueid in &missing {
-            let added = smc::add_ueid(&mut host.generic, family, ueid);
+            let added = smc::add_ueid(&mut smc.generic, family, ueid);
             if self.check_host("add UEIDs", added).is_some() {
                 self.notes.push(format!("added the UEID {ueid}"));
             }
@@ -224,7 +239,7 @@ impl Preparation {
         if missing.is_empty() {
             return present;
         }
-        let now = smc::ueids(&mut host.generic, family);
+        let now = smc::ueids(&mut smc.generic, family);
         self.check_host("list the UEIDs", now).unwrap_or(present)
     }
 
@@ -252,10 +267,10 @@ impl Preparation {
 }
 
 /// SMC's ports with their network devices' names and addresses.
-fn named_ports(host: &mut Host) -> Result<Vec<RdmaPort>, HostError> {
-    let addresses = route::addresses(&mut host.route)?;
-    let links = route::links(&mut host.route)?;
-    let mut ports = host.ports(&addresses, &[])?;
+fn named_ports(smc: &mut Smc) -> Result<Vec<RdmaPort>, HostError> {
+    let addresses = route::addresses(&mut smc.route)?;
+    let links = route::links(&mut smc.route)?;
+    let mut ports = observe::ports(&mut smc.generic, smc.families, &addresses, &[])?;
     for port in &mut ports {
         port.netdev = port.netdev.take().and_then(|mut netdev| {
             let link = links.iter().find(|link| link.index == netdev.index)?;
@@ -266,15 +281,15 @@ fn named_ports(host: &mut Host) -> Result<Vec<RdmaPort>, HostError> {
     Ok(ports)
 }
 
-fn bind(host: &mut Host, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {
-    let links = route::links(&mut host.route)?;
+fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {
+    let links = route::links(&mut smc.route)?;
     let mac = links.iter().find(|link| link.index == netdev).and_then(|link| link.mac).ok_or_else(|| {
         let problem = smc_host::Cause::Unexpected("its network device has no MAC address".to_owned());
         HostError::new(format!("derive a PNETID for RDMA port {port}"), problem)
     })?;
     let pnetid = PnetId::from_mac(mac);
-    let family = host.families.pnetid;
-    pnet::set_port(&mut host.generic, family, &port.device, port.port, &pnetid)?;
+    let family = smc.families.pnetid;
+    pnet::set_port(&mut smc.generic, family, &port.device, port.port, &pnetid)?;
     Ok(pnetid)
 }
 

@@ -75,16 +75,20 @@ pub enum AttachError {
 }
 
 /// Sets one attachment up, or records why not. Run again, it changes nothing and tells the same. A pod that was set up
-/// before and is refused now loses its conversion where [`Reason::ends_conversion`] says so.
+/// before and is refused now loses its conversion where [`Reason::ends_conversion`] says so. The pod's namespace is
+/// visited on the caller's own thread, see [`Netns::visited_from`]: this is for the plugin.
 ///
 /// # Errors
 /// When the namespace is gone or is the host's, or the state directory cannot be used; what this call had set up was
 /// taken back then.
 pub fn attach(store: &Store, boot_id: &str, job: &Job, budget: Budget) -> Result<Outcome, AttachError> {
-    attach_with(store, boot_id, job, budget, &Sysctl::default())
+    let (netns, home) = open(job)?;
+    let (id, netns) = (netns.id(), netns.visited_from(home));
+    attach_on(&Live { netns: &netns, sysctl: &Sysctl::default() }, id, store, boot_id, job, budget)
 }
 
-/// Like [`attach`], with sysctls where `sysctl` says: inside a container `/proc/sys` is read-only.
+/// Like [`attach`], for a process with several threads, and with sysctls where `sysctl` says: inside a container
+/// `/proc/sys` is read-only.
 ///
 /// # Errors
 /// As [`attach`].
@@ -95,11 +99,18 @@ pub fn attach_with(
     budget: Budget,
     sysctl: &Sysctl,
 ) -> Result<Outcome, AttachError> {
+    let (netns, _home) = open(job)?;
+    attach_on(&Live { netns: &netns, sysctl }, netns.id(), store, boot_id, job, budget)
+}
+
+/// The pod's namespace and the caller's own.
+fn open(job: &Job) -> Result<(Netns, Netns), AttachError> {
     let netns = Netns::open(&job.netns).map_err(AttachError::Netns)?;
-    if netns.id() == Netns::current().map_err(AttachError::Netns)?.id() {
+    let home = Netns::current().map_err(AttachError::Netns)?;
+    if netns.id() == home.id() {
         return Err(AttachError::HostNetns { path: job.netns.clone() });
     }
-    attach_on(&Live { netns: &netns, sysctl }, netns.id(), store, boot_id, job, budget)
+    Ok((netns, home))
 }
 
 fn attach_on<M: Machine>(
@@ -117,8 +128,7 @@ fn attach_on<M: Machine>(
         store.unmark_deleted(&job.attachment)?;
     }
     // A record that cannot be read is made anew: what is in place is found by looking.
-    store.quarantine(&job.attachment)?;
-    let last = store.read(&job.attachment)?;
+    let (last, _unreadable) = store.read_or_quarantine(&job.attachment)?;
     let mut record = new_record(job, netns, last.as_ref(), budget);
     let mut work = Work::new(store, boot_id, job, budget, machine);
     let verdict = match work.run(&mut record) {

@@ -52,8 +52,9 @@ pub(crate) fn end(
     deadline: Instant,
     detached: &mut Detached,
 ) -> Result<(), StateError> {
-    detached.problems.extend(store.quarantine(attachment)?.map(|why| why.with_cause()));
-    match store.read(attachment)? {
+    let (record, unreadable) = store.read_or_quarantine(attachment)?;
+    detached.problems.extend(unreadable.map(|why| why.with_cause()));
+    match record {
         Some(record) if record.is_live() => {
             let Released { left, addresses: _held } =
                 release_owned(store, &record, deadline, &mut detached.problems);

@@ -22,7 +22,7 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
             pnet::set_netdev(&mut inside.generic, family, interface, pnetid)
         }
         Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "1"),
-        Step::ConvertByBpf { map } => conversion::add_to_map(map, inside.cookie),
+        Step::ConvertByBpf { map } => host.map.open(map)?.insert(inside.cookie),
     }
 }
 

@@ -64,6 +64,7 @@ struct MapInfo {
 }
 
 /// An open pinned map from cookies to a mark.
+#[derive(Debug)]
 pub(crate) struct CookieMap {
     map: OwnedFd,
     shown: String,

@@ -1,6 +1,6 @@
 //! The two ways in which new TCP sockets of a pod become SMC sockets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use smc_model::NetnsCookie;
 
@@ -16,6 +16,22 @@ pub const SMC_PROTOCOLS: [u16; 2] = [256, 263];
 /// Whether `SO_PROTOCOL` of a TCP socket says that it is an SMC socket.
 pub fn is_smc(protocol: u16) -> bool {
     SMC_PROTOCOLS.contains(&protocol)
+}
+
+/// The BPF program's map, opened when it is first needed.
+#[derive(Debug, Default)]
+pub struct OpenedMap {
+    opened: Option<(PathBuf, CookieMap)>,
+}
+
+impl OpenedMap {
+    pub(crate) fn open(&mut self, path: &Path) -> Result<&CookieMap, HostError> {
+        let opened = match self.opened.take() {
+            Some((opened, map)) if opened == path => (opened, map),
+            _ => (path.to_owned(), CookieMap::open(path)?),
+        };
+        Ok(&self.opened.insert(opened).1)
+    }
 }
 
 /// Whether the namespace is in the BPF program's map.

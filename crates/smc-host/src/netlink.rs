@@ -9,7 +9,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 use smc_abi::frame::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use smc_abi::{KernelError, Message, Reply, Request, messages};
+use smc_model::NetnsCookie;
 
+use crate::sockopt::netns_cookie;
 use crate::{Cause, HostError};
 
 /// Longest wait for one answer. The kernel answers netlink from within the request; only a lock held by somebody
@@ -112,6 +114,11 @@ impl Connection {
         };
         let socket = open().map_err(HostError::at(format!("open a netlink socket ({protocol:?})")))?;
         Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
+    }
+
+    /// The cookie of the network namespace that the connection was opened in.
+    pub fn netns_cookie(&self) -> Result<NetnsCookie, HostError> {
+        netns_cookie(&self.socket)
     }
 
     /// Sends a request and returns the bodies of all its answers. `attempt` says what it is for, to follow "cannot".

@@ -6,13 +6,14 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::statfs::{FsType, fstatfs};
 use smc_model::{NetnsCookie, NetnsId};
 
 use crate::namespace_kind::namespace_kind;
 use crate::netlink::{Connection, Protocol};
-use crate::{Cause, HostError, sockopt};
+use crate::{Cause, HostError};
 
 pub use crate::sockopt::protocol_of_a_new_tcp_socket;
 
@@ -26,6 +27,8 @@ pub struct Netns {
     file: File,
     id: NetnsId,
     shown: PathBuf,
+    /// Where a visit on the caller's own thread comes back to.
+    home: Option<File>,
 }
 
 impl Netns {
@@ -49,7 +52,15 @@ impl Netns {
         }
         let metadata = file.metadata().map_err(HostError::at(attempt()))?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
-        Ok(Self { file, id, shown: path.to_owned() })
+        Ok(Self { file, id, shown: path.to_owned(), home: None })
+    }
+
+    /// From now on [`Self::run`] visits the namespace on the caller's own thread and comes back to `home`, the caller's
+    /// namespace. For a process that does one thing and ends: it saves making a thread for every visit. Should there be
+    /// no way back, the process ends, so that nothing is ever done in the wrong namespace.
+    #[must_use]
+    pub fn visited_from(self, home: Self) -> Self {
+        Self { home: Some(home.file), ..self }
     }
 
     /// The calling thread's own namespace (`/proc/self` would be the main thread's).
@@ -63,18 +74,19 @@ impl Netns {
     }
 
     /// Runs `work` inside the namespace, on a thread of its own that ends afterwards: there is no way back to fail.
-    /// Sockets that `work` opens stay in the namespace and may be returned.
+    /// (But see [`Self::visited_from`].) Sockets that `work` opens stay in the namespace and may be returned.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, HostError> {
         let attempt = || format!("enter the network namespace {}", self.shown.display());
-        let enter = || {
-            #[expect(clippy::disallowed_methods, reason = "the one place; the thread ends after `work`")]
-            nix::sched::setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)
-        };
+        if let Some(home) = &self.home {
+            enter(&self.file).map_err(HostError::at(attempt()))?;
+            let _back = WayBack { home };
+            return Ok(work());
+        }
         thread::scope(|scope| {
             let worker = thread::Builder::new()
                 .name("in-netns".to_owned())
                 .stack_size(256 * 1024)
-                .spawn_scoped(scope, || enter().map(|()| work()))
+                .spawn_scoped(scope, || enter(&self.file).map(|()| work()))
                 .map_err(HostError::at(attempt()))?;
             match worker.join() {
                 Ok(result) => result.map_err(HostError::at(attempt())),
@@ -88,13 +100,32 @@ impl Netns {
     /// Enters the namespace once and brings out what is needed to work on it from outside.
     pub fn connect(&self) -> Result<Inside, HostError> {
         self.run(|| {
+            let route = Connection::open(Protocol::Route)?;
             Ok(Inside {
-                route: Connection::open(Protocol::Route)?,
+                cookie: route.netns_cookie()?,
+                route,
                 generic: Connection::open(Protocol::Generic)?,
-                cookie: sockopt::netns_cookie()?,
                 protocol: protocol_of_a_new_tcp_socket()?,
             })
         })?
+    }
+}
+
+fn enter(namespace: &File) -> Result<(), Errno> {
+    #[expect(clippy::disallowed_methods, reason = "the one place; see `Netns::run`")]
+    nix::sched::setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)
+}
+
+/// Leads the thread home when dropped, also after a panic.
+struct WayBack<'a> {
+    home: &'a File,
+}
+
+impl Drop for WayBack<'_> {
+    fn drop(&mut self) {
+        if enter(self.home).is_err() {
+            std::process::abort();
+        }
     }
 }
 

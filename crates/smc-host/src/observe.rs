@@ -8,90 +8,83 @@ use smc_model::{
     PodInterface, RdmaNetdev, RdmaPort,
 };
 
+use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
 use crate::netlink::{Connection, Protocol};
-use crate::netns::{Inside, Netns};
+use crate::netns::{Inside, Netns, protocol_of_a_new_tcp_socket};
 use crate::route::Way;
 use crate::sysctl::Sysctl;
 use crate::{HostError, conversion, guard, pnet, route, smc};
 
-/// Connections into the host's own network namespace.
+/// Connections into the host's own network namespace, and what is the same in every namespace.
 #[derive(Debug)]
 pub struct Host {
     /// For links, addresses and routes.
     pub route: Connection,
-    /// For the SMC families.
-    pub generic: Connection,
     /// For the same-node guard's set.
     pub netfilter: Connection,
-    /// The families' numbers, the same in every namespace.
+    /// The numbers of SMC's families.
     pub families: SmcFamilies,
     /// How this process sees `/proc/sys`.
     pub sysctl: Sysctl,
+    /// The BPF program's map, once it was needed.
+    pub map: OpenedMap,
 }
 
 impl Host {
-    /// Opens the connections from a thread in the host's namespace; `None` where the kernel has no SMC loaded.
-    /// Loads nothing. Sysctls are those of this process' own `/proc/sys`.
-    pub fn connect() -> Result<Option<Self>, HostError> {
-        Self::connect_with(Sysctl::default())
-    }
-
-    /// Like [`Self::connect`], with sysctls where `sysctl` says: inside a container `/proc/sys` is read-only.
-    pub fn connect_with(sysctl: Sysctl) -> Result<Option<Self>, HostError> {
-        if !crate::kernel::module_is_loaded("smc") {
-            return Ok(None);
-        }
-        let mut generic = Connection::open(Protocol::Generic)?;
-        let Some(families) = SmcFamilies::find(&mut generic)? else { return Ok(None) };
+    /// Opens the connections from a thread in the host's namespace. Sysctls are found where `sysctl` says: inside a
+    /// container `/proc/sys` is read-only.
+    pub fn connect(families: SmcFamilies, sysctl: Sysctl) -> Result<Self, HostError> {
         let route = Connection::open(Protocol::Route)?;
         let netfilter = Connection::open(Protocol::Netfilter)?;
-        Ok(Some(Self { route, generic, netfilter, families, sysctl }))
+        Ok(Self { route, netfilter, families, sysctl, map: OpenedMap::default() })
     }
+}
 
-    /// Reads every RDMA port that SMC knows. A network device that was known under `known` keeps its name, so that
-    /// links need not be listed; addresses are read anew from `addresses`.
-    pub fn ports(
-        &mut self,
-        addresses: &[(u32, Ipv4Net)],
-        known: &[RdmaPort],
-    ) -> Result<Vec<RdmaPort>, HostError> {
-        let devices = smc::devices(&mut self.generic, self.families.smc)?;
-        let mut ports = Vec::new();
-        for device in devices {
-            for (number, port) in (1_u8..).zip(device.ports) {
-                let before = known.iter().find(|known| known.device == device.name && known.port == number);
-                let before_netdev = before.and_then(|known| known.netdev.as_ref());
-                let index = port.netdev_index.filter(|&index| index != 0);
-                let netdev = index.or(before_netdev.map(|netdev| netdev.index)).map(|index| RdmaNetdev {
-                    index,
-                    name: before_netdev
-                        .filter(|netdev| netdev.index == index)
-                        .map_or_else(|| format!("interface {index}"), |netdev| netdev.name.clone()),
-                    addresses: addresses.iter().filter(|(i, _)| *i == index).map(|(_, net)| *net).collect(),
-                });
-                ports.push(RdmaPort {
-                    device: device.name.clone(),
-                    port: number,
-                    active: port.active,
-                    pnetid: port.pnetid.and_then(|id| id.parse().ok()),
-                    netdev,
-                    pods: before.map_or(0, |known| known.pods),
-                });
-            }
+/// Reads every RDMA port that SMC knows: they are the same in every namespace. A network device that was known under
+/// `known` keeps its name, so that links need not be listed; addresses are read anew from `addresses`, the host's.
+pub fn ports(
+    generic: &mut Connection,
+    families: SmcFamilies,
+    addresses: &[(u32, Ipv4Net)],
+    known: &[RdmaPort],
+) -> Result<Vec<RdmaPort>, HostError> {
+    let devices = smc::devices(generic, families.smc)?;
+    let mut ports = Vec::new();
+    for device in devices {
+        for (number, port) in (1_u8..).zip(device.ports) {
+            let before = known.iter().find(|known| known.device == device.name && known.port == number);
+            let before_netdev = before.and_then(|known| known.netdev.as_ref());
+            let index = port.netdev_index.filter(|&index| index != 0);
+            let netdev = index.or(before_netdev.map(|netdev| netdev.index)).map(|index| RdmaNetdev {
+                index,
+                name: before_netdev
+                    .filter(|netdev| netdev.index == index)
+                    .map_or_else(|| format!("interface {index}"), |netdev| netdev.name.clone()),
+                addresses: addresses.iter().filter(|(i, _)| *i == index).map(|(_, net)| *net).collect(),
+            });
+            ports.push(RdmaPort {
+                device: device.name.clone(),
+                port: number,
+                active: port.active,
+                pnetid: port.pnetid.and_then(|id| id.parse().ok()),
+                netdev,
+                pods: before.map_or(0, |known| known.pods),
+            });
         }
-        Ok(ports)
     }
+    Ok(ports)
 }
 
 /// Reads again what may have changed since the agent published `published`: the module, port states, PNETIDs,
 /// addresses and the anchor link. `addresses` are the host's.
 pub fn refresh(
-    host: &mut Host,
+    generic: &mut Connection,
+    families: SmcFamilies,
     published: NodeFacts,
     addresses: &[(u32, Ipv4Net)],
 ) -> Result<NodeFacts, HostError> {
-    let ports = host.ports(addresses, &published.ports)?;
+    let ports = ports(generic, families, addresses, &published.ports)?;
     let anchor = match (published.anchor, route::anchor_link()) {
         (Anchor::Ready { .. }, Some(index)) => Anchor::Ready { index },
         (Anchor::Ready { .. }, None) => {
@@ -101,6 +94,9 @@ pub fn refresh(
     };
     Ok(NodeFacts { ports, anchor, smc_loaded: true, ..published })
 }
+
+/// For each address of a pod that is on a pair, the index of the pair's other end.
+pub type Peers = BTreeMap<Ipv4Addr, u32>;
 
 /// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
 /// kube-smc put in place, which tells our sysctl from somebody else's.
@@ -112,15 +108,53 @@ pub fn pod(
     node: &NodeFacts,
     primary: &str,
     owned: &Owned,
-) -> Result<PodFacts, HostError> {
+) -> Result<(PodFacts, Peers), HostError> {
     let (interfaces, peers) = interfaces(inside, host.families.pnetid)?;
     let mut facts = PodFacts {
         primary: primary.to_owned(),
         interfaces,
-        conversion: converted(netns, inside, &host.sysctl, node, owned)?,
+        conversion: converted(netns, inside, host, node, owned)?,
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
     };
+    hosts_side(&mut facts, host, host_addresses, node, &peers)?;
+    Ok((facts, peers))
+}
+
+/// Observes again what steps of a plan can have changed: PNETIDs, the conversion, and the host's side. Links,
+/// addresses and routes of the pod are as in `before`.
+pub fn pod_again(
+    netns: &Netns,
+    inside: &mut Inside,
+    host: &mut Host,
+    node: &NodeFacts,
+    peers: &Peers,
+    before: PodFacts,
+    owned: &Owned,
+) -> Result<PodFacts, HostError> {
+    inside.protocol = netns.run(protocol_of_a_new_tcp_socket)??;
+    let entries = pnet::list(&mut inside.generic, host.families.pnetid)?;
+    let ids = pnet::netdevs(&entries);
+    let mut facts = before;
+    for interface in &mut facts.interfaces {
+        interface.pnetid = ids.get(interface.name.as_str()).cloned();
+    }
+    facts.conversion = converted(netns, inside, host, node, owned)?;
+    facts.anchors.clear();
+    facts.guarded.clear();
+    let host_addresses = route::addresses(&mut host.route)?;
+    hosts_side(&mut facts, host, &host_addresses, node, peers)?;
+    Ok(facts)
+}
+
+/// Fills in what the host's namespace holds for the pod's addresses.
+fn hosts_side(
+    facts: &mut PodFacts,
+    host: &mut Host,
+    host_addresses: &[(u32, Ipv4Net)],
+    node: &NodeFacts,
+    peers: &Peers,
+) -> Result<(), HostError> {
     for address in facts.addresses() {
         if let Anchor::Ready { index } = node.anchor {
             let place = place_in_host(host_addresses, index, address);
@@ -131,14 +165,11 @@ pub fn pod(
             facts.guarded.insert(address);
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 /// The pod's interfaces, and for each address on a pair the index of the pair's other end.
-fn interfaces(
-    inside: &mut Inside,
-    pnetid_family: u16,
-) -> Result<(Vec<PodInterface>, BTreeMap<Ipv4Addr, u32>), HostError> {
+fn interfaces(inside: &mut Inside, pnetid_family: u16) -> Result<(Vec<PodInterface>, Peers), HostError> {
     let links = route::links(&mut inside.route)?;
     let addresses = route::addresses(&mut inside.route)?;
     let routed = route::routed_interfaces(&mut inside.route)?;
@@ -167,18 +198,18 @@ fn interfaces(
 fn converted(
     netns: &Netns,
     inside: &Inside,
-    sysctl: &Sysctl,
+    host: &mut Host,
     node: &NodeFacts,
     owned: &Owned,
 ) -> Result<PodConversion, HostError> {
     let (on, ours) = match &node.conversion {
         Conversion::Tcp2smc => {
-            let value = netns.run(|| sysctl.read(conversion::TCP2SMC))??;
+            let value = netns.run(|| host.sysctl.read(conversion::TCP2SMC))??;
             (value.is_some_and(|value| value != "0"), owned.sysctl)
         }
         Conversion::Bpf { map, .. } => {
             let on = conversion::is_smc(inside.protocol);
-            (on, on && conversion::is_in_map(map, inside.cookie)?)
+            (on, on && host.map.open(map)?.contains(inside.cookie)?)
         }
         Conversion::None { .. } => (false, false),
     };

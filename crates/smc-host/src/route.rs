@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -52,7 +52,10 @@ pub struct Way {
 
 /// Every link.
 pub fn links(route: &mut Connection) -> Result<Vec<Link>, HostError> {
-    let message = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let mut message = LinkMessage::default();
+    // Statistics are most of what the kernel would tell of a link.
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    let message = RouteNetlinkMessage::GetLink(message);
     let answers = route.route_request("list the links", &message, NLM_F_DUMP)?;
     let links = answers.into_iter().filter_map(|answer| match answer {
         RouteNetlinkMessage::NewLink(message) => Some(link(message)),

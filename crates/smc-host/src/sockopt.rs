@@ -17,11 +17,9 @@ fn tcp_socket() -> Result<OwnedFd, HostError> {
         .map_err(HostError::at("make a TCP socket"))
 }
 
-/// The cookie of the calling thread's network namespace.
-pub(crate) fn netns_cookie() -> Result<NetnsCookie, HostError> {
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(HostError::at("make a socket"))?;
-    let cookie: u64 = get(&socket, SO_NETNS_COOKIE).map_err(HostError::at("read the namespace's cookie"))?;
+/// The cookie of the network namespace that `socket` was made in.
+pub(crate) fn netns_cookie(socket: &impl AsFd) -> Result<NetnsCookie, HostError> {
+    let cookie: u64 = get(socket, SO_NETNS_COOKIE).map_err(HostError::at("read the namespace's cookie"))?;
     Ok(NetnsCookie(cookie))
 }
 
@@ -67,6 +65,7 @@ mod tests {
 
     #[test]
     fn the_cookie_of_a_namespace_does_not_change() {
-        assert_eq!(netns_cookie().unwrap(), netns_cookie().unwrap());
+        let cookie = || netns_cookie(&tcp_socket().unwrap()).unwrap();
+        assert_eq!(cookie(), cookie());
     }
 }

@@ -5,14 +5,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::store::read_record;
-use crate::{AttachmentId, Lock, StateError, Store};
+use crate::{AttachmentId, Lock, Record, StateError, Store};
 
 impl Store {
-    /// Renames the record of an attachment to `….json.unreadable` if it is no record of this version and of this
-    /// attachment; returns why it is none. The caller holds the attachment's lock. What its pod holds in the host's
-    /// namespace is known to nobody then.
-    pub fn quarantine(&self, attachment: &AttachmentId) -> Result<Option<StateError>, StateError> {
-        set_aside(&self.record_path(attachment))
+    /// Reads the record of an attachment, or renames it to `….json.unreadable` if it is no record of this version and
+    /// of this attachment, and tells why it is none. The caller holds the attachment's lock. What its pod holds in the
+    /// host's namespace is known to nobody then.
+    pub fn read_or_quarantine(
+        &self,
+        attachment: &AttachmentId,
+    ) -> Result<(Option<Record>, Option<StateError>), StateError> {
+        read_or_set_aside(&self.record_path(attachment))
     }
 
     /// Sets every unreadable record aside, each under its attachment's lock. Returns what was wrong with each of
@@ -25,9 +28,10 @@ impl Store {
                 continue;
             };
             // The name is a directory entry's, so it stays in the directory of the locks.
-            let result = Lock::take(&self.locks_dir().join(name), deadline).and_then(|_lock| set_aside(path));
+            let result =
+                Lock::take(&self.locks_dir().join(name), deadline).and_then(|_lock| read_or_set_aside(path));
             match result {
-                Ok(why) => problems.extend(why),
+                Ok((_, why)) => problems.extend(why),
                 Err(error) => problems.push(error),
             }
         }
@@ -35,14 +39,14 @@ impl Store {
     }
 }
 
-fn set_aside(path: &Path) -> Result<Option<StateError>, StateError> {
+fn read_or_set_aside(path: &Path) -> Result<(Option<Record>, Option<StateError>), StateError> {
     let why = match read_record(path) {
-        Ok(_) => return Ok(None),
+        Ok(record) => return Ok((record, None)),
         Err(error @ StateError::Malformed { .. }) => error,
         Err(error) => return Err(error),
     };
     let mut aside = path.as_os_str().to_owned();
     aside.push(".unreadable");
     fs::rename(path, &aside).map_err(StateError::io("set aside", path))?;
-    Ok(Some(why))
+    Ok((None, Some(why)))
 }

@@ -127,7 +127,14 @@ impl Store {
 
     /// Writes an attachment's record. The caller holds the attachment's lock.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
-        write_json(&self.record_path(&record.attachment), "record", record)
+        let path = self.record_path(&record.attachment);
+        match write_json(&path, "record", record) {
+            Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.create()?;
+                write_json(&path, "record", record)
+            }
+            written => written,
+        }
     }
 
     /// Removes an attachment's record and its lock file. The caller holds the attachment's lock.
@@ -167,7 +174,7 @@ impl Store {
 
     /// The addresses that living attachments other than `attachment` hold in the host's namespace. When a record
     /// cannot be read nobody can tell whose it is: that is an error, so that nothing is taken from a living pod, until
-    /// the record is set aside (see [`Store::quarantine`]).
+    /// the record is set aside (see [`Store::read_or_quarantine`]).
     pub fn addresses_of_others(&self, attachment: &AttachmentId) -> Result<BTreeSet<Ipv4Addr>, StateError> {
         let listing = self.list();
         let of_record =
@@ -181,15 +188,24 @@ impl Store {
 
     /// The lock around observe, apply and record of one attachment.
     pub fn lock(&self, attachment: &AttachmentId, deadline: Instant) -> Result<Lock, StateError> {
-        self.create()?;
-        Lock::take(&self.lock_path(attachment), deadline)
+        self.lock_file(&self.lock_path(attachment), deadline)
     }
 
     /// The lock around "who else owns this address" and its change in the host's namespace: taken by whoever adds
     /// or removes addresses, inside the attachment's lock, for as short as possible.
     pub fn lock_addresses(&self, deadline: Instant) -> Result<Lock, StateError> {
-        self.create()?;
-        Lock::take(&self.locks_dir().join(".addresses"), deadline)
+        self.lock_file(&self.locks_dir().join(".addresses"), deadline)
+    }
+
+    /// The directories are made when they are found missing: nearly always they are there.
+    fn lock_file(&self, path: &Path, deadline: Instant) -> Result<Lock, StateError> {
+        match Lock::take(path, deadline) {
+            Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.create()?;
+                Lock::take(path, deadline)
+            }
+            taken => taken,
+        }
     }
 }
 

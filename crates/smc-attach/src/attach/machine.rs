@@ -1,10 +1,11 @@
 //! What the work on one attachment asks of the kernel. A trait, so that the order of looking, changing and recording
 //! can be tested on machines without SMC.
 
-use smc_host::netns::{Inside, Netns, protocol_of_a_new_tcp_socket};
-use smc_host::observe::{self, Host};
+use smc_host::genl::SmcFamilies;
+use smc_host::netns::{Inside, Netns};
+use smc_host::observe::{self, Host, Peers};
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, apply, route};
+use smc_host::{HostError, apply, kernel, route};
 use smc_model::{NetnsCookie, NodeFacts, Owned, PodFacts, Step};
 
 /// A pod's namespace and the host's, not yet entered.
@@ -28,6 +29,13 @@ pub(super) trait Entered {
         primary: &str,
         owned: &Owned,
     ) -> Result<(NodeFacts, PodFacts), HostError>;
+    /// What steps may have changed since [`Self::observe`] gave `node` and `before`.
+    fn observe_again(
+        &mut self,
+        node: &NodeFacts,
+        before: PodFacts,
+        owned: &Owned,
+    ) -> Result<PodFacts, HostError>;
     fn step(&mut self, step: &Step) -> Result<(), HostError>;
     fn undo(&mut self, step: &Step) -> Result<(), HostError>;
     fn restore_pnetids(&mut self, before: &PodFacts) -> Result<(), HostError>;
@@ -43,17 +51,20 @@ pub(super) struct LiveEntered<'a> {
     netns: &'a Netns,
     host: Host,
     inside: Inside,
-    /// Whether a step was taken since `inside.protocol` was read.
-    stepped: bool,
+    peers: Peers,
 }
 
 impl<'a> Machine for Live<'a> {
     type Entered = LiveEntered<'a>;
 
     fn enter(&self) -> Result<Option<LiveEntered<'a>>, HostError> {
-        let Some(host) = Host::connect_with(self.sysctl.clone())? else { return Ok(None) };
-        let inside = self.netns.connect()?;
-        Ok(Some(LiveEntered { netns: self.netns, host, inside, stepped: false }))
+        if !kernel::module_is_loaded("smc") {
+            return Ok(None);
+        }
+        let mut inside = self.netns.connect()?;
+        let Some(families) = SmcFamilies::find(&mut inside.generic)? else { return Ok(None) };
+        let host = Host::connect(families, self.sysctl.clone())?;
+        Ok(Some(LiveEntered { netns: self.netns, host, inside, peers: Peers::default() }))
     }
 
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError> {
@@ -72,23 +83,28 @@ impl Entered for LiveEntered<'_> {
         primary: &str,
         owned: &Owned,
     ) -> Result<(NodeFacts, PodFacts), HostError> {
-        if std::mem::take(&mut self.stepped) {
-            self.inside.protocol = self.netns.run(protocol_of_a_new_tcp_socket)??;
-        }
-        let addresses = route::addresses(&mut self.host.route)?;
-        let node = observe::refresh(&mut self.host, published.clone(), &addresses)?;
         let (host, inside) = (&mut self.host, &mut self.inside);
-        let pod = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
+        let addresses = route::addresses(&mut host.route)?;
+        let node = observe::refresh(&mut inside.generic, host.families, published.clone(), &addresses)?;
+        let (pod, peers) = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
+        self.peers = peers;
         Ok((node, pod))
     }
 
+    fn observe_again(
+        &mut self,
+        node: &NodeFacts,
+        before: PodFacts,
+        owned: &Owned,
+    ) -> Result<PodFacts, HostError> {
+        observe::pod_again(self.netns, &mut self.inside, &mut self.host, node, &self.peers, before, owned)
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), HostError> {
-        self.stepped = true;
         apply::step(step, &mut self.host, self.netns, &mut self.inside)
     }
 
     fn undo(&mut self, step: &Step) -> Result<(), HostError> {
-        self.stepped = true;
         apply::undo(step, &mut self.host, self.netns, &mut self.inside)
     }
 

@@ -131,14 +131,18 @@ impl<'a, M: Machine> Work<'a, M> {
         entered: &mut M::Entered,
     ) -> Result<(), Stop> {
         let cookie = entered.cookie();
+        let (mut node, mut pod) = entered.observe(published, self.job.attachment.ifname(), &record.owned)?;
+        if node.ports.len() > 1 {
+            count_pods(&mut node.ports, &self.store.list().records, &self.job.attachment);
+        }
+        self.lap(record, "observe");
         for round in 0..=ROUNDS {
             self.budget.check(|| "looking at the node and the pod".to_owned())?;
-            // What earlier rounds did is ours, too.
-            let (mut node, pod) = entered.observe(published, self.job.attachment.ifname(), &record.owned)?;
-            if node.ports.len() > 1 {
-                count_pods(&mut node.ports, &self.store.list().records, &self.job.attachment);
+            if round > 0 {
+                // What earlier rounds did is ours, too.
+                pod = entered.observe_again(&node, pod, &record.owned)?;
+                self.lap(record, "verify");
             }
-            self.lap(record, if round == 0 { "observe" } else { "verify" });
             record.owned = std::mem::take(&mut record.owned).after(&[], &pod, &node.conversion, cookie);
             self.changes.owned.get_or_insert_with(|| record.owned.clone());
             let plan = decide(&node, &pod)?;
@@ -154,7 +158,7 @@ impl<'a, M: Machine> Work<'a, M> {
             }
             record.owned =
                 std::mem::take(&mut record.owned).after(&plan.steps, &pod, &node.conversion, cookie);
-            self.changes.before.get_or_insert(pod);
+            self.changes.before.get_or_insert_with(|| pod.clone());
             record.plan = merge(std::mem::take(&mut record.plan), plan.clone());
             self.store.write(record)?;
             self.apply(&plan.steps, entered)?;

@@ -117,6 +117,15 @@ impl Entered for Fake {
         Ok((kernel.node.clone(), pod))
     }
 
+    fn observe_again(
+        &mut self,
+        node: &NodeFacts,
+        before: PodFacts,
+        owned: &Owned,
+    ) -> Result<PodFacts, HostError> {
+        self.observe(node, &before.primary, owned).map(|(_, pod)| pod)
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), HostError> {
         let mut kernel = self.0.borrow_mut();
         if kernel.refuses.is_some_and(|words| step.to_string().contains(words)) {
