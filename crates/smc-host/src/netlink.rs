@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::Socket;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
-use smc_abi::frame::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
+use smc_abi::frame::{NLM_F_ACK, NLM_F_DUMP};
 use smc_abi::{KernelError, Message, Reply, Request, messages};
 use smc_model::NetnsCookie;
 
@@ -126,28 +124,6 @@ impl Connection {
         self.transact(request).map_err(HostError::at(attempt))
     }
 
-    /// Sends an rtnetlink message with `flags` besides NLM_F_REQUEST and returns the answers.
-    pub fn route_request(
-        &mut self,
-        attempt: &str,
-        message: &RouteNetlinkMessage,
-        flags: u16,
-    ) -> Result<Vec<RouteNetlinkMessage>, HostError> {
-        let mut body = vec![0; message.buffer_len()];
-        message.serialize(&mut body);
-        let request = Request { message_type: message.message_type(), flags: NLM_F_REQUEST | flags, body };
-        let answers = self.transact(&request).map_err(HostError::at(attempt))?;
-        answers
-            .iter()
-            .map(|answer| {
-                let mut header = NetlinkHeader::default();
-                header.message_type = answer.message_type;
-                RouteNetlinkMessage::deserialize(&header, &answer.body)
-                    .map_err(|error| HostError::new(attempt, Cause::Answer(error.to_string())))
-            })
-            .collect()
-    }
-
     /// Sends several messages in one datagram, numbered as `batch` says, and waits for the acknowledgement of the
     /// awaited one. A refusal of any of them is a refusal of the batch, see [`Sequences`].
     pub(crate) fn batch(
@@ -227,6 +203,8 @@ fn overrun() -> KernelError {
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
+
+    use smc_abi::frame::NLM_F_REQUEST;
 
     use super::*;
 
