@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use cni_spec::{Environment, PluginOptions};
-use serde_json::{Map, Value, json};
+use serde::Serializer as _;
+use serde::ser::SerializeMap as _;
+use serde_json::{Value, json};
 use smc_state::Record;
 
 use crate::call::Call;
@@ -42,16 +44,11 @@ impl Log {
 
     /// Appends one line. A log that cannot be written never fails a pod.
     pub(crate) fn write(&self, line: &Line, clock: &Clock) {
-        let mut object = Map::new();
-        object.insert(
-            "time".to_owned(),
-            humantime::format_rfc3339_millis(SystemTime::now()).to_string().into(),
-        );
-        object.extend(line.fields.clone());
-        object.insert("took_us".to_owned(), clock.elapsed_us().into());
-        let mut text = Value::Object(object).to_string();
-        text.push('\n');
-        let _ = self.append(text.as_bytes());
+        let mut text = Vec::with_capacity(1024);
+        if line.render(&mut text, SystemTime::now(), clock.elapsed_us()).is_ok() {
+            text.push(b'\n');
+            let _ = self.append(&text);
+        }
     }
 
     fn append(&self, line: &[u8]) -> io::Result<()> {
@@ -98,7 +95,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// One line of the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    fields: Map<String, Value>,
+    fields: Vec<(&'static str, Value)>,
 }
 
 impl Line {
@@ -111,7 +108,7 @@ impl Line {
 
     /// A line about a call whose configuration may be unreadable.
     pub(crate) fn from_environment(environment: &Environment, command: &str, clock: &Clock) -> Self {
-        let mut line = Self { fields: Map::new() };
+        let mut line = Self { fields: Vec::with_capacity(16) };
         line.set("level", "info");
         line.set("id", &clock.call_id());
         line.set("command", command);
@@ -135,17 +132,17 @@ impl Line {
         // The record's id, which is an earlier call's when nothing had to be done.
         self.set("id", &record.id);
         self.set("message", if record.seen.is_empty() { "configured" } else { &record.seen });
-        self.fields.insert("verdict".to_owned(), json!(record.verdict));
+        self.put("verdict", json!(record.verdict));
         if !record.remedy.is_empty() {
             self.set("level", "warn");
             self.set("remedy", &record.remedy);
         }
-        self.fields.insert("bindings".to_owned(), json!(record.plan.bindings));
+        self.put("bindings", json!(record.plan.bindings));
         let steps: Vec<String> = record.plan.steps.iter().map(ToString::to_string).collect();
-        self.fields.insert("steps".to_owned(), json!(steps));
+        self.put("steps", steps.into());
         if !record.plan.notes.is_empty() {
             let notes: Vec<String> = record.plan.notes.iter().map(ToString::to_string).collect();
-            self.fields.insert("notes".to_owned(), json!(notes));
+            self.put("notes", notes.into());
         }
         self
     }
@@ -168,8 +165,26 @@ impl Line {
         self
     }
 
-    fn set(&mut self, key: &str, value: &str) {
-        self.fields.insert(key.to_owned(), value.into());
+    fn set(&mut self, key: &'static str, value: &str) {
+        self.put(key, value.into());
+    }
+
+    fn put(&mut self, key: &'static str, value: Value) {
+        match self.fields.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            None => self.fields.push((key, value)),
+        }
+    }
+
+    fn render(&self, text: &mut Vec<u8>, time: SystemTime, took_us: u64) -> serde_json::Result<()> {
+        let mut serializer = serde_json::Serializer::new(text);
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("time", &humantime::format_rfc3339_millis(time).to_string())?;
+        for (key, value) in &self.fields {
+            object.serialize_entry(key, value)?;
+        }
+        object.serialize_entry("took_us", &took_us)?;
+        object.end()
     }
 }
 

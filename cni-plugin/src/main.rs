@@ -3,6 +3,7 @@
 //! Blocking and small: it stands on the path of every pod's start. For a pod without the annotation it hands the
 //! previous result on and touches nothing.
 #![forbid(unsafe_code)]
+#![no_main]
 
 mod add;
 mod call;
@@ -22,7 +23,9 @@ use cni_spec::{
 use crate::call::Call;
 use crate::clock::Clock;
 
-fn main() -> ExitCode {
+smc_host::c_main!(call);
+
+fn call() -> ExitCode {
     let clock = Clock::start();
     let mut stdin = Vec::with_capacity(8 * 1024);
     let read = io::stdin().lock().read_to_end(&mut stdin);

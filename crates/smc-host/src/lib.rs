@@ -6,6 +6,7 @@
 
 pub mod apply;
 mod bpf_map;
+mod c_main;
 pub mod conversion;
 mod error;
 pub mod genl;

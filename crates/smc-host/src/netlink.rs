@@ -1,5 +1,6 @@
 //! A blocking netlink connection with extended acknowledgements.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use netlink_sys::Socket;
@@ -55,7 +56,11 @@ impl Protocol {
 pub struct Connection {
     socket: Socket,
     sequence: u32,
-    buffer: Vec<u8>,
+}
+
+thread_local! {
+    /// What is received, by one connection of this thread after the other: fewer pages for the kernel to find.
+    static RECEIVED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(BUFFER));
 }
 
 /// The body of one answer and the type of its message.
@@ -111,7 +116,7 @@ impl Connection {
             Ok(socket)
         };
         let socket = open().map_err(HostError::at(format!("open a netlink socket ({protocol:?})")))?;
-        Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
+        Ok(Self { socket, sequence: 0 })
     }
 
     /// The cookie of the network namespace that the connection was opened in.
@@ -163,13 +168,22 @@ impl Connection {
 
     /// Collects the answers to the awaited request; `None` when the dump was interrupted by a change and must be
     /// repeated.
-    fn collect(&mut self, asked: Sequences, until: Until) -> Result<Option<Vec<Answer>>, Cause> {
+    fn collect(&self, asked: Sequences, until: Until) -> Result<Option<Vec<Answer>>, Cause> {
+        RECEIVED.with_borrow_mut(|received| self.collect_in(received, asked, until))
+    }
+
+    fn collect_in(
+        &self,
+        received: &mut Vec<u8>,
+        asked: Sequences,
+        until: Until,
+    ) -> Result<Option<Vec<Answer>>, Cause> {
         let mut answers = Vec::new();
         let mut interrupted = false;
         loop {
-            self.buffer.clear();
-            self.socket.recv(&mut self.buffer, 0)?;
-            for message in messages(&self.buffer) {
+            received.clear();
+            self.socket.recv(received, 0)?;
+            for message in messages(received) {
                 let message = message?;
                 // Leftovers of a request that timed out before.
                 if !asked.contain(message.sequence) {
