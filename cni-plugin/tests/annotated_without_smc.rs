@@ -132,7 +132,7 @@ fn a_node_file_that_cannot_be_trusted_is_told() {
         (with("boot_id", json!("00000000-0000-0000-0000-000000000000")), "before the last reboot"),
         (with("version", json!(2)), "format version 2"),
         (with("version", json!("1")), "node.json"),
-        (with("conversion", json!({ "by": "magic" })), "magic"),
+        (with("conversion", json!("magic")), "magic"),
         (with("ueids", json!(["not a ueid, by far too long to be one"])), "not a ueid"),
         (without("boot_id"), "boot_id"),
         (without("ports"), "ports"),

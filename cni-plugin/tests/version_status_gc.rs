@@ -68,7 +68,7 @@ fn status_under_required_tells_what_the_node_lacks() {
         ("smc_loaded", json!(false), "6.12.0-test has no SMC"),
         ("ports", json!([]), "no RDMA device"),
         ("ueids", json!([]), "no UEID"),
-        ("guard", json!({ "guard": "missing", "why": "no nftables here" }), "no nftables here"),
+        ("guard", json!({ "missing": { "why": "no nftables here" } }), "no nftables here"),
     ] {
         let mut facts = node_facts();
         facts[key] = value;

@@ -30,8 +30,11 @@ pub async fn run(options: &Options, store: &Store) -> Result<()> {
 
     // One pending wake-up is enough: a look sees everything that happened before it.
     let (wake, mut changed) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |_: notify::Result<notify::Event>| {
-        let _ = wake.try_send(());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Looking opens the directory, and would lead to the next look for ever.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            let _ = wake.try_send(());
+        }
     })
     .context("cannot watch directories")?;
     watcher

@@ -18,7 +18,7 @@ pub(crate) fn node_facts() -> Value {
         "written": 1_760_000_000,
         "kernel": { "release": "6.12.0-test", "family": "mainline" },
         "smc_loaded": true,
-        "conversion": { "by": "bpf", "map": "/sys/fs/bpf/smctest-not-there", "protocol": 256 },
+        "conversion": { "bpf": { "map": "/sys/fs/bpf/smctest-not-there", "protocol": 256 } },
         "rdma_netns_mode": "shared",
         "ports": [{
             "device": "erdma_0",
@@ -33,8 +33,8 @@ pub(crate) fn node_facts() -> Value {
             "pods": 0,
         }],
         "ueids": ["SMCV2-DEFAULT-UEID"],
-        "guard": { "guard": "ready" },
-        "anchor": { "anchor": "ready", "index": 7 },
-        "datapath": { "datapath": "netfilter" },
+        "guard": "ready",
+        "anchor": { "ready": { "index": 7 } },
+        "datapath": "netfilter",
     })
 }

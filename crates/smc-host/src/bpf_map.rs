@@ -74,20 +74,19 @@ impl CookieMap {
     /// Opens the map pinned at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, HostError> {
         let shown = path.display().to_string();
-        let attempt = || format!("open the BPF map {shown}");
-        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| {
-            HostError::new(attempt(), Cause::Unexpected("its path has a NUL byte".to_owned()))
-        })?;
+        let attempt = format_args!("open the BPF map {shown}");
+        let c_path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| HostError::new(attempt, Cause::Unexpected("its path has a NUL byte".to_owned())))?;
         let mut attr = ObjectAttr { path: c_path.as_ptr() as u64, ..ObjectAttr::default() };
-        let fd = bpf(OBJ_GET, &mut attr).map_err(HostError::at(attempt()))?;
-        let fd = i32::try_from(fd).map_err(|_| HostError::new(attempt(), Errno::EBADF))?;
+        let fd = bpf(OBJ_GET, &mut attr).map_err(HostError::at(attempt))?;
+        let fd = i32::try_from(fd).map_err(|_| HostError::new(attempt, Errno::EBADF))?;
         // SAFETY: the kernel just made this descriptor for us and nobody else knows it.
         let map = unsafe { OwnedFd::from_raw_fd(fd) };
         let opened = Self { map, shown: shown.clone() };
-        let info = opened.info().map_err(HostError::at(attempt()))?;
+        let info = opened.info().map_err(HostError::at(attempt))?;
         if info.map_type != MAP_TYPE_HASH || info.key_size != 8 || info.value_size as usize > VALUE_ROOM {
             let problem = "it is not a hash map from 8-byte keys to values of at most 8 bytes".to_owned();
-            return Err(HostError::new(attempt(), Cause::Unexpected(problem)));
+            return Err(HostError::new(attempt, Cause::Unexpected(problem)));
         }
         Ok(opened)
     }

@@ -12,7 +12,10 @@ macro_rules! c_main {
         // SAFETY: `main` is the symbol by which the C library finds a program's entry; with `#![no_main]` nobody else
         // defines it, and this is its type.
         #[unsafe(no_mangle)]
-        extern "C" fn main(_count: core::ffi::c_int, _arguments: *const *const core::ffi::c_char) -> core::ffi::c_int {
+        extern "C" fn main(
+            _count: core::ffi::c_int,
+            _arguments: *const *const core::ffi::c_char,
+        ) -> core::ffi::c_int {
             i32::from($main() != ::std::process::ExitCode::SUCCESS)
         }
     };

@@ -1,4 +1,4 @@
-use std::io;
+use std::{fmt, io};
 
 use smc_abi::{DecodeError, KernelError};
 
@@ -44,14 +44,13 @@ impl From<nix::errno::Errno> for Cause {
 
 impl HostError {
     /// An error with `cause` while attempting `attempt`.
-    pub fn new(attempt: impl Into<String>, cause: impl Into<Cause>) -> Self {
-        Self { attempt: attempt.into(), cause: cause.into() }
+    pub fn new(attempt: impl fmt::Display, cause: impl Into<Cause>) -> Self {
+        Self { attempt: attempt.to_string(), cause: cause.into() }
     }
 
-    /// For `map_err`: wraps a cause with what was attempted.
-    pub(crate) fn at<C: Into<Cause>>(attempt: impl Into<String>) -> impl FnOnce(C) -> Self {
-        let attempt = attempt.into();
-        move |cause| Self { attempt, cause: cause.into() }
+    /// For `map_err`: wraps a cause with what was attempted, which is put into words only then.
+    pub(crate) fn at<C: Into<Cause>>(attempt: impl fmt::Display) -> impl FnOnce(C) -> Self {
+        move |cause| Self::new(attempt, cause)
     }
 
     /// The error number, if the kernel gave one.

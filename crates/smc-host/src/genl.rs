@@ -10,7 +10,7 @@ use crate::netlink::Connection;
 /// The kernel tries to load a module for a family that is not there (net/netlink/genetlink.c, `ctrl_getfamily`), so
 /// whoever must not load anything looks at [`crate::kernel::module_is_loaded`] first.
 pub fn family(generic: &mut Connection, name: &str) -> Result<Option<u16>, HostError> {
-    let attempt = format!("look up the generic netlink family {name}");
+    let attempt = format_args!("look up the generic netlink family {name}");
     match generic.request(&attempt, &genl::family(name)) {
         Ok(answers) => answers
             .first()

@@ -1,5 +1,6 @@
 //! The same-node guard's set: one pod address in or out. Table, chain and rule are the agent's.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use smc_abi::nft;
@@ -17,19 +18,23 @@ pub const SET: &str = "local_pods";
 /// # Errors
 /// ENOENT when there is no such set.
 pub fn add(netfilter: &mut Connection, address: Ipv4Addr) -> Result<(), HostError> {
-    let attempt = format!("add {address} to the nftables set {TABLE}/{SET}");
+    let attempt = format_args!("add {address} to the nftables set {TABLE}/{SET}");
     let result = change(netfilter, &attempt, &nft::add_element(TABLE, SET, &address.octets()));
     error::tolerate(result, &[libc::EEXIST])
 }
 
 /// Takes `address` out of the set; fine when it, or the set, is not there.
 pub fn remove(netfilter: &mut Connection, address: Ipv4Addr) -> Result<(), HostError> {
-    let attempt = format!("remove {address} from the nftables set {TABLE}/{SET}");
+    let attempt = format_args!("remove {address} from the nftables set {TABLE}/{SET}");
     let result = change(netfilter, &attempt, &nft::delete_element(TABLE, SET, &address.octets()));
     error::tolerate(result, &[libc::ENOENT])
 }
 
-fn change(netfilter: &mut Connection, attempt: &str, batch: &nft::Batch) -> Result<(), HostError> {
+fn change(
+    netfilter: &mut Connection,
+    attempt: &dyn fmt::Display,
+    batch: &nft::Batch,
+) -> Result<(), HostError> {
     let first = netfilter.next_sequence();
     // Begin, change, end.
     let sequences = Sequences { first, count: 3, awaited: batch.element_sequence(first) };
@@ -38,7 +43,7 @@ fn change(netfilter: &mut Connection, attempt: &str, batch: &nft::Batch) -> Resu
 
 /// Whether `address` is in the set; a set that is not there holds nothing.
 pub fn contains(netfilter: &mut Connection, address: Ipv4Addr) -> Result<bool, HostError> {
-    let attempt = format!("look {address} up in the nftables set {TABLE}/{SET}");
+    let attempt = format_args!("look {address} up in the nftables set {TABLE}/{SET}");
     match netfilter.request(&attempt, &nft::get_element(TABLE, SET, &address.octets())) {
         Ok(answers) => Ok(!answers.is_empty()),
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),

@@ -1,6 +1,7 @@
 //! A blocking netlink connection with extended acknowledgements.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::time::Duration;
 
 use netlink_sys::Socket;
@@ -125,7 +126,11 @@ impl Connection {
     }
 
     /// Sends a request and returns the bodies of all its answers. `attempt` says what it is for, to follow "cannot".
-    pub fn request(&mut self, attempt: &str, request: &Request) -> Result<Vec<Answer>, HostError> {
+    pub fn request(
+        &mut self,
+        attempt: &dyn fmt::Display,
+        request: &Request,
+    ) -> Result<Vec<Answer>, HostError> {
         self.transact(request).map_err(HostError::at(attempt))
     }
 
@@ -133,7 +138,7 @@ impl Connection {
     /// awaited one. A refusal of any of them is a refusal of the batch, see [`Sequences`].
     pub(crate) fn batch(
         &mut self,
-        attempt: &str,
+        attempt: &dyn fmt::Display,
         datagram: &[u8],
         batch: Sequences,
     ) -> Result<(), HostError> {
@@ -239,7 +244,7 @@ mod tests {
         datagram.extend(boundary(17, ULOG).frame(first + 2));
         let batch = Sequences { first, count: 3, awaited: first + 1 };
         let began = Instant::now();
-        let error = netfilter.batch("do it", &datagram, batch).unwrap_err();
+        let error = netfilter.batch(&"do it", &datagram, batch).unwrap_err();
         // EOPNOTSUPP, or EPERM for who may not change netfilter at all; never a wait that times out.
         assert!(matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EPERM)), "{}", error.with_cause());
         assert!(began.elapsed() < ANSWER_TIMEOUT);

@@ -37,20 +37,20 @@ impl Netns {
     /// # Errors
     /// When the path is gone, or is not a network namespace (a bind mount that was undone leaves a plain file).
     pub fn open(path: &Path) -> Result<Self, HostError> {
-        let attempt = || format!("open the network namespace {}", path.display());
+        let attempt = format_args!("open the network namespace {}", path.display());
         // Not to wait for a writer where a FIFO stands in the namespace's place.
         let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = opened.map_err(HostError::at(attempt()))?;
-        let file_system = fstatfs(&file).map_err(HostError::at(attempt()))?;
+        let file = opened.map_err(HostError::at(attempt))?;
+        let file_system = fstatfs(&file).map_err(HostError::at(attempt))?;
         if file_system.filesystem_type() != NSFS {
-            return Err(HostError::new(attempt(), Cause::Unexpected("it is not a namespace".to_owned())));
+            return Err(HostError::new(attempt, Cause::Unexpected("it is not a namespace".to_owned())));
         }
-        if namespace_kind(&file).map_err(HostError::at(attempt()))? != libc::CLONE_NEWNET {
+        if namespace_kind(&file).map_err(HostError::at(attempt))? != libc::CLONE_NEWNET {
             let problem = "it is a namespace, but not a network namespace".to_owned();
-            return Err(HostError::new(attempt(), Cause::Unexpected(problem)));
+            return Err(HostError::new(attempt, Cause::Unexpected(problem)));
         }
-        let metadata = file.metadata().map_err(HostError::at(attempt()))?;
+        let metadata = file.metadata().map_err(HostError::at(attempt))?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
         Ok(Self { file, id, shown: path.to_owned(), home: None })
     }
@@ -76,9 +76,9 @@ impl Netns {
     /// Runs `work` inside the namespace, on a thread of its own that ends afterwards: there is no way back to fail.
     /// (But see [`Self::visited_from`].) Sockets that `work` opens stay in the namespace and may be returned.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, HostError> {
-        let attempt = || format!("enter the network namespace {}", self.shown.display());
+        let attempt = format_args!("enter the network namespace {}", self.shown.display());
         if let Some(home) = &self.home {
-            enter(&self.file).map_err(HostError::at(attempt()))?;
+            enter(&self.file).map_err(HostError::at(attempt))?;
             let _back = WayBack { home };
             return Ok(work());
         }
@@ -87,11 +87,11 @@ impl Netns {
                 .name("in-netns".to_owned())
                 .stack_size(256 * 1024)
                 .spawn_scoped(scope, || enter(&self.file).map(|()| work()))
-                .map_err(HostError::at(attempt()))?;
+                .map_err(HostError::at(attempt))?;
             match worker.join() {
-                Ok(result) => result.map_err(HostError::at(attempt())),
+                Ok(result) => result.map_err(HostError::at(attempt)),
                 Err(_) => {
-                    Err(HostError::new(attempt(), Cause::Unexpected("the work in it panicked".to_owned())))
+                    Err(HostError::new(attempt, Cause::Unexpected("the work in it panicked".to_owned())))
                 }
             }
         })

@@ -11,7 +11,7 @@ use crate::{HostError, error};
 /// All entries of the table of the namespace that `generic` was opened in.
 pub fn list(generic: &mut Connection, family: u16) -> Result<Vec<PnetEntry>, HostError> {
     let attempt = "list the PNET table";
-    let answers = generic.request(attempt, &pnetid::list(family))?;
+    let answers = generic.request(&attempt, &pnetid::list(family))?;
     let entries = answers.iter().map(|answer| pnetid::parse(&answer.body));
     entries.collect::<Result<_, _>>().map_err(HostError::at(attempt))
 }
@@ -28,7 +28,7 @@ pub fn netdevs(entries: &[PnetEntry]) -> BTreeMap<&str, PnetId> {
 /// Enters a network device. The kernel answers EEXIST both when the device has this id already and when it has
 /// another, so success means no more than "it has one": read back.
 pub fn set_netdev(generic: &mut Connection, family: u16, netdev: &str, id: &PnetId) -> Result<(), HostError> {
-    let attempt = format!("give {netdev} the PNETID {id}");
+    let attempt = format_args!("give {netdev} the PNETID {id}");
     let result = generic.request(&attempt, &pnetid::add_netdev(family, id.as_str(), netdev));
     error::tolerate(result.map(drop), &[libc::EEXIST])
 }
@@ -41,14 +41,14 @@ pub fn set_port(
     port: u8,
     id: &PnetId,
 ) -> Result<(), HostError> {
-    let attempt = format!("give RDMA port {device}/{port} the PNETID {id}");
+    let attempt = format_args!("give RDMA port {device}/{port} the PNETID {id}");
     let result = generic.request(&attempt, &pnetid::add_device(family, id.as_str(), device, port));
     error::tolerate(result.map(drop), &[libc::EEXIST])
 }
 
 /// Removes every entry with this id from the table; fine when there is none.
 pub fn delete(generic: &mut Connection, family: u16, id: &PnetId) -> Result<(), HostError> {
-    let attempt = format!("remove the PNETID {id}");
+    let attempt = format_args!("remove the PNETID {id}");
     let result = generic.request(&attempt, &pnetid::delete(family, id.as_str()));
     error::tolerate(result.map(drop), &[libc::ENOENT])
 }

@@ -12,7 +12,7 @@ use crate::{Cause, HostError};
 /// Whether RDMA devices are shared by all network namespaces.
 pub fn netns_mode(rdma: &mut Connection) -> Result<RdmaNetnsMode, HostError> {
     let attempt = "ask for the RDMA subsystem's namespace mode";
-    let answers = rdma.request(attempt, &rdma::netns_mode())?;
+    let answers = rdma.request(&attempt, &rdma::netns_mode())?;
     let first = answers
         .first()
         .ok_or_else(|| HostError::new(attempt, Cause::Unexpected("the kernel gave no answer".to_owned())))?;
@@ -25,7 +25,7 @@ pub fn netns_mode(rdma: &mut Connection) -> Result<RdmaNetnsMode, HostError> {
 /// Every RDMA device.
 pub fn devices(connection: &mut Connection) -> Result<Vec<RdmaDevice>, HostError> {
     let attempt = "list the RDMA devices";
-    let answers = connection.request(attempt, &rdma::devices())?;
+    let answers = connection.request(&attempt, &rdma::devices())?;
     answers
         .iter()
         .map(|answer| rdma::parse_device(&answer.body))
@@ -35,7 +35,7 @@ pub fn devices(connection: &mut Connection) -> Result<Vec<RdmaDevice>, HostError
 
 /// The ports of one device.
 pub fn ports(connection: &mut Connection, device: &RdmaDevice) -> Result<Vec<rdma::RdmaPort>, HostError> {
-    let attempt = format!("list the ports of RDMA device {}", device.name);
+    let attempt = format_args!("list the ports of RDMA device {}", device.name);
     let answers = connection.request(&attempt, &rdma::ports(device.index))?;
     answers
         .iter()

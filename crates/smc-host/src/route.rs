@@ -3,6 +3,7 @@
 //! Headers and vocabulary are netlink-packet-route's; attributes are picked here. Its message types carry every attribute
 //! that rtnetlink knows, 300 KiB of code that the plugin would be mapped with at every pod's start.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use netlink_packet_core::Emitable;
@@ -77,7 +78,7 @@ pub struct Way {
 pub fn links(route: &mut Connection) -> Result<Vec<Link>, HostError> {
     // Statistics are most of what the kernel would tell of a link.
     let body = writer(&LinkHeader::default()).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    ask(route, "list the links", request(libc::RTM_GETLINK, NLM_F_DUMP, body), link)
+    ask(route, &"list the links", request(libc::RTM_GETLINK, NLM_F_DUMP, body), link)
 }
 
 fn link(body: &[u8]) -> Result<Link, Cause> {
@@ -120,7 +121,7 @@ pub fn anchor_link() -> Option<u32> {
 pub fn addresses(route: &mut Connection) -> Result<Vec<(u32, Ipv4Net)>, HostError> {
     let body = writer(&AddressHeader { family: AddressFamily::Inet, ..AddressHeader::default() });
     let found =
-        ask(route, "list the addresses", request(libc::RTM_GETADDR, NLM_F_DUMP, body), address_of_link)?;
+        ask(route, &"list the addresses", request(libc::RTM_GETADDR, NLM_F_DUMP, body), address_of_link)?;
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -141,7 +142,7 @@ fn address_of_link(body: &[u8]) -> Result<Option<(u32, Ipv4Net)>, Cause> {
 pub fn routed_interfaces(route: &mut Connection) -> Result<Vec<u32>, HostError> {
     let body = writer(&RouteHeader { address_family: AddressFamily::Inet, ..RouteHeader::default() });
     let request = request(libc::RTM_GETROUTE, NLM_F_DUMP, body);
-    let found = ask(route, "list the routes", request, |body| {
+    let found = ask(route, &"list the routes", request, |body| {
         let header = RouteHeader::parse(body).map_err(not_understood)?;
         let leaves = header.kind == RouteType::Unicast && header.table != TABLE_LOCAL;
         if leaves { interfaces_of_route(body) } else { Ok(Vec::new()) }
@@ -183,7 +184,7 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
         ..RouteHeader::default()
     };
     let body = writer(&header).bytes(RTA_DST, &address.octets());
-    let attempt = format!("look up the route to {address}");
+    let attempt = format_args!("look up the route to {address}");
     match ask(route, &attempt, request(libc::RTM_GETROUTE, 0, body), way) {
         Err(error) if matches!(error.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Ok(None),
         ways => Ok(ways?.into_iter().next()),
@@ -206,7 +207,7 @@ pub fn hold(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result
     let body = host_route(address, interface, RouteType::Unicast, header);
     // Without NLM_F_EXCL and NLM_F_APPEND the kernel puts it before a local route of the same prefix.
     let request = request(libc::RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, body);
-    let attempt = format!("keep {address} routed to interface {interface}");
+    let attempt = format_args!("keep {address} routed to interface {interface}");
     error::tolerate(route.request(&attempt, &request).map(drop), &[libc::EEXIST])
 }
 
@@ -226,7 +227,8 @@ fn delete_local(
     interface: u32,
     kind: RouteType,
 ) -> Result<(), HostError> {
-    let attempt = format!("remove the {kind:?} route to {address} by interface {interface} from table local");
+    let attempt =
+        format_args!("remove the {kind:?} route to {address} by interface {interface} from table local");
     // Scope nowhere matches any scope (net/ipv4/fib_trie.c, fib_table_delete).
     let header = RouteHeader { scope: RouteScope::NoWhere, ..RouteHeader::default() };
     let body = host_route(address, interface, kind, header);
@@ -248,7 +250,7 @@ fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: RouteH
 
 /// Puts `address`/32 with scope host on `interface`; fine when it is there.
 pub fn add_address(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
-    let attempt = format!("put {address} on interface {interface}");
+    let attempt = format_args!("put {address} on interface {interface}");
     let body = address_on_link(address, interface);
     let result = route.request(&attempt, &request(libc::RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE, body));
     error::tolerate(result.map(drop), &[libc::EEXIST])
@@ -256,7 +258,7 @@ pub fn add_address(route: &mut Connection, address: Ipv4Addr, interface: u32) ->
 
 /// Takes `address`/32 off `interface`; fine when it is not there.
 pub fn delete_address(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
-    let attempt = format!("take {address} off interface {interface}");
+    let attempt = format_args!("take {address} off interface {interface}");
     let body = address_on_link(address, interface);
     let result = route.request(&attempt, &request(libc::RTM_DELADDR, NLM_F_ACK, body));
     error::tolerate(result.map(drop), &[libc::EADDRNOTAVAIL, libc::ENODEV])
@@ -286,11 +288,11 @@ fn request(message_type: u16, flags: u16, body: AttributeWriter) -> Request {
 /// Sends a request and reads each answer with `read`.
 fn ask<T>(
     route: &mut Connection,
-    attempt: &str,
+    attempt: &dyn fmt::Display,
     request: Request,
     read: impl Fn(&[u8]) -> Result<T, Cause>,
 ) -> Result<Vec<T>, HostError> {
-    let answers = route.request(attempt, &request)?;
+    let answers = route.request(&attempt, &request)?;
     let read = answers.iter().map(|answer| read(&answer.body)).collect::<Result<_, _>>();
     read.map_err(HostError::at(attempt))
 }

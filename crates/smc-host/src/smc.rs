@@ -9,7 +9,7 @@ use crate::{HostError, error};
 /// Every RDMA device that SMC knows, in the kernel's order; the same in every namespace.
 pub fn devices(generic: &mut Connection, family: u16) -> Result<Vec<SmcDevice>, HostError> {
     let attempt = "list SMC's RDMA devices";
-    let answers = generic.request(attempt, &smc::devices(family))?;
+    let answers = generic.request(&attempt, &smc::devices(family))?;
     answers
         .iter()
         .map(|answer| smc::parse_device(&answer.body))
@@ -21,7 +21,7 @@ pub fn devices(generic: &mut Connection, family: u16) -> Result<Vec<SmcDevice>, 
 /// CONFIG_DIBS_LO): off s390 it is the only device that counts as ISM version 2 (net/smc/smc_netlink.c).
 pub fn has_loopback(generic: &mut Connection, family: u16) -> Result<bool, HostError> {
     let attempt = "ask SMC for its features";
-    let answers = generic.request(attempt, &smc::sys_info(family))?;
+    let answers = generic.request(&attempt, &smc::sys_info(family))?;
     let infos = answers.iter().map(|answer| smc::parse_sys_info(&answer.body));
     let infos = infos.collect::<Result<Vec<_>, _>>().map_err(HostError::at(attempt))?;
     Ok(infos.iter().any(|info| info.is_ism_v2_capable))
@@ -30,7 +30,7 @@ pub fn has_loopback(generic: &mut Connection, family: u16) -> Result<bool, HostE
 /// The node's user-defined enterprise ids.
 pub fn ueids(generic: &mut Connection, family: u16) -> Result<Vec<Ueid>, HostError> {
     let attempt = "list the UEIDs";
-    let answers = generic.request(attempt, &smc::ueids(family))?;
+    let answers = generic.request(&attempt, &smc::ueids(family))?;
     let mut ids = Vec::with_capacity(answers.len());
     for answer in &answers {
         let text = smc::parse_ueid(&answer.body).map_err(HostError::at(attempt))?;
@@ -41,14 +41,14 @@ pub fn ueids(generic: &mut Connection, family: u16) -> Result<Vec<Ueid>, HostErr
 
 /// Adds an enterprise id; fine when it is there.
 pub fn add_ueid(generic: &mut Connection, family: u16, id: &Ueid) -> Result<(), HostError> {
-    let attempt = format!("add the UEID {id}");
+    let attempt = format_args!("add the UEID {id}");
     error::tolerate(generic.request(&attempt, &smc::add_ueid(family, id.as_str())).map(drop), &[libc::EEXIST])
 }
 
 /// The connection counters of the namespace that `generic` was opened in.
 pub fn stats(generic: &mut Connection, family: u16) -> Result<Stats, HostError> {
     let attempt = "read SMC's statistics";
-    let answers = generic.request(attempt, &smc::stats(family))?;
+    let answers = generic.request(&attempt, &smc::stats(family))?;
     let first = answers.first().ok_or_else(|| {
         HostError::new(attempt, crate::Cause::Unexpected("the kernel gave none".to_owned()))
     })?;
@@ -58,7 +58,7 @@ pub fn stats(generic: &mut Connection, family: u16) -> Result<Stats, HostError> 
 /// The fallback counters of the namespace that `generic` was opened in, one value for each role and reason.
 pub fn fallback_stats(generic: &mut Connection, family: u16) -> Result<Vec<FallbackStats>, HostError> {
     let attempt = "read SMC's fallback statistics";
-    let answers = generic.request(attempt, &smc::fallback_stats(family))?;
+    let answers = generic.request(&attempt, &smc::fallback_stats(family))?;
     answers
         .iter()
         .map(|answer| smc::parse_fallback_stats(&answer.body))

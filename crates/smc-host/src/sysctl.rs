@@ -43,17 +43,17 @@ impl Sysctl {
     /// # Errors
     /// Also when the kernel took the write but shows another value afterwards.
     pub fn set(&self, name: &str, value: &str) -> Result<Option<String>, HostError> {
-        let attempt = || format!("set the sysctl {name} to {value}");
+        let attempt = format_args!("set the sysctl {name} to {value}");
         let before = self.read(name)?;
         if before.as_deref() == Some(value) {
             return Ok(before);
         }
-        write(&self.path(name), value).map_err(HostError::at(attempt()))?;
+        write(&self.path(name), value).map_err(HostError::at(attempt))?;
         match self.read(name)? {
             Some(after) if after == value => Ok(before),
             after => {
                 let found = after.unwrap_or_else(|| "nothing".to_owned());
-                Err(HostError::new(attempt(), Cause::Unexpected(format!("it reads {found} afterwards"))))
+                Err(HostError::new(attempt, Cause::Unexpected(format!("it reads {found} afterwards"))))
             }
         }
     }

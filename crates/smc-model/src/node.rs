@@ -52,7 +52,7 @@ pub enum KernelFamily {
 
 /// How new TCP sockets of a pod become SMC sockets on this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Conversion {
     /// The per-namespace sysctl `net.smc.tcp2smc`.
     Tcp2smc,
@@ -124,7 +124,7 @@ impl fmt::Display for RdmaPort {
 /// The same-node guard: SYNs between two accelerated pods of this node lose the SMC option, because SMC-R over
 /// one RDMA device to itself stalls and can corrupt streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "guard", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Guard {
     /// Table, chain, set and rule are in place.
     Ready,
@@ -139,7 +139,7 @@ pub enum Guard {
 
 /// The dummy link in the host's namespace that carries the pods' addresses without routing them (source anchor).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "anchor", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Anchor {
     /// The link is there.
     Ready {
@@ -157,7 +157,7 @@ pub enum Anchor {
 
 /// How pod traffic leaves the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "datapath", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Datapath {
     /// Through the host's network stack, so its netfilter rules apply.
     Netfilter,

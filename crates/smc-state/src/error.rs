@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What went wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +33,12 @@ pub enum StateError {
 }
 
 impl StateError {
-    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { action, path, source }
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    pub(crate) fn malformed(
-        what: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(serde_json::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Malformed { what, path, source }
+    pub(crate) fn malformed(what: &'static str, path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
+        move |source| Self::Malformed { what, path: path.to_owned(), source }
     }
 
     /// The error with its cause, on one line.

@@ -40,7 +40,7 @@ pub(super) fn facts(family: &str, conversion: &serde_json::Value, guard: &str) -
         "ports": [{"device": "erdma_0", "port": 1, "active": true, "pnetid": "NET1", "pods": 0,
                    "netdev": {"index": 2, "name": "eth1", "addresses": ["10.0.0.2/24"]}}],
         "ueids": ["SMCV2-DEFAULT-UEID"],
-        "guard": {"guard": guard}, "anchor": {"anchor": "not-needed"}, "datapath": {"datapath": "netfilter"},
+        "guard": guard, "anchor": "not-needed", "datapath": "netfilter",
     }))
     .unwrap()
 }
@@ -55,11 +55,11 @@ impl Fake {
     }
 
     pub(super) fn alibaba() -> Self {
-        Self::of(facts("alibaba", &json!({"by": "tcp2smc"}), "not-needed"))
+        Self::of(facts("alibaba", &json!("tcp2smc"), "not-needed"))
     }
 
     pub(super) fn mainline() -> Self {
-        Self::of(facts("mainline", &json!({"by": "bpf", "map": "/map", "protocol": 256}), "ready"))
+        Self::of(facts("mainline", &json!({"bpf": {"map": "/map", "protocol": 256}}), "ready"))
     }
 }
 
