@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Lab, Namespace, PREV_RESULT, VERSIONS, node_facts};
+use support::{Lab, Namespace, PREV_RESULT, VERSIONS, node_facts, part_with};
 
 /// The refusal's name in the record, after what every settled refusal has was checked: what was seen and what to do
 /// for people, the pod's names, and one log line with the same id.
@@ -114,13 +114,13 @@ fn a_node_file_that_cannot_be_trusted_is_told() {
     let Some(netns) = Namespace::new() else { return };
     let with = |key: &str, value: Value| {
         let mut facts = node_facts();
-        facts[key] = value;
+        part_with(&mut facts, key)[key] = value;
         facts.to_string()
     };
     let text = node_facts().to_string();
     let without = |key: &str| {
         let mut facts = node_facts();
-        facts.as_object_mut().unwrap().remove(key);
+        part_with(&mut facts, key).as_object_mut().unwrap().remove(key);
         facts.to_string()
     };
     for (content, words) in [
@@ -162,9 +162,9 @@ fn unknown_fields_of_a_newer_agent_are_tolerated() {
     let lab = Lab::new();
     let mut facts = node_facts();
     facts["x-new"] = json!({ "deep": [1, null] });
-    facts["kernel"]["x-new"] = json!(true);
-    facts["ports"][0]["x-new"] = json!("text");
-    facts["ports"][0]["netdev"]["x-new"] = json!([]);
+    facts["facts"]["kernel"]["x-new"] = json!(true);
+    facts["facts"]["ports"][0]["x-new"] = json!("text");
+    facts["facts"]["ports"][0]["netdev"]["x-new"] = json!([]);
     lab.publish(facts.to_string());
     lab.add(&lab.conf("0.4.0").annotated("true"), &netns).run().succeeded_with(PREV_RESULT);
     let reason = refusal(&lab);

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use serde_json::{Value, json};
-use support::{Conf, Lab, Namespace, PREV_RESULT, VERSIONS, node_facts, quoted};
+use support::{Conf, Lab, Namespace, PREV_RESULT, VERSIONS, node_facts, part_with, quoted};
 
 #[test]
 fn version_is_answered_whatever_is_asked() {
@@ -71,7 +71,7 @@ fn status_under_required_tells_what_the_node_lacks() {
         ("guard", json!({ "missing": { "why": "no nftables here" } }), "no nftables here"),
     ] {
         let mut facts = node_facts();
-        facts[key] = value;
+        part_with(&mut facts, key)[key] = value;
         lab.publish(facts.to_string());
         let text = call.run().failed_with(50, "1.1.0");
         assert!(text.contains(words), "{text}");

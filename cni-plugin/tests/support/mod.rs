@@ -15,5 +15,5 @@ pub(crate) use call::{Call, Outcome, ends_in_time};
 pub(crate) use conf::{Conf, PREV_RESULT, VERSIONS, quoted};
 pub(crate) use lab::{Lab, files_below};
 pub(crate) use netns::Namespace;
-pub(crate) use node::node_facts;
+pub(crate) use node::{node_facts, part_with};
 pub(crate) use trace::{strace_works, trace};

@@ -20,6 +20,5 @@ pub struct NodeFile {
     /// When it was written, in seconds since the epoch.
     pub written: u64,
     /// The facts.
-    #[serde(flatten)]
     pub facts: NodeFacts,
 }

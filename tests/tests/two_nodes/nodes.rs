@@ -29,7 +29,7 @@ fn while_the_rdma_port_is_down_pods_start_on_tcp() {
 /// Waits until the agent has published whether the node's RDMA port is active.
 fn published(node: &Node<'_>, active: &str) {
     eventually(PATIENCE, || {
-        let seen = shell(node, "jq .ports[0].active /run/kube-smc/node.json", &[]);
+        let seen = shell(node, "jq .facts.ports[0].active /run/kube-smc/node.json", &[]);
         if seen == active { Ok(()) } else { Err(format!("the RDMA port's active is {seen}")) }
     });
 }

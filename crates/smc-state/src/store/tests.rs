@@ -110,9 +110,11 @@ fn node_facts_that_are_absent_half_written_or_of_another_boot_are_told_apart() {
     assert!(matches!(store.node_facts("boot"), Err(Reason::NodeFileUnusable { .. })));
     let mut file = json!({
         "version": 1, "boot_id": "boot", "agent": "0.1.0", "written": 0, "unknown": true,
-        "kernel": {"release": "6.12", "family": "mainline", "new": 1}, "smc_loaded": true,
-        "conversion": "tcp2smc", "rdma_netns_mode": "shared", "ports": [], "ueids": [],
-        "guard": "ready", "anchor": "not-needed", "datapath": "netfilter",
+        "facts": {
+            "kernel": {"release": "6.12", "family": "mainline", "new": 1}, "smc_loaded": true,
+            "conversion": "tcp2smc", "rdma_netns_mode": "shared", "ports": [], "ueids": [],
+            "guard": "ready", "anchor": "not-needed", "datapath": "netfilter",
+        },
     });
     fs::write(store.node_path(), file.to_string()).unwrap();
     assert_eq!(store.node_facts("boot").unwrap().kernel.release, "6.12");
