@@ -75,7 +75,7 @@ impl Drop for Node {
 
 impl TestNetns {
     fn cookie(&self) -> NetnsCookie {
-        Netns::open(&self.path()).unwrap().connect().unwrap().cookie
+        Netns::open(&self.path()).unwrap().connect().unwrap().cookie.unwrap()
     }
 
     /// `SO_PROTOCOL` of a new socket in the namespace.

@@ -22,7 +22,7 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
             pnet::set_netdev(&mut inside.generic, family, interface, pnetid)
         }
         Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "1"),
-        Step::ConvertByBpf { map } => host.map.open(map)?.insert(inside.cookie),
+        Step::ConvertByBpf { map } => host.map.open(map)?.insert(inside.needed_cookie()?),
     }
 }
 
@@ -35,7 +35,7 @@ pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         Step::Guard { address } => guard::remove(&mut host.netfilter, *address),
         Step::SetPnetid { pnetid, .. } => pnet::delete(&mut inside.generic, host.families.pnetid, pnetid),
         Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "0"),
-        Step::ConvertByBpf { map } => conversion::remove_from_map(map, inside.cookie),
+        Step::ConvertByBpf { map } => conversion::remove_from_map(map, inside.needed_cookie()?),
         Step::DropLocalRoute { .. } | Step::ReleaseRoute { .. } | Step::DropPnetid { .. } => Ok(()),
     }
 }

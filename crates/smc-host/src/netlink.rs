@@ -120,8 +120,8 @@ impl Connection {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// The cookie of the network namespace that the connection was opened in.
-    pub fn netns_cookie(&self) -> Result<NetnsCookie, HostError> {
+    /// The cookie of the network namespace that the connection was opened in; `None` where the kernel gives none.
+    pub fn netns_cookie(&self) -> Result<Option<NetnsCookie>, HostError> {
         netns_cookie(&self.socket)
     }
 

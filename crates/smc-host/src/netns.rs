@@ -136,10 +136,20 @@ pub struct Inside {
     pub route: Connection,
     /// For the SMC families.
     pub generic: Connection,
-    /// The namespace's cookie.
-    pub cookie: NetnsCookie,
+    /// The namespace's cookie; `None` where the kernel gives none.
+    pub cookie: Option<NetnsCookie>,
     /// `SO_PROTOCOL` of a TCP socket made there: what the kernel really gives to the pod's programs.
     pub protocol: u16,
+}
+
+impl Inside {
+    /// The cookie, for what cannot be done without.
+    pub(crate) fn needed_cookie(&self) -> Result<NetnsCookie, HostError> {
+        self.cookie.ok_or_else(|| {
+            let problem = "this kernel gives none (SO_NETNS_COOKIE is of Linux 5.14)".to_owned();
+            HostError::new("tell the pod's network namespace by its cookie", Cause::Unexpected(problem))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn converted(
         }
         Conversion::Bpf { map, .. } => {
             let on = conversion::is_smc(inside.protocol);
-            (on, on && host.map.open(map)?.contains(inside.cookie)?)
+            (on, on && host.map.open(map)?.contains(inside.needed_cookie()?)?)
         }
         Conversion::None { .. } => (false, false),
     };

@@ -78,11 +78,11 @@ pub struct Way {
 pub fn links(route: &mut Connection) -> Result<Vec<Link>, HostError> {
     // Statistics are most of what the kernel would tell of a link.
     let body = writer(&LinkHeader::default()).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    ask(route, &"list the links", request(libc::RTM_GETLINK, NLM_F_DUMP, body), link)
+    ask(route, &"list the links", &request(libc::RTM_GETLINK, NLM_F_DUMP, body), link)
 }
 
 fn link(body: &[u8]) -> Result<Link, Cause> {
-    let header = LinkHeader::parse(body).map_err(not_understood)?;
+    let header = LinkHeader::parse(body).map_err(|error| not_understood(&error))?;
     let mut link = Link {
         index: header.index,
         name: String::new(),
@@ -121,12 +121,12 @@ pub fn anchor_link() -> Option<u32> {
 pub fn addresses(route: &mut Connection) -> Result<Vec<(u32, Ipv4Net)>, HostError> {
     let body = writer(&AddressHeader { family: AddressFamily::Inet, ..AddressHeader::default() });
     let found =
-        ask(route, &"list the addresses", request(libc::RTM_GETADDR, NLM_F_DUMP, body), address_of_link)?;
+        ask(route, &"list the addresses", &request(libc::RTM_GETADDR, NLM_F_DUMP, body), address_of_link)?;
     Ok(found.into_iter().flatten().collect())
 }
 
 fn address_of_link(body: &[u8]) -> Result<Option<(u32, Ipv4Net)>, Cause> {
-    let header = AddressHeader::parse(body).map_err(not_understood)?;
+    let header = AddressHeader::parse(body).map_err(|error| not_understood(&error))?;
     for attribute in after(body, ADDRESS_HEADER) {
         let attribute = attribute?;
         // IFA_LOCAL is the interface's own address; IFA_ADDRESS is the peer's on a point-to-point link.
@@ -142,8 +142,8 @@ fn address_of_link(body: &[u8]) -> Result<Option<(u32, Ipv4Net)>, Cause> {
 pub fn routed_interfaces(route: &mut Connection) -> Result<Vec<u32>, HostError> {
     let body = writer(&RouteHeader { address_family: AddressFamily::Inet, ..RouteHeader::default() });
     let request = request(libc::RTM_GETROUTE, NLM_F_DUMP, body);
-    let found = ask(route, &"list the routes", request, |body| {
-        let header = RouteHeader::parse(body).map_err(not_understood)?;
+    let found = ask(route, &"list the routes", &request, |body| {
+        let header = RouteHeader::parse(body).map_err(|error| not_understood(&error))?;
         let leaves = header.kind == RouteType::Unicast && header.table != TABLE_LOCAL;
         if leaves { interfaces_of_route(body) } else { Ok(Vec::new()) }
     })?;
@@ -185,14 +185,14 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
     };
     let body = writer(&header).bytes(RTA_DST, &address.octets());
     let attempt = format_args!("look up the route to {address}");
-    match ask(route, &attempt, request(libc::RTM_GETROUTE, 0, body), way) {
+    match ask(route, &attempt, &request(libc::RTM_GETROUTE, 0, body), way) {
         Err(error) if matches!(error.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Ok(None),
         ways => Ok(ways?.into_iter().next()),
     }
 }
 
 fn way(body: &[u8]) -> Result<Way, Cause> {
-    let header = RouteHeader::parse(body).map_err(not_understood)?;
+    let header = RouteHeader::parse(body).map_err(|error| not_understood(&error))?;
     Ok(Way {
         local_table: header.table == TABLE_LOCAL,
         local: matches!(header.kind, RouteType::Local | RouteType::Broadcast | RouteType::Anycast),
@@ -204,7 +204,7 @@ fn way(body: &[u8]) -> Result<Way, Cause> {
 pub fn hold(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
     let header =
         RouteHeader { protocol: RouteProtocol::Boot, scope: RouteScope::Link, ..RouteHeader::default() };
-    let body = host_route(address, interface, RouteType::Unicast, header);
+    let body = host_route(address, interface, RouteType::Unicast, &header);
     // Without NLM_F_EXCL and NLM_F_APPEND the kernel puts it before a local route of the same prefix.
     let request = request(libc::RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, body);
     let attempt = format_args!("keep {address} routed to interface {interface}");
@@ -231,19 +231,19 @@ fn delete_local(
         format_args!("remove the {kind:?} route to {address} by interface {interface} from table local");
     // Scope nowhere matches any scope (net/ipv4/fib_trie.c, fib_table_delete).
     let header = RouteHeader { scope: RouteScope::NoWhere, ..RouteHeader::default() };
-    let body = host_route(address, interface, kind, header);
+    let body = host_route(address, interface, kind, &header);
     let result = route.request(&attempt, &request(libc::RTM_DELROUTE, NLM_F_ACK, body));
     error::tolerate(result.map(drop), &[libc::ESRCH, libc::ENODEV])
 }
 
 /// A /32 in table local, leaving by `interface`.
-fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: RouteHeader) -> AttributeWriter {
+fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: &RouteHeader) -> AttributeWriter {
     let header = RouteHeader {
         address_family: AddressFamily::Inet,
         destination_prefix_length: 32,
         table: TABLE_LOCAL,
         kind,
-        ..header
+        ..header.clone()
     };
     writer(&header).bytes(RTA_DST, &address.octets()).u32(RTA_OIF, interface)
 }
@@ -289,10 +289,10 @@ fn request(message_type: u16, flags: u16, body: AttributeWriter) -> Request {
 fn ask<T>(
     route: &mut Connection,
     attempt: &dyn fmt::Display,
-    request: Request,
+    request: &Request,
     read: impl Fn(&[u8]) -> Result<T, Cause>,
 ) -> Result<Vec<T>, HostError> {
-    let answers = route.request(&attempt, &request)?;
+    let answers = route.request(attempt, request)?;
     let read = answers.iter().map(|answer| read(&answer.body)).collect::<Result<_, _>>();
     read.map_err(HostError::at(attempt))
 }
@@ -306,7 +306,7 @@ fn ipv4(attribute: &Attribute<'_>) -> Option<Ipv4Addr> {
     <[u8; 4]>::try_from(attribute.payload).ok().map(Ipv4Addr::from)
 }
 
-fn not_understood(error: netlink_packet_core::DecodeError) -> Cause {
+fn not_understood(error: &netlink_packet_core::DecodeError) -> Cause {
     Cause::Answer(error.to_string())
 }
 

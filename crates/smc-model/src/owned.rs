@@ -27,17 +27,24 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// What is ours once `steps` are taken for the namespace with `cookie`: what the steps make, and what `pod` was
+    /// What is ours once `steps` are taken for the namespace with `cookie` (kernels without cookies have no BPF
+    /// conversion either): what the steps make, and what `pod` was
     /// found to have already. Anchor link, guard and map hold nothing but kube-smc's own work, so whatever of this
     /// pod is in them is ours, whoever of us put it there; the sysctl alone can be somebody else's.
     #[must_use]
-    pub fn after(self, steps: &[Step], pod: &PodFacts, conversion: &Conversion, cookie: NetnsCookie) -> Self {
+    pub fn after(
+        self,
+        steps: &[Step],
+        pod: &PodFacts,
+        conversion: &Conversion,
+        cookie: Option<NetnsCookie>,
+    ) -> Self {
         let mut owned = self;
         let anchored = pod.anchors.iter().filter(|(_, state)| **state == AnchorState::Anchored);
         owned.anchored.extend(anchored.map(|(address, _)| *address));
         owned.guarded.extend(&pod.guarded);
         if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, conversion) {
-            owned.converted = Some((map.clone(), cookie));
+            owned.converted = cookie.map(|cookie| (map.clone(), cookie));
         }
         for step in steps {
             match step {
@@ -47,7 +54,7 @@ impl Owned {
                 Step::Guard { address } => {
                     owned.guarded.insert(*address);
                 }
-                Step::ConvertByBpf { map } => owned.converted = Some((map.clone(), cookie)),
+                Step::ConvertByBpf { map } => owned.converted = cookie.map(|cookie| (map.clone(), cookie)),
                 Step::ConvertBySysctl => owned.sysctl = true,
                 Step::HoldRoute { .. }
                 | Step::DropLocalRoute { .. }
@@ -126,19 +133,19 @@ mod tests {
             ],
             &empty,
             &bpf(),
-            NetnsCookie(9),
+            Some(NetnsCookie(9)),
         )
     }
 
     #[test]
     fn what_an_interrupted_run_left_in_place_is_owned_too() {
-        let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &bpf(), NetnsCookie(9));
+        let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &bpf(), Some(NetnsCookie(9)));
         assert_eq!(release(&owned, &BTreeSet::new()).len(), 3);
     }
 
     #[test]
     fn a_foreign_conversion_is_never_owned() {
-        let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &bpf(), NetnsCookie(9));
+        let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &bpf(), Some(NetnsCookie(9)));
         assert_eq!(owned.converted, None);
     }
 

@@ -22,7 +22,8 @@ pub(super) trait Machine {
 
 /// See [`apply`] and [`observe`].
 pub(super) trait Entered {
-    fn cookie(&self) -> NetnsCookie;
+    /// `None` on kernels that give namespaces no cookies.
+    fn cookie(&self) -> Option<NetnsCookie>;
     fn observe(
         &mut self,
         published: &NodeFacts,
@@ -73,7 +74,7 @@ impl<'a> Machine for Live<'a> {
 }
 
 impl Entered for LiveEntered<'_> {
-    fn cookie(&self) -> NetnsCookie {
+    fn cookie(&self) -> Option<NetnsCookie> {
         self.inside.cookie
     }
 

@@ -110,16 +110,16 @@ impl<'a, M: Machine> Work<'a, M> {
 
     /// A namespace of the same name as an earlier one is another one all the same: its sysctl is not of our making,
     /// and the earlier one's cookie is never used again.
-    fn forget_other_namespace(&self, record: &mut Record, cookie: NetnsCookie) {
-        if record.cookie != Some(cookie) {
+    fn forget_other_namespace(&self, record: &mut Record, cookie: Option<NetnsCookie>) {
+        if record.cookie != cookie {
             record.owned.sysctl = false;
         }
-        let converted = record.owned.converted.take_if(|(_, converted)| *converted != cookie);
+        let converted = record.owned.converted.take_if(|(_, converted)| Some(*converted) != cookie);
         if converted.is_some() {
             // Nothing is lost where this fails: nobody will ever have that cookie.
             let _ = self.machine.unconvert(&Owned { converted, ..Owned::default() });
         }
-        record.cookie = Some(cookie);
+        record.cookie = cookie;
     }
 
     /// Observes, decides and applies until what is observed needs no step. `record` and `self.changes` tell at every

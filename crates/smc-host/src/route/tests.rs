@@ -10,7 +10,7 @@ use super::*;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);
 
-fn bytes(message: RouteNetlinkMessage) -> Vec<u8> {
+fn bytes(message: &RouteNetlinkMessage) -> Vec<u8> {
     let mut bytes = vec![0; message.buffer_len()];
     message.emit(&mut bytes);
     bytes
@@ -27,7 +27,7 @@ fn a_link_reads_as_the_library_writes_it() {
         LinkAttribute::Link(12),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)]),
     ];
-    let read = link(&bytes(RouteNetlinkMessage::NewLink(message))).unwrap();
+    let read = link(&bytes(&RouteNetlinkMessage::NewLink(message))).unwrap();
     let expected = Link {
         index: 7,
         name: "eth0".into(),
@@ -48,14 +48,14 @@ fn an_address_is_written_as_the_library_reads_it_and_read_as_it_writes_it() {
     assert_eq!(message.header.scope, AddressScope::Host);
     let own = [AddressAttribute::Local(ADDRESS.into()), AddressAttribute::Address(ADDRESS.into())];
     assert_eq!(message.attributes, own);
-    let read = address_of_link(&bytes(RouteNetlinkMessage::NewAddress(message))).unwrap();
+    let read = address_of_link(&bytes(&RouteNetlinkMessage::NewAddress(message))).unwrap();
     assert_eq!(read, Some((7, "10.0.0.21/32".parse().unwrap())));
 }
 
 #[test]
 fn a_route_is_written_as_the_library_reads_it() {
     let header = RouteHeader { scope: RouteScope::Link, ..RouteHeader::default() };
-    let body = host_route(ADDRESS, 9, RouteType::Unicast, header).finish();
+    let body = host_route(ADDRESS, 9, RouteType::Unicast, &header).finish();
     let message = RouteMessage::parse(&body[..]).unwrap();
     assert_eq!((message.header.table, message.header.kind), (TABLE_LOCAL, RouteType::Unicast));
     assert_eq!(message.header.destination_prefix_length, 32);
@@ -75,7 +75,7 @@ fn a_route_with_several_hops_leaves_by_each_of_them() {
     };
     let mut message = RouteMessage::default();
     message.attributes.push(RouteAttribute::MultiPath(vec![hop(3), hop(5)]));
-    let body = bytes(RouteNetlinkMessage::NewRoute(message));
+    let body = bytes(&RouteNetlinkMessage::NewRoute(message));
     assert_eq!(interfaces_of_route(&body).unwrap(), [3, 5]);
 }
 
@@ -92,7 +92,7 @@ fn hops_of_impossible_length_end() {
 fn cut_messages_are_errors_and_never_a_panic() {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)]));
-    let whole = bytes(RouteNetlinkMessage::NewLink(message));
+    let whole = bytes(&RouteNetlinkMessage::NewLink(message));
     for length in 0..whole.len() {
         let cut = &whole[..length];
         assert!(link(cut).is_err() || length == LINK_HEADER, "{length}");

@@ -19,6 +19,7 @@ pub(super) const COOKIE: NetnsCookie = NetnsCookie(9);
 /// What is in the kernel, and what it does with the next steps.
 pub(super) struct Kernel {
     pub(super) node: NodeFacts,
+    pub(super) cookie: Option<NetnsCookie>,
     pub(super) sysctl: bool,
     pub(super) in_map: bool,
     pub(super) pnetid: Option<PnetId>,
@@ -49,8 +50,17 @@ impl Fake {
     pub(super) fn of(node: NodeFacts) -> Self {
         let guarded = BTreeSet::new();
         let (refuses, then) = (None, None);
-        let kernel =
-            Kernel { node, sysctl: false, in_map: false, pnetid: None, guarded, refuses, then, entered: 0 };
+        let kernel = Kernel {
+            node,
+            cookie: Some(COOKIE),
+            sysctl: false,
+            in_map: false,
+            pnetid: None,
+            guarded,
+            refuses,
+            then,
+            entered: 0,
+        };
         Self(Rc::new(RefCell::new(kernel)))
     }
 
@@ -80,8 +90,8 @@ impl Machine for Fake {
 }
 
 impl Entered for Fake {
-    fn cookie(&self) -> NetnsCookie {
-        COOKIE
+    fn cookie(&self) -> Option<NetnsCookie> {
+        self.0.borrow().cookie
     }
 
     fn observe(

@@ -61,6 +61,20 @@ fn our_own_sysctl_stays_ours_when_it_is_read_back_and_in_every_later_run() {
 }
 
 #[test]
+fn a_kernel_without_namespace_cookies_converts_by_sysctl() {
+    let rig = Rig::new(Fake::alibaba());
+    rig.kernel.0.borrow_mut().cookie = None;
+    for changed in [true, false] {
+        let outcome = rig.attach();
+        assert_eq!(outcome.record.verdict, Some(Verdict::Configured));
+        assert_eq!(
+            (outcome.changed, outcome.record.owned.sysctl, outcome.record.cookie),
+            (changed, true, None)
+        );
+    }
+}
+
+#[test]
 fn a_sysctl_that_somebody_else_set_never_becomes_ours() {
     let rig = Rig::new(Fake::alibaba());
     rig.kernel.0.borrow_mut().sysctl = true;

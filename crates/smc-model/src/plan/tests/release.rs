@@ -40,7 +40,7 @@ fn undo(kernel: &mut Kernel, step: &Release) {
 
 /// What a record would own after `steps` were planned for the pod.
 fn owned(kernel: &Kernel, steps: &[Step]) -> Owned {
-    Owned::default().after(steps, &kernel.observe(), &kernel.node.conversion, COOKIE)
+    Owned::default().after(steps, &kernel.observe(), &kernel.node.conversion, Some(COOKIE))
 }
 
 proptest! {
@@ -96,7 +96,7 @@ proptest! {
         if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
             let first = owned(&kernel, &plan.steps);
             let after = kernel.after(&plan.steps).unwrap();
-            let second = first.clone().after(&[], &after.observe(), &after.node.conversion, COOKIE);
+            let second = first.clone().after(&[], &after.observe(), &after.node.conversion, Some(COOKIE));
             prop_assert_eq!(&second, &first);
         }
     }
@@ -106,11 +106,11 @@ proptest! {
 fn only_a_sysctl_that_was_set_by_a_step_is_ours() {
     let empty = Owned::default();
     let pod = super::examples::pod();
-    let set = empty.clone().after(&[Step::ConvertBySysctl], &pod, &Conversion::Tcp2smc, COOKIE);
+    let set = empty.clone().after(&[Step::ConvertBySysctl], &pod, &Conversion::Tcp2smc, Some(COOKIE));
     assert!(set.sysctl && set.converted.is_none());
     for conversion in [PodConversion::Ours, PodConversion::Foreign] {
         let found = crate::PodFacts { conversion, ..pod.clone() };
-        assert!(!empty.clone().after(&[], &found, &Conversion::Tcp2smc, COOKIE).sysctl);
+        assert!(!empty.clone().after(&[], &found, &Conversion::Tcp2smc, Some(COOKIE)).sysctl);
     }
 }
 
