@@ -6,6 +6,8 @@
 pub mod anchor;
 pub mod board;
 pub mod bpf;
+#[cfg(test)]
+mod fake_api;
 pub mod guard;
 pub mod http;
 pub mod install;

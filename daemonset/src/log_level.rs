@@ -52,7 +52,7 @@ impl LogLevel {
                 board.problem(SUBJECT, self.refused.clone());
             }
             Err(error) => {
-                board.problem(SUBJECT, Some(format!("cannot read {}: {error}", self.file.display())))
+                board.problem(SUBJECT, Some(format!("cannot read {}: {error}", self.file.display())));
             }
         }
     }

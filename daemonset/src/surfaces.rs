@@ -217,11 +217,10 @@ async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metric
         };
         let events = events::publish(&source, announcements, EventQueue::new(instance), board, backoff());
         let condition = async {
-            match &options.node_name {
-                Some(name) => {
-                    node_status::publish(&source, name, conditions, store, board, backoff()).await;
-                }
-                None => tracing::info!("no --node-name: no node condition and no node label"),
+            if let Some(name) = &options.node_name {
+                node_status::publish(&source, name, conditions, store, board, backoff()).await;
+            } else {
+                tracing::info!("no --node-name: no node condition and no node label");
             }
         };
         tokio::join!(events, condition);

@@ -6,6 +6,7 @@ use smc_model::{Owned, Plan, Verdict};
 use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION, Record};
 
 use crate::board::{Board, Chain, View};
+use crate::kubernetes::announcement::Announcement;
 use crate::mesh::{MeshMode, MeshSwitch};
 
 /// A board on which nothing is known.
@@ -15,7 +16,7 @@ pub(crate) fn board() -> Board {
 
 /// A settled record of `eth0` of a pod in the namespace `shop`.
 pub(crate) fn record(pod: &str, verdict: Verdict) -> Record {
-    let container: String = pod.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let container: String = pod.chars().filter(char::is_ascii_alphanumeric).take(90).collect();
     Record {
         version: RECORD_VERSION,
         phase: Phase::Settled,
@@ -35,4 +36,9 @@ pub(crate) fn record(pod: &str, verdict: Verdict) -> Record {
         started_ms: 0,
         unknown: serde_json::Map::default(),
     }
+}
+
+/// What is announced of a pod whose verdict this is.
+pub(crate) fn announcement(pod: &str, verdict: Verdict) -> Announcement {
+    Announcement::of(&record(pod, verdict)).unwrap()
 }

@@ -34,9 +34,10 @@ impl Announcement {
                     .iter()
                     .map(|b| format!("{} on RDMA port {}/{}", b.interface, b.device, b.port))
                     .collect();
-                let notes: String = plan.notes.iter().map(|note| format!("; {note}")).collect();
                 let bound = if bound.is_empty() { attachment.ifname().to_owned() } else { bound.join(", ") };
-                (false, "SMCConfigured", format!("new TCP connections offer SMC-R ({bound}){notes}"))
+                let mut message = vec![format!("new TCP connections offer SMC-R ({bound})")];
+                message.extend(plan.notes.iter().map(ToString::to_string));
+                (false, "SMCConfigured", message.join("; "))
             }
             Verdict::Refused { reason } => (
                 true,

@@ -29,10 +29,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Longest silence inside an answer: watches last 290 s at most.
 const SILENCE: Duration = Duration::from_secs(300);
-/// No server is asked more often than that, whatever it answers: a server that ends every watch at once would
-/// otherwise be asked as fast as it can answer.
-const BURST: u32 = 10;
-const EVERY: Duration = Duration::from_secs(2);
 /// Longest text of a server that is repeated in a message: some answer with a whole page.
 const SERVER_TEXT_BYTES: usize = 200;
 
@@ -99,6 +95,23 @@ pub enum ConnectError {
     },
 }
 
+/// How often a server is asked at most, whatever it answers: one that ends every watch at once would otherwise be asked
+/// as fast as it can answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How many requests may follow each other at once.
+    pub burst: u32,
+    /// One more may follow every so often.
+    pub every: Duration,
+}
+
+impl Pace {
+    /// For what changes seldom.
+    pub const SELDOM: Self = Self { burst: 10, every: Duration::from_secs(2) };
+    /// For what has a limit of its own.
+    pub const OFTEN: Self = Self { burst: 50, every: Duration::from_millis(500) };
+}
+
 /// A client. It holds no promise that the server can be reached.
 #[derive(Clone)]
 pub struct ApiClient {
@@ -118,7 +131,7 @@ struct Answers {
 
 impl ApiClient {
     /// Reads the configuration anew and makes a client of it; nothing is sent yet.
-    pub async fn connect(source: &Source) -> Result<Self, ConnectError> {
+    pub async fn connect(source: &Source, pace: Pace) -> Result<Self, ConnectError> {
         let mut config = match source {
             Source::InCluster => Config::incluster().map_err(ConnectError::InCluster)?,
             Source::Kubeconfig(path) => read_kubeconfig(path).await?,
@@ -132,7 +145,7 @@ impl ApiClient {
         let answers = Arc::new(Answers {
             good: Notify::new(),
             retry_after_s: AtomicU64::new(0),
-            pace: Mutex::new(TokenBucket::new(BURST, EVERY)),
+            pace: Mutex::new(TokenBucket::new(pace.burst, pace.every)),
         });
         let builder = ClientBuilder::try_from(config)
             .map_err(|source| ConnectError::Client { server: server.clone(), source: Box::new(source) })?;
@@ -283,19 +296,15 @@ pub fn fault_of(status: &Status) -> Fault {
 
 /// An error on one line, with what to do where that is clear.
 pub fn explain(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => explain_status(status),
-        // The cause tells; the wrappers' own words add nothing.
-        _ => {
-            let mut text = String::new();
-            let mut cause: Option<&dyn std::error::Error> = error.source();
-            while let Some(error) = cause {
-                text = error.to_string();
-                cause = error.source();
-            }
-            if text.is_empty() { one_line(&error.to_string()) } else { one_line(&text) }
-        }
+    if let kube::Error::Api(status) = error {
+        return explain_status(status);
     }
+    // The last cause tells; the words of what is around it add nothing.
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    one_line(&last.to_string())
 }
 
 /// A server's refusal on one line.

@@ -62,7 +62,7 @@ pub enum Turn {
     /// Nothing for so long.
     Wait(Duration),
     /// Write this.
-    Write(Job),
+    Write(Box<Job>),
 }
 
 /// One write.
@@ -147,7 +147,7 @@ impl EventQueue {
             return Turn::Wait(wait);
         }
         match self.waiting.pop_front() {
-            Some(waiting) => Turn::Write(self.job(waiting, wall)),
+            Some(waiting) => Turn::Write(Box::new(self.job(waiting, wall))),
             None => Turn::Idle,
         }
     }

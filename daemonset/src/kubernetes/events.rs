@@ -7,7 +7,7 @@ use kube::runtime::utils::Backoff;
 use tokio::sync::mpsc;
 
 use super::announcement::Announcement;
-use super::api::{ApiClient, Fault, Source, create, explain, explain_connect, fault, patch};
+use super::api::{ApiClient, Fault, Pace, Source, create, explain, explain_connect, fault, patch};
 use super::event_queue::{EventQueue, Job, Outcome, Turn};
 use crate::board::{Board, EventCounts};
 
@@ -30,7 +30,7 @@ pub async fn publish(
             Turn::Idle => publisher.rest().await,
             Turn::Wait(time) => publisher.pause(time).await,
             Turn::Write(job) => {
-                if let Some(wait) = publisher.write(job, &mut backoff).await {
+                if let Some(wait) = publisher.write(*job, &mut backoff).await {
                     publisher.pause(wait).await;
                 }
             }
@@ -78,7 +78,7 @@ impl Publisher<'_> {
     async fn write(&mut self, job: Job, backoff: &mut impl Backoff) -> Option<Duration> {
         let api = match &self.api {
             Some(api) => api,
-            None => match ApiClient::connect(self.source).await {
+            None => match ApiClient::connect(self.source, Pace::OFTEN).await {
                 Ok(api) => self.api.insert(api),
                 Err(error) => {
                     self.board.problem(SUBJECT, Some(explain_connect(&error)));

@@ -6,7 +6,7 @@ use kube::runtime::utils::Backoff;
 use smc_state::Store;
 use tokio::sync::watch;
 
-use super::api::{ApiClient, Fault, Source, explain, explain_connect, fault, patch_status};
+use super::api::{ApiClient, Fault, Pace, Source, explain, explain_connect, fault, patch_status};
 use super::condition::{Condition, Since, patch};
 use crate::board::Board;
 
@@ -70,12 +70,11 @@ async fn write(
     node_name: &str,
     patch: &serde_json::Value,
 ) -> Result<(), (String, Duration)> {
-    let client = match api {
-        Some(client) => client,
-        None => {
-            let client = ApiClient::connect(source).await;
-            api.insert(client.map_err(|error| (explain_connect(&error), Duration::ZERO))?)
-        }
+    let client = if let Some(client) = api {
+        client
+    } else {
+        let client = ApiClient::connect(source, Pace::SELDOM).await;
+        api.insert(client.map_err(|error| (explain_connect(&error), Duration::ZERO))?)
     };
     let Err(error) = client.write(patch_status("/api/v1/nodes", node_name, patch)).await else {
         return Ok(());

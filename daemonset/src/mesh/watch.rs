@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{Follower, Input, MeshSwitch};
 use crate::board::Board;
 use crate::kubernetes::api::{
-    ApiClient, Fault, Source, explain, explain_connect, explain_status, fault, fault_of,
+    ApiClient, Fault, Pace, Source, explain, explain_connect, explain_status, fault, fault_of,
 };
 
 /// The object's name; ASM ignores all others.
@@ -49,7 +49,7 @@ async fn follow_with(
 ) {
     let mut watch = Watch { store, board, sender, follower: Follower::new(Some(*sender.borrow())) };
     loop {
-        match ApiClient::connect(source).await {
+        match ApiClient::connect(source, Pace::SELDOM).await {
             Ok(api) => watch.until_credentials_expire(&api, &mut backoff).await,
             Err(error) => {
                 watch.unreachable(&explain_connect(&error));
@@ -167,11 +167,11 @@ fn read(error: &watcher::Error) -> (Fault, String) {
 
 /// How long the server's own words in a body asked to wait.
 fn asked_by(error: &watcher::Error) -> Duration {
-    let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status,
-        _ => return Duration::ZERO,
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+    | watcher::Error::WatchError(status)) = error
+    else {
+        return Duration::ZERO;
     };
     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     Duration::from_secs(u64::from(seconds.min(3600)))
