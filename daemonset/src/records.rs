@@ -106,3 +106,26 @@ fn log(record: &Record) {
         (Phase::Settled, None) => tracing::warn!(id, pod, container, ifname, "a record without a verdict"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_values::record;
+
+    #[test]
+    fn each_change_is_returned_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.create().unwrap();
+        let (mut records, mut web) = (Records::default(), record("web-1", Verdict::Configured));
+        store.write(&web).unwrap();
+        assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
+        assert_eq!(records.look(&store), []);
+        web.verdict = Some(Verdict::refused(smc_model::Reason::NoRdmaDevice));
+        store.write(&web).unwrap();
+        assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
+        store.remove(&web.attachment).unwrap();
+        assert_eq!(records.look(&store), [Change::Ended(web.attachment)]);
+        assert_eq!(records.look(&store), []);
+    }
+}

@@ -138,13 +138,12 @@ impl Surfaces {
     /// Takes in the mesh switch as it is now, and a sign of life. To be called by the main loop each time around.
     pub fn main_loop_turned(&self) {
         let mesh = *self.mesh.borrow();
-        let changed = self.board.update(|view| {
+        self.board.update(|view| {
             view.readiness.sign_of_life(Instant::now());
-            std::mem::replace(&mut view.mesh, mesh) != mesh
+            view.mesh = mesh;
         });
-        if changed {
-            self.renew_condition();
-        }
+        // Also without news: a loss of the chain counts only after a while.
+        self.renew_condition();
     }
 
     /// Takes in what a look at the records found.
@@ -185,7 +184,7 @@ impl Surfaces {
     fn renew_condition(&self) {
         let new = self.board.read(|view| {
             let node = view.node.as_ref()?;
-            Some(condition(node.obstacle.as_ref(), view.readiness.chain(), view.mesh))
+            Some(condition(node.obstacle.as_ref(), &view.readiness.standing_chain(Instant::now()), view.mesh))
         });
         self.conditions.send_if_modified(|last| std::mem::replace(last, new.clone()) != new);
     }

@@ -46,6 +46,13 @@ impl Readiness {
         &self.chain
     }
 
+    /// The chain's state, without losses that are too short to be told.
+    pub fn standing_chain(&self, now: Instant) -> Chain {
+        let lately =
+            self.lost_since.is_some_and(|since| now.saturating_duration_since(since) < LOSS_TOLERATED);
+        if self.was_loaded && lately { Chain::Loaded } else { self.chain.clone() }
+    }
+
     /// Takes in the chain's state.
     pub fn chain_is(&mut self, chain: Chain, now: Instant) {
         match chain {
@@ -76,19 +83,10 @@ impl Readiness {
         if !self.node_checked {
             return Err(NotReady::NodeNotChecked);
         }
-        match &self.chain {
+        match self.standing_chain(now) {
             Chain::Unmanaged | Chain::Loaded => Ok(()),
             Chain::Unknown => Err(NotReady::ChainUnknown),
-            Chain::NotLoaded { why } => {
-                let lately = self
-                    .lost_since
-                    .is_some_and(|since| now.saturating_duration_since(since) < LOSS_TOLERATED);
-                if self.was_loaded && lately {
-                    Ok(())
-                } else {
-                    Err(NotReady::ChainNotLoaded { why: why.clone() })
-                }
-            }
+            Chain::NotLoaded { why } => Err(NotReady::ChainNotLoaded { why }),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use hyper::http;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::client::{ClientBuilder, DynBody};
@@ -165,6 +166,11 @@ impl ApiClient {
     /// Waits for the next answer that is no error, also one that came since the last call.
     pub async fn answered(&self) {
         self.answers.good.notified().await;
+    }
+
+    /// Forgets an answer that nobody waited for: what went wrong since then counts.
+    pub fn forget_answer(&self) {
+        let _ = self.answered().now_or_never();
     }
 
     /// How long the server asked to wait in its last answer, if it did.

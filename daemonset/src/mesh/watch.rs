@@ -98,6 +98,7 @@ impl Watch<'_> {
                 }
                 Err(error) => error,
             };
+            api.forget_answer();
             let (fault, why) = read(&error);
             let wait = api.asked_to_wait().max(asked_by(&error)).max(next(backoff));
             match fault {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use smc_model::{Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, RdmaNetnsMode, Reason, Verdict};
+use smc_model::{
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, RdmaNetnsMode, RdmaPort, Reason, Ueid, Verdict,
+};
 use smc_state::{Record, StepTiming};
 
 use super::*;
@@ -26,6 +28,13 @@ fn facts() -> NodeFacts {
         anchor: Anchor::NotNeeded,
         datapath: Datapath::Netfilter,
     }
+}
+
+/// A node on which nothing stands in the way.
+fn usable() -> NodeFacts {
+    let port =
+        RdmaPort { device: "erdma_0".to_owned(), port: 1, active: true, pnetid: None, netdev: None, pods: 0 };
+    NodeFacts { ports: vec![port], ueids: vec![Ueid::DEFAULT.parse().unwrap()], ..facts() }
 }
 
 fn options(api: &FakeApi) -> Options {
@@ -146,16 +155,7 @@ async fn the_switch_reaches_the_board_and_the_condition() {
     let store = Store::new(api.dir().join("state"));
     let surfaces = Surfaces::start(options(&api), store.clone(), Chain::Unmanaged).unwrap();
     let mut mesh = surfaces.mesh();
-    let mut usable = facts();
-    usable.ports.push(smc_model::RdmaPort {
-        device: "erdma_0".to_owned(),
-        port: 1,
-        active: true,
-        pnetid: None,
-        netdev: None,
-        pods: 0,
-    });
-    usable.ueids.push(smc_model::Ueid::DEFAULT.parse().unwrap());
+    let usable = usable();
     surfaces.node_is(&usable);
     tokio::time::timeout(PATIENCE, mesh.wait_for(|mesh| mesh.on)).await.unwrap().unwrap();
     surfaces.main_loop_turned();
@@ -176,6 +176,24 @@ async fn the_switch_reaches_the_board_and_the_condition() {
     again.main_loop_turned();
     assert!(!again.board.read(|view| view.mesh.on));
     eventually("not ready", || reasons().contains(&"MeshOff".to_owned()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_rewrite_of_the_chain_does_not_touch_the_condition() {
+    let api = FakeApi::start(|_, _| Reply::json(&json!({}))).await;
+    let options = Options { mesh: MeshMode::Enabled, ..options(&api) };
+    let store = Store::new(api.dir().join("state"));
+    let surfaces = Surfaces::start(options, store, Chain::Unknown).unwrap();
+    surfaces.node_is(&usable());
+    surfaces.chain_is(Chain::Loaded);
+    let before = surfaces.conditions.borrow().clone();
+    assert!(before.as_ref().is_some_and(|condition| condition.ready));
+    for _ in 0..100 {
+        surfaces.chain_is(Chain::NotLoaded { why: "rewritten".to_owned() });
+        surfaces.main_loop_turned();
+        assert_eq!(*surfaces.conditions.borrow(), before);
+        surfaces.chain_is(Chain::Loaded);
+    }
 }
 
 /// `VERB group/resource` of every rule.

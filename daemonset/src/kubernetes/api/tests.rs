@@ -45,3 +45,32 @@ fn requests_go_to_the_objects_own_path() {
     let request = patch("/api/v1/namespaces/shop/events", "web.1", &json!({"a": 1})).unwrap();
     assert_eq!(request.uri().path(), "/api/v1/namespaces/shop/events/web.1");
 }
+
+#[tokio::test]
+async fn an_address_that_speaks_no_tls_is_told_as_such() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (path, authority) = (dir.path().join("kubeconfig"), dir.path().join("ca.pem"));
+    std::fs::write(&authority, include_str!("test_ca.pem")).unwrap();
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "k", "cluster": {
+            "server": format!("https://127.0.0.1:{port}"), "certificate-authority": authority,
+        }}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+    });
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    let api = ApiClient::connect(&Source::Kubeconfig(path), Pace::OFTEN).await.unwrap();
+    let error = api.write(create("/api/v1/namespaces/shop/events", &json!({}))).await.unwrap_err();
+    assert_eq!(fault(&error), Fault::Unreachable);
+    let words = explain(&error);
+    assert!(words.contains("corrupt message"), "{words}");
+}

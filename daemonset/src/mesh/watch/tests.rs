@@ -216,11 +216,18 @@ async fn missing_rights_are_told_once_and_their_coming_ends_it() {
 
 #[tokio::test]
 async fn a_watch_that_is_refused_while_the_list_works_keeps_what_the_list_said() {
-    let (_api, source) = server(|_, seen| if seen.watches() { no_rights() } else { list(&[on()]) }).await;
+    let (api, source) = server(|_, seen| if seen.watches() { no_rights() } else { list(&[on()]) }).await;
     let mut agent = Agent::follow(source);
     agent.becomes(Why::SmcEnabled).await;
     let problem = agent.has_problem(SERVER).await;
     assert!(problem.contains("the last known value holds: on"), "{problem}");
+    // The list's success, before that, does not end it.
+    let tries = api.seen().len();
+    eventually("more tries", || {
+        assert!(agent.problem(SERVER).is_some());
+        (api.seen().len() > tries + 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
