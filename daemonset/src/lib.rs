@@ -4,12 +4,24 @@
 #![forbid(unsafe_code)]
 
 pub mod anchor;
+pub mod board;
 pub mod bpf;
+#[cfg(test)]
+mod fake_api;
 pub mod guard;
+pub mod http;
 pub mod install;
+pub mod kubernetes;
+pub mod log_level;
 pub mod logging;
+pub mod mesh;
+pub mod metrics;
 pub mod modules;
 pub mod node;
 pub mod records;
 pub mod run;
+pub mod surfaces;
 pub mod terway;
+#[cfg(test)]
+mod test_values;
+pub mod token_bucket;

@@ -1,13 +1,16 @@
 //! Log output: to stderr, as text for people or JSON lines for collectors.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Form of the log lines, `--log-format`.
@@ -39,6 +42,9 @@ pub enum LoggingError {
     /// The process logs already.
     #[error("cannot install the log output")]
     Install(#[from] TryInitError),
+    /// The level cannot be changed any more.
+    #[error("cannot change the log level")]
+    Reload(#[from] reload::Error),
 }
 
 impl FromStr for LogFormat {
@@ -53,40 +59,89 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Sends the whole process's log to stderr, from `level` up. `level` is `--log-level`: a level or filter directives.
-/// To be called once.
-pub fn init(format: LogFormat, level: &str) -> Result<(), LoggingError> {
-    let colours = io::stderr().is_terminal();
-    Ok(subscriber(format, level, colours, io::stderr)?.try_init()?)
+/// What the agent's libraries log by themselves: the Kubernetes client repeats every failure at every try, and the
+/// agent tells those once. A filter that names them brings them back.
+const QUIET: &str = "kube_client=off,kube_runtime=off";
+
+/// Reads a level or filter directives.
+pub fn parse_level(level: &str) -> Result<EnvFilter, LoggingError> {
+    // An empty filter means what it means to the library.
+    let level = if level.trim().is_empty() { "error" } else { level };
+    EnvFilter::try_new(level)
+        .and_then(|_| EnvFilter::try_new(format!("{QUIET},{level}")))
+        .map_err(|source| LoggingError::BadLevel { level: level.to_owned(), source })
 }
 
-fn subscriber<W>(
-    format: LogFormat,
-    level: &str,
-    colours: bool,
-    writer: W,
-) -> Result<Box<dyn Subscriber + Send + Sync>, LoggingError>
+/// Changes the level while the process runs.
+#[derive(Clone)]
+pub struct LevelSetter(Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl LevelSetter {
+    /// Sets the level; when it is none, the old one stays.
+    pub fn set(&self, level: &str) -> Result<(), LoggingError> {
+        Ok((self.0)(parse_level(level)?)?)
+    }
+}
+
+impl fmt::Debug for LevelSetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LevelSetter")
+    }
+}
+
+/// Sends the whole process's log to stderr, from `level` up. `level` is `--log-level`: a level or filter directives.
+/// To be called once.
+pub fn init(format: LogFormat, level: &str) -> Result<LevelSetter, LoggingError> {
+    let colours = io::stderr().is_terminal();
+    let (subscriber, setter) = subscriber(format, level, colours, io::stderr)?;
+    subscriber.try_init()?;
+    Ok(setter)
+}
+
+type Logging = (Box<dyn Subscriber + Send + Sync>, LevelSetter);
+
+fn subscriber<W>(format: LogFormat, level: &str, colours: bool, writer: W) -> Result<Logging, LoggingError>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|source| LoggingError::BadLevel { level: level.to_owned(), source })?;
+    let filter = parse_level(level)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match format {
-        LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Text => {
+            let builder = builder.with_ansi(colours).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()), LevelSetter(Arc::new(move |filter| handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()), LevelSetter(Arc::new(move |filter| handle.reload(filter))))
+        }
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
+    /// What was logged.
     #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        /// Logs as text into this.
+        pub(crate) fn subscriber(&self, level: &str) -> Logging {
+            let writer = self.clone();
+            subscriber(LogFormat::Text, level, false, move || writer.clone()).unwrap()
+        }
+
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -100,9 +155,9 @@ mod tests {
     fn logged(format: LogFormat, level: &str, event: impl FnOnce()) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
-        let subscriber = subscriber(format, level, false, move || writer.clone()).unwrap();
+        let (subscriber, _) = subscriber(format, level, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, event);
-        String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+        captured.text()
     }
 
     #[test]
@@ -134,6 +189,31 @@ mod tests {
     fn a_filter_may_name_a_module() {
         let line = logged(LogFormat::Text, "warn,smc_agent=debug", || tracing::debug!("detail"));
         assert!(line.contains("detail"));
+    }
+
+    #[test]
+    fn the_kubernetes_client_is_quiet_unless_it_is_named() {
+        let event = || tracing::error!(target: "kube_client::client::builder", "failed again");
+        assert_eq!(logged(LogFormat::Text, "debug", event), "");
+        assert!(logged(LogFormat::Text, "info,kube_client=debug", event).contains("failed again"));
+    }
+
+    #[test]
+    fn the_level_can_be_changed_in_both_forms_and_a_bad_one_changes_nothing() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let captured = Captured::default();
+            let writer = captured.clone();
+            let (subscriber, setter) = subscriber(format, "warn", false, move || writer.clone()).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!("one");
+                setter.set("info").unwrap();
+                tracing::info!("two");
+                setter.set("loud=loud").unwrap_err();
+                tracing::info!("three");
+            });
+            let text = captured.text();
+            assert!(!text.contains("one") && text.contains("two") && text.contains("three"), "{text}");
+        }
     }
 
     #[test]

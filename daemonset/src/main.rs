@@ -7,9 +7,14 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use cni_spec::conflist::Entry;
 use cni_spec::{PLUGIN_TYPE, Policy};
+use smc_agent::board::Chain;
 use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
+use smc_agent::http::{DEFAULT_LISTEN, Listen};
+use smc_agent::log_level::{self, LogLevel};
 use smc_agent::logging::{self, LogFormat};
+use smc_agent::mesh::MeshMode;
 use smc_agent::node::Options;
+use smc_agent::surfaces::{self, Surfaces};
 use smc_agent::terway::NODE_CAPABILITIES_FILE;
 use smc_agent::{install, run};
 use smc_model::Ueid;
@@ -39,6 +44,8 @@ enum Command {
     Run(RunArgs),
     /// Copy the plugin to the node and add it to the node's CNI chain, once
     Install(InstallArgs),
+    /// Change what the running agent logs, within some seconds and until the node reboots
+    LogLevel(LogLevelArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +65,33 @@ struct RunArgs {
     /// Enterprise id that all nodes of the cluster share; may be given up to four times
     #[arg(long = "ueid", default_value = Ueid::DEFAULT)]
     ueids: Vec<Ueid>,
+    /// Whether new pods are accelerated: enabled, disabled, or watch: as ASM's ASMMeshConfig says
+    ///
+    /// With watch, on means that the object `default` is there and has spec.cniConfiguration.smcEnabled: true. On
+    /// clusters without ASM use enabled: the pods' annotation alone decides then.
+    #[arg(long, default_value_t = MeshMode::Enabled, env = "SMC_AGENT_MESH")]
+    mesh: MeshMode,
+    /// Kubeconfig of the API server that has the ASMMeshConfig, when it is not this cluster's
+    #[arg(long, value_name = "FILE")]
+    mesh_kubeconfig: Option<PathBuf>,
+    /// Kubeconfig for events on pods and the node's condition, instead of the pod's service account
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// This node's name in Kubernetes
+    #[arg(long, env = "NODE_NAME")]
+    node_name: Option<String>,
+    /// Where to serve /metrics, /healthz, /readyz and /status: an address with a port, or off
+    #[arg(long, default_value = DEFAULT_LISTEN, env = "SMC_AGENT_LISTEN")]
+    listen: Listen,
+}
+
+#[derive(Debug, Args)]
+struct LogLevelArgs {
+    /// A level, filters such as info,smc_agent=debug, or reset
+    level: String,
+    /// Directory shared with the plugin
+    #[arg(long, default_value = DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -78,7 +112,7 @@ struct InstallArgs {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    logging::init(cli.log_format, &cli.log_level)?;
+    let setter = logging::init(cli.log_format, &cli.log_level)?;
     match cli.command {
         Command::Run(args) => {
             let options = Options {
@@ -91,7 +125,22 @@ fn main() -> Result<()> {
                 .enable_all()
                 .build()
                 .context("cannot start the runtime")?;
-            runtime.block_on(run::run(&options, &Store::new(args.state_dir)))
+            let mut level = LogLevel::new(&args.state_dir, setter, cli.log_level);
+            let store = Store::new(args.state_dir);
+            let surfaces = surfaces::Options {
+                mesh: args.mesh,
+                mesh_kubeconfig: args.mesh_kubeconfig,
+                kubeconfig: args.kubeconfig,
+                node_name: args.node_name,
+                listen: args.listen,
+            };
+            let mut surfaces = Surfaces::start(surfaces, store.clone(), Chain::Unmanaged)?;
+            level.look(&surfaces.board);
+            runtime.block_on(run::run(&options, &store, &mut surfaces, &mut level))
+        }
+        Command::LogLevel(args) => {
+            let level = Some(args.level.as_str()).filter(|level| *level != "reset");
+            log_level::ask(&args.state_dir, level).map_err(anyhow::Error::from)
         }
         Command::Install(args) => install(&args),
     }

@@ -17,9 +17,20 @@ pub struct Records {
     errors: Vec<String>,
 }
 
+/// What became of one record since the last look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is new, or its phase or verdict is.
+    Seen(Box<Record>),
+    /// It is gone.
+    Ended(AttachmentId),
+}
+
 impl Records {
-    /// Logs every record that is new or changed since the last look, then sweeps tombstones, marks and what is unreadable.
-    pub fn look(&mut self, store: &Store) {
+    /// Logs every record that is new or changed since the last look, then sweeps tombstones, marks and what is
+    /// unreadable. Returns what changed.
+    pub fn look(&mut self, store: &Store) -> Vec<Change> {
+        let mut changes = Vec::new();
         let listing = store.list();
         let errors: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
         for error in errors.iter().filter(|error| !self.errors.contains(error)) {
@@ -32,6 +43,7 @@ impl Records {
             let state = (record.id.clone(), record.phase, record.verdict.clone());
             if self.seen.get(&record.attachment) != Some(&state) {
                 log(record);
+                changes.push(Change::Seen(Box::new(record.clone())));
                 self.seen.insert(record.attachment.clone(), state);
             }
             dead |= !record.is_live();
@@ -41,13 +53,20 @@ impl Records {
             for attachment in swept {
                 tracing::debug!(%attachment, "swept");
                 self.seen.remove(&attachment);
+                changes.push(Change::Ended(attachment));
             }
             for problem in problems {
                 tracing::warn!("while cleaning up after pods: {problem}");
             }
         }
-        self.seen
-            .retain(|attachment, _| listing.records.iter().any(|record| record.attachment == *attachment));
+        self.seen.retain(|attachment, _| {
+            let there = listing.records.iter().any(|record| record.attachment == *attachment);
+            if !there {
+                changes.push(Change::Ended(attachment.clone()));
+            }
+            there
+        });
+        changes
     }
 }
 
@@ -85,5 +104,28 @@ fn log(record: &Record) {
             );
         }
         (Phase::Settled, None) => tracing::warn!(id, pod, container, ifname, "a record without a verdict"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_values::record;
+
+    #[test]
+    fn each_change_is_returned_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.create().unwrap();
+        let (mut records, mut web) = (Records::default(), record("web-1", Verdict::Configured));
+        store.write(&web).unwrap();
+        assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
+        assert_eq!(records.look(&store), []);
+        web.verdict = Some(Verdict::refused(smc_model::Reason::NoRdmaDevice));
+        store.write(&web).unwrap();
+        assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
+        store.remove(&web.attachment).unwrap();
+        assert_eq!(records.look(&store), [Change::Ended(web.attachment)]);
+        assert_eq!(records.look(&store), []);
     }
 }

@@ -11,14 +11,21 @@ use smc_verbs::DeviceLimits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::log_level::LogLevel;
 use crate::node::{self, Options, Prepared};
 use crate::records::Records;
+use crate::surfaces::Surfaces;
 
 /// How often the node is looked at again: what was lost is made anew, and a port that came or went is published.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, which leave the node working: pods, plugin and kernel state stay as they are.
-pub async fn run(options: &Options, store: &Store) -> Result<()> {
+pub async fn run(
+    options: &Options,
+    store: &Store,
+    surfaces: &mut Surfaces,
+    level: &mut LogLevel,
+) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
@@ -26,6 +33,7 @@ pub async fn run(options: &Options, store: &Store) -> Result<()> {
 
     let mut node = Node { store, boot_id, published: None, told: Vec::new() };
     node.look(options).await?;
+    node.tell(surfaces);
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
 
     // One pending wake-up is enough: a look sees everything that happened before it.
@@ -42,7 +50,8 @@ pub async fn run(options: &Options, store: &Store) -> Result<()> {
         .with_context(|| format!("cannot watch {}", store.pods_dir().display()))?;
 
     let mut records = Records::default();
-    records.look(store);
+    surfaces.records_changed(&records.look(store));
+    let mut mesh = surfaces.mesh();
     let mut again = tokio::time::interval(LOOK_AGAIN);
     again.tick().await;
     loop {
@@ -51,9 +60,15 @@ pub async fn run(options: &Options, store: &Store) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = changed.recv() => {}
-            _ = again.tick() => node.look(options).await?,
+            Ok(()) = mesh.changed() => {}
+            _ = again.tick() => {
+                node.look(options).await?;
+                level.look(&surfaces.board);
+            }
         }
-        records.look(store);
+        surfaces.main_loop_turned();
+        node.tell(surfaces);
+        surfaces.records_changed(&records.look(store));
     }
     tracing::info!("ending; the node stays as it is");
     Ok(())
@@ -67,6 +82,12 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
+    fn tell(&self, surfaces: &Surfaces) {
+        if let Some(facts) = &self.published {
+            surfaces.node_is(facts);
+        }
+    }
+
     /// Prepares the node and publishes its facts when they changed. Problems are logged when they come and go.
     async fn look(&mut self, options: &Options) -> Result<()> {
         let Prepared { facts, devices, problems, notes } = node::prepare(options).await?;

@@ -23,6 +23,14 @@ impl Verdict {
         Self::Refused { reason }
     }
 
+    /// A stable name for labels and queries.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
     /// The refusal's reason, if it is one.
     pub fn reason(&self) -> Option<&Reason> {
         match self {

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! /run/kube-smc/node.json                       the node's facts, written by the agent
+//! /run/kube-smc/mesh.json, …                    what the agent keeps for its next start, see [`Document`]
 //! /run/kube-smc/pods/<container>-<ifname>.json  one record per attachment of an annotated pod
 //! /run/kube-smc/pods/….json.unreadable          a record that could not be read, set aside
 //! /run/kube-smc/pods/….deleted                  a DEL that could not wait, left for the agent's sweep
@@ -15,6 +16,7 @@
 mod atomic;
 mod attachment;
 mod deleted;
+mod document;
 mod error;
 mod lock;
 mod node_file;
@@ -23,6 +25,7 @@ mod record;
 mod store;
 
 pub use attachment::{AttachmentId, AttachmentIdError};
+pub use document::Document;
 pub use error::StateError;
 pub use lock::Lock;
 pub use node_file::{NODE_FILE_VERSION, NodeFile};

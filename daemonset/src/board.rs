@@ -1,0 +1,46 @@
+//! What the agent knows at this moment, for those who ask: metrics, health, status and the node's condition.
+//!
+//! Those who know something put it on the board as a value; those who answer read it. Nobody waits for anybody.
+
+mod chain;
+mod problems;
+mod readiness;
+mod view;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+pub use chain::Chain;
+pub use problems::{Problems, Told};
+pub use readiness::{LOSS_TOLERATED, NotReady, Readiness, STUCK_AFTER};
+pub use view::{DeviceUse, EventCounts, NodeCheck, PodConnections, PodVerdict, View};
+
+/// The board; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Mutex<View>>);
+
+impl Board {
+    /// A board that says that nothing is known yet.
+    pub fn new(view: View) -> Self {
+        Self(Arc::new(Mutex::new(view)))
+    }
+
+    /// Puts something on the board.
+    pub fn update<R>(&self, change: impl FnOnce(&mut View) -> R) -> R {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the board. Whoever reads keeps others from writing, so takes what is needed and leaves.
+    pub fn read<R>(&self, look: impl FnOnce(&View) -> R) -> R {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says what is wrong with one subject, or that nothing is any more; logged when that changes.
+    pub fn problem(&self, subject: &'static str, problem: Option<String>) {
+        match self.update(|view| view.problems.tell(subject, problem, Instant::now())) {
+            Told::Nothing => {}
+            Told::New(problem) => tracing::warn!("{subject}: {problem}"),
+            Told::Gone(problem) => tracing::info!("no longer: {subject}: {problem}"),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What Kubernetes shows: an Event on each pod whose verdict is reached or changes, and on the node the condition
+//! `SMCReady` and the label `smc.asm.alibabacloud.com/ready`.
+//!
+//! All of it is written, nothing is read: no pod, no node and no event is ever listed, watched or fetched. Without an
+//! API server, or without the rights, the node works all the same; one line in the log says what is missing.
+//!
+//! Condition and label go in one patch of `nodes/status`: the API server takes labels there too (it resets only the
+//! spec), so the agent needs no right to change nodes' specs, which would let it remove taints.
+
+pub mod announcement;
+pub mod api;
+pub mod condition;
+pub mod event_queue;
+pub mod events;
+pub mod node_status;
+
+/// The name under which all is written.
+pub const COMPONENT: &str = "kube-smc";
+/// The node's label; `true` or `false`.
+pub const READY_LABEL: &str = "smc.asm.alibabacloud.com/ready";
+/// The node condition's type.
+pub const READY_CONDITION: &str = "SMCReady";
+
+/// Cuts a text for a field that holds so many bytes.
+fn shortened(text: &str, bytes: usize) -> String {
+    const CUT: &str = "…";
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let end = (0..=bytes - CUT.len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}{CUT}", &text[..end])
+}
+
+/// Seconds since the epoch as Kubernetes writes them.
+fn timestamp(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    k8s_openapi::jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(shortened("kurz", 4), "kurz");
+        assert_eq!(shortened("länger", 6), "lä…");
+        assert_eq!(shortened("ääää", 7), "ää…");
+    }
+
+    #[test]
+    fn a_timestamp_is_in_utc_and_without_fractions() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(timestamp(1_763_845_200), "2025-11-22T21:00:00Z");
+    }
+}

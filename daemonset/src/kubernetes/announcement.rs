@@ -1,0 +1,99 @@
+//! What a pod's Event says.
+
+use smc_model::Verdict;
+use smc_state::{Phase, PodName, Record};
+
+/// The Event of one verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// The pod.
+    pub pod: PodName,
+    /// The pod's interface.
+    pub interface: String,
+    /// The id that the record, the logs and the event share.
+    pub id: String,
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// The verdict in one word.
+    pub reason: &'static str,
+    /// The verdict in words.
+    pub message: String,
+}
+
+impl Announcement {
+    /// The Event of a record; `None` while it has no verdict, and for a pod that Kubernetes could not name.
+    pub fn of(record: &Record) -> Option<Self> {
+        let Record { pod, attachment, id, plan, .. } = record;
+        if record.phase != Phase::Settled || !is_object_name(&pod.namespace) || !is_object_name(&pod.name) {
+            return None;
+        }
+        let (warning, reason, message) = match record.verdict.as_ref()? {
+            Verdict::Configured => {
+                let bound: Vec<String> = plan
+                    .bindings
+                    .iter()
+                    .map(|b| format!("{} on RDMA port {}/{}", b.interface, b.device, b.port))
+                    .collect();
+                let bound = if bound.is_empty() { attachment.ifname().to_owned() } else { bound.join(", ") };
+                let mut message = vec![format!("new TCP connections offer SMC-R ({bound})")];
+                message.extend(plan.notes.iter().map(ToString::to_string));
+                (false, "SMCConfigured", message.join("; "))
+            }
+            Verdict::Refused { reason } => (
+                true,
+                reason.name(),
+                format!("runs on plain TCP: {reason}; {}. To do: {}", reason.meaning(), reason.remedy()),
+            ),
+        };
+        Some(Self {
+            pod: pod.clone(),
+            interface: attachment.ifname().to_owned(),
+            id: id.clone(),
+            warning,
+            reason,
+            message: format!("{message} (id {id})"),
+        })
+    }
+}
+
+/// Whether a text can be a pod's or a namespace's name: it becomes part of a URL.
+fn is_object_name(name: &str) -> bool {
+    (1..=253).contains(&name.len())
+        && !name.starts_with(['-', '.'])
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use smc_model::Reason;
+
+    use super::*;
+    use crate::test_values::record;
+
+    #[test]
+    fn a_refusal_says_what_was_seen_what_it_means_and_what_to_do() {
+        let refused = Announcement::of(&record("web-1", Verdict::refused(Reason::NoRdmaDevice))).unwrap();
+        assert_eq!((refused.warning, refused.reason), (true, "NoRdmaDevice"));
+        for part in ["no RDMA device is known", "SMC-R needs", "attach an eRDMA", "(id id-web-1)"] {
+            assert!(refused.message.contains(part), "{part}: {}", refused.message);
+        }
+    }
+
+    #[test]
+    fn a_configured_pod_is_told_by_a_normal_event() {
+        let event = Announcement::of(&record("web-1", Verdict::Configured)).unwrap();
+        assert_eq!((event.warning, event.reason), (false, "SMCConfigured"));
+    }
+
+    #[test]
+    fn nothing_is_announced_before_the_verdict_or_after_the_end_or_for_a_name_that_is_none() {
+        let mut intent = record("web-1", Verdict::Configured);
+        intent.phase = Phase::Intent;
+        assert_eq!(Announcement::of(&intent), None);
+        intent.phase = Phase::Tombstone;
+        assert_eq!(Announcement::of(&intent), None);
+        for name in ["", "../../nodes", "a/b", "Web", ".web", "a?b", "a%2fb"] {
+            assert_eq!(Announcement::of(&record(name, Verdict::Configured)), None, "{name:?}");
+        }
+    }
+}
