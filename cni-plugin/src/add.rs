@@ -25,7 +25,9 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
         Ok(record) => {
             log.write(&line.record(&record), call.clock);
             match record.verdict {
-                Some(Verdict::Refused { reason }) if required => Err(refused(&reason)),
+                Some(Verdict::Refused { reason }) if required && !is_switched_off(&reason) => {
+                    Err(refused(&reason))
+                }
                 _ => Ok(output.to_vec()),
             }
         }
@@ -47,7 +49,10 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
         return Ok(());
     }
     match call.store().read(&call.attachment()?) {
-        Ok(Some(Record { verdict: Some(Verdict::Configured), .. })) => Ok(()),
+        Ok(Some(Record { verdict: Some(verdict), .. })) if verdict.is_set_up() => Ok(()),
+        Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) if is_switched_off(&reason) => {
+            Ok(())
+        }
         Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) => Err(refused(&reason)),
         Ok(_) => Err(CniError::new(code::ACCELERATION_REFUSED, "this pod was never set up for SMC")),
         Err(error) => {
@@ -55,6 +60,11 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
                 .with_details(error.with_cause()))
         }
     }
+}
+
+/// Whoever switches the feature off does not want pods to fail for it, also where it is required otherwise.
+fn is_switched_off(reason: &Reason) -> bool {
+    matches!(reason, Reason::SwitchedOff { .. })
 }
 
 fn refused(reason: &Reason) -> CniError {

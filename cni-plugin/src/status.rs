@@ -16,7 +16,8 @@ pub(crate) fn status(call: &Call<'_>) -> Result<(), CniError> {
             .with_details(error.with_cause())
     })?;
     let obstacle = match call.store().node_facts(&boot_id) {
-        Ok(facts) => facts.obstacle(),
+        // A switch is no failure of the node.
+        Ok(facts) => facts.obstacle().filter(|reason| !matches!(reason, Reason::SwitchedOff { .. })),
         Err(reason) => Some(reason),
     };
     obstacle.map_or(Ok(()), |reason| {

@@ -6,6 +6,7 @@
 pub mod anchor;
 pub mod board;
 pub mod bpf;
+pub mod cri;
 #[cfg(test)]
 mod fake_api;
 pub mod guard;
@@ -19,6 +20,7 @@ pub mod metrics;
 pub mod modules;
 pub mod node;
 pub mod records;
+pub mod repair;
 pub mod run;
 pub mod surfaces;
 pub mod terway;

@@ -9,6 +9,7 @@ use cni_spec::conflist::Entry;
 use cni_spec::{PLUGIN_TYPE, Policy};
 use smc_agent::board::Chain;
 use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
+use smc_agent::cri::{CONTAINERD_SOCKET, Cri};
 use smc_agent::http::{DEFAULT_LISTEN, Listen};
 use smc_agent::log_level::{self, LogLevel};
 use smc_agent::logging::{self, LogFormat};
@@ -59,6 +60,9 @@ struct RunArgs {
     /// The host's /proc
     #[arg(long, default_value = "/proc")]
     proc: PathBuf,
+    /// Where the container runtime listens; it tells which pods run here, so that missed ones are set up
+    #[arg(long, default_value = CONTAINERD_SOCKET, env = "SMC_AGENT_CRI_SOCKET")]
+    cri_socket: PathBuf,
     /// Where Terway writes what it knows about the node
     #[arg(long, default_value = NODE_CAPABILITIES_FILE)]
     terway_capabilities: PathBuf,
@@ -136,7 +140,7 @@ fn main() -> Result<()> {
             };
             let mut surfaces = Surfaces::start(surfaces, store.clone(), Chain::Unmanaged)?;
             level.look(&surfaces.board);
-            runtime.block_on(run::run(&options, &store, &mut surfaces, &mut level))
+            runtime.block_on(run::run(&options, Cri::at(args.cri_socket), &store, &mut surfaces, &mut level))
         }
         Command::LogLevel(args) => {
             let level = Some(args.level.as_str()).filter(|level| *level != "reset");

@@ -31,6 +31,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use smc_model::Switch;
 use smc_state::Document;
 use thiserror::Error;
 
@@ -81,6 +82,12 @@ impl MeshSwitch {
     /// Whether anybody ever said so; if not, pods that are set up are better left as they are.
     pub fn is_known(&self) -> bool {
         self.why != Why::NotKnownYet
+    }
+}
+
+impl From<MeshSwitch> for Switch {
+    fn from(mesh: MeshSwitch) -> Self {
+        if mesh.on { Self::On } else { Self::Off { why: mesh.why.to_string() } }
     }
 }
 

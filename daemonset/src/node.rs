@@ -11,7 +11,7 @@ use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, kernel, pnet, rdma, route, smc};
 use smc_model::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
-    Ueid,
+    Switch, Ueid,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, smc_protocol};
@@ -51,7 +51,7 @@ pub struct Prepared {
 /// # Errors
 /// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
 /// facts, so that pods learn why they stay on TCP.
-pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
+pub async fn prepare(options: &Options, switch: Switch) -> Result<Prepared, HostError> {
     let release = kernel::release()?;
     let mut node = Preparation::default();
     let (devices, rdma_netns_mode) = node.rdma();
@@ -96,6 +96,7 @@ pub async fn prepare(options: &Options) -> Result<Prepared, HostError> {
         guard,
         anchor,
         datapath: node.datapath(&options.terway_capabilities),
+        switch,
     };
     let devices = devices.into_iter().map(|device| device.name).collect();
     Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes })

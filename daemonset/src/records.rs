@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use smc_attach::sweep;
-use smc_model::Verdict;
+use smc_model::{Reason, Verdict};
 use smc_state::{AttachmentId, Phase, Record, StateError, Store};
+
+use crate::kubernetes::announcement::told;
 
 /// Longest wait for a lock while sweeping: the plugin's calls hold theirs for less than their own two seconds.
 const SWEEP_BUDGET: Duration = Duration::from_secs(2);
@@ -77,6 +79,17 @@ fn log(record: &Record) {
     match (record.phase, &record.verdict) {
         (Phase::Tombstone, _) => tracing::info!(id, pod, container, ifname, "released"),
         (Phase::Intent, _) => tracing::debug!(id, pod, container, ifname, "being set up"),
+        (Phase::Settled, Some(Verdict::Refused { reason: reason @ Reason::SwitchedOff { .. } })) => {
+            tracing::info!(id, pod, container, ifname, reason = reason.name(), "runs on plain TCP: {reason}");
+        }
+        (Phase::Settled, Some(Verdict::NeedsRestart { listeners })) => tracing::warn!(
+            id,
+            pod,
+            container,
+            ifname,
+            "set up while running; what it accepts on {} stays TCP until that program is restarted",
+            told(listeners)
+        ),
         (Phase::Settled, Some(Verdict::Refused { reason })) => tracing::warn!(
             id,
             pod,
@@ -121,7 +134,7 @@ mod tests {
         store.write(&web).unwrap();
         assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
         assert_eq!(records.look(&store), []);
-        web.verdict = Some(Verdict::refused(smc_model::Reason::NoRdmaDevice));
+        web.verdict = Some(Verdict::refused(Reason::NoRdmaDevice));
         store.write(&web).unwrap();
         assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
         store.remove(&web.attachment).unwrap();

@@ -5,15 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use notify::{RecursiveMode, Watcher as _};
 use smc_host::kernel;
-use smc_model::NodeFacts;
+use smc_model::{NodeFacts, Switch};
 use smc_state::{NODE_FILE_VERSION, NodeFile, Store};
 use smc_verbs::DeviceLimits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::cri::Cri;
 use crate::log_level::LogLevel;
 use crate::node::{self, Options, Prepared};
 use crate::records::Records;
+use crate::repair::{Looks, Repairer};
 use crate::surfaces::Surfaces;
 
 /// How often the node is looked at again: what was lost is made anew, and a port that came or went is published.
@@ -22,6 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Runs until SIGTERM or SIGINT, which leave the node working: pods, plugin and kernel state stay as they are.
 pub async fn run(
     options: &Options,
+    cri: Cri,
     store: &Store,
     surfaces: &mut Surfaces,
     level: &mut LogLevel,
@@ -31,9 +34,14 @@ pub async fn run(
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
     store.create()?;
 
+    let mut mesh = surfaces.mesh();
+    let switch = *mesh.borrow_and_update();
+    let repairer =
+        Repairer::new(cri, store.clone(), boot_id.clone(), options.proc.clone(), surfaces.metrics.clone());
     let mut node = Node { store, boot_id, published: None, told: Vec::new() };
-    node.look(options).await?;
+    node.look(options, switch.into()).await?;
     node.tell(surfaces);
+    let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
 
     // One pending wake-up is enough: a look sees everything that happened before it.
@@ -51,7 +59,6 @@ pub async fn run(
 
     let mut records = Records::default();
     surfaces.records_changed(&records.look(store));
-    let mut mesh = surfaces.mesh();
     let mut again = tokio::time::interval(LOOK_AGAIN);
     again.tick().await;
     loop {
@@ -60,9 +67,17 @@ pub async fn run(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = changed.recv() => {}
-            Ok(()) = mesh.changed() => {}
+            Ok(()) = mesh.changed() => {
+                let switch = *mesh.borrow_and_update();
+                // Published first: what pods are told and what is done to them must not differ.
+                node.look(options, switch.into()).await?;
+                repair.want(switch.into());
+            }
             _ = again.tick() => {
-                node.look(options).await?;
+                let switch = *mesh.borrow();
+                if node.look(options, switch.into()).await? {
+                    repair.look_now();
+                }
                 level.look(&surfaces.board);
             }
         }
@@ -88,9 +103,10 @@ impl Node<'_> {
         }
     }
 
-    /// Prepares the node and publishes its facts when they changed. Problems are logged when they come and go.
-    async fn look(&mut self, options: &Options) -> Result<()> {
-        let Prepared { facts, devices, problems, notes } = node::prepare(options).await?;
+    /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
+    /// they come and go.
+    async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool> {
+        let Prepared { facts, devices, problems, notes } = node::prepare(options, switch).await?;
         for note in notes {
             tracing::info!("{note}");
         }
@@ -102,7 +118,7 @@ impl Node<'_> {
         }
         self.told = problems;
         if self.published.as_ref() == Some(&facts) {
-            return Ok(());
+            return Ok(false);
         }
         log(&facts);
         let written = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -120,7 +136,7 @@ impl Node<'_> {
             }
         }
         self.published = Some(facts);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn record(pod: &str, verdict: Verdict) -> Record {
         owned: Owned::default(),
         timings: Vec::new(),
         started_ms: 0,
+        repaired_ms: None,
         unknown: serde_json::Map::default(),
     }
 }

@@ -1,12 +1,12 @@
 //! Set one attachment up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use smc_host::HostError;
 use smc_host::netns::Netns;
 use smc_host::sysctl::Sysctl;
-use smc_model::{NetnsId, Plan, Reason, Verdict, Wish};
+use smc_model::{NetnsId, Note, Plan, Reason, Verdict, Wish};
 use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION, Record, StateError, Store};
 
 use crate::detach::{Detached, end};
@@ -82,35 +82,47 @@ pub enum AttachError {
 /// When the namespace is gone or is the host's, or the state directory cannot be used; what this call had set up was
 /// taken back then.
 pub fn attach(store: &Store, boot_id: &str, job: &Job, budget: Budget) -> Result<Outcome, AttachError> {
-    let (netns, home) = open(job)?;
+    let netns = Netns::open(&job.netns).map_err(AttachError::Netns)?;
+    let home = refuse_host(&netns, job)?;
     let (id, netns) = (netns.id(), netns.visited_from(home));
-    attach_on(&Live { netns: &netns, sysctl: &Sysctl::default() }, id, store, boot_id, job, budget)
+    attach_on(
+        &Live { netns: &netns, sysctl: &Sysctl::default(), proc: None },
+        id,
+        store,
+        boot_id,
+        job,
+        budget,
+    )
 }
 
-/// Like [`attach`], for a process with several threads, and with sysctls where `sysctl` says: inside a container
-/// `/proc/sys` is read-only.
+/// Like [`attach`], for a pod that may be running programs already, in a process with several threads. `netns` is the
+/// pod's namespace, opened once and known to be that pod's: its path may be another pod's by now. `proc` is the host's
+/// `/proc`: inside a container the own one has read-only sysctls and shows no process of a pod. What listens on older
+/// sockets is told by [`Verdict::NeedsRestart`].
 ///
 /// # Errors
 /// As [`attach`].
-pub fn attach_with(
+pub fn repair(
     store: &Store,
     boot_id: &str,
     job: &Job,
     budget: Budget,
-    sysctl: &Sysctl,
+    netns: &Netns,
+    proc: &Path,
 ) -> Result<Outcome, AttachError> {
-    let (netns, _home) = open(job)?;
-    attach_on(&Live { netns: &netns, sysctl }, netns.id(), store, boot_id, job, budget)
+    refuse_host(netns, job)?;
+    let sysctl = Sysctl::at(proc.join("sys"));
+    let live = Live { netns, sysctl: &sysctl, proc: Some(proc) };
+    attach_on(&live, netns.id(), store, boot_id, job, budget)
 }
 
-/// The pod's namespace and the caller's own.
-fn open(job: &Job) -> Result<(Netns, Netns), AttachError> {
-    let netns = Netns::open(&job.netns).map_err(AttachError::Netns)?;
+/// The caller's own namespace, which must not be the pod's.
+fn refuse_host(netns: &Netns, job: &Job) -> Result<Netns, AttachError> {
     let home = Netns::current().map_err(AttachError::Netns)?;
     if netns.id() == home.id() {
         return Err(AttachError::HostNetns { path: job.netns.clone() });
     }
-    Ok((netns, home))
+    Ok(home)
 }
 
 fn attach_on<M: Machine>(
@@ -132,7 +144,7 @@ fn attach_on<M: Machine>(
     let mut record = new_record(job, netns, last.as_ref(), budget);
     let mut work = Work::new(store, boot_id, job, budget, machine);
     let verdict = match work.run(&mut record) {
-        Ok(()) => Verdict::Configured,
+        Ok(()) => set_up(machine, &mut record),
         Err(Stop::Refused(reason)) => Verdict::refused(reason),
         Err(Stop::State(error)) => return Err(error.into()),
     };
@@ -151,10 +163,28 @@ fn attach_on<M: Machine>(
     Ok(unless_deleted(outcome, store, budget))
 }
 
+/// The verdict on a pod that is set up, by what its programs listen on.
+fn set_up<M: Machine>(machine: &M, record: &mut Record) -> Verdict {
+    if !machine.pod_runs() {
+        return Verdict::Configured;
+    }
+    if !record.plan.steps.is_empty() {
+        record.repaired_ms = Some(record.started_ms);
+    }
+    match machine.old_listeners() {
+        Ok(listeners) if listeners.is_empty() => Verdict::Configured,
+        Ok(listeners) => Verdict::NeedsRestart { listeners },
+        Err(error) => {
+            record.plan.notes.push(Note::ListenersUnknown { error: error.with_cause() });
+            Verdict::Configured
+        }
+    }
+}
+
 /// Whether a new record would say nothing that the settled one of an earlier run does not say.
 fn tells_the_same(before: &Record, record: &Record, verdict: &Verdict) -> bool {
     // The notes of a pod that is set up are about the run that did it.
-    let notes = *verdict == Verdict::Configured || before.plan.notes == record.plan.notes;
+    let notes = verdict.is_set_up() || before.plan.notes == record.plan.notes;
     before.phase == Phase::Settled
         && before.verdict.as_ref() == Some(verdict)
         && before.netns_id == record.netns_id
@@ -210,6 +240,7 @@ fn new_record(job: &Job, netns: NetnsId, last: Option<&Record>, budget: Budget) 
         owned,
         timings: Vec::new(),
         started_ms: budget.started_ms,
+        repaired_ms: last.and_then(|last| last.repaired_ms),
         unknown: last.map(|last| last.unknown.clone()).unwrap_or_default(),
     }
 }

@@ -7,5 +7,5 @@
 mod attach;
 mod detach;
 
-pub use attach::{AttachError, Budget, Job, Outcome, attach, attach_with};
+pub use attach::{AttachError, Budget, Job, Outcome, attach, repair};
 pub use detach::{Detached, detach, sweep};

@@ -12,6 +12,7 @@ mod error;
 pub mod genl;
 pub mod guard;
 pub mod kernel;
+pub mod listeners;
 mod namespace_kind;
 pub mod netlink;
 pub mod netns;

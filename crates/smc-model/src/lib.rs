@@ -6,6 +6,7 @@
 
 mod annotation;
 mod ipv4_net;
+mod listener;
 mod netns;
 mod node;
 mod owned;
@@ -18,9 +19,11 @@ mod verdict;
 
 pub use annotation::{ANNOTATION, Wish};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
+pub use listener::{Listener, Process, TcpListener, old_listeners};
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode, RdmaPort,
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode,
+    RdmaPort, Switch,
 };
 pub use owned::{Owned, Release, release};
 pub use plan::{Binding, Note, Plan, Step, decide};

@@ -29,6 +29,23 @@ pub struct NodeFacts {
     pub anchor: Anchor,
     /// Whether pod traffic passes the host's netfilter.
     pub datapath: Datapath,
+    /// Whether the operator wants pods to be accelerated at all.
+    #[serde(default)]
+    pub switch: Switch,
+}
+
+/// The operator's switch for the whole feature, such as `smcEnabled` of ASM's `ASMMeshConfig`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// Annotated pods are accelerated.
+    #[default]
+    On,
+    /// Annotated pods run on TCP.
+    Off {
+        /// Who switched it off, or what is missing.
+        why: String,
+    },
 }
 
 /// The running kernel.
@@ -172,6 +189,9 @@ impl NodeFacts {
     /// What keeps every pod of this node from being accelerated, whatever its addresses.
     pub fn obstacle(&self) -> Option<Reason> {
         let kernel = || self.kernel.release.clone();
+        if let Switch::Off { why } = &self.switch {
+            return Some(Reason::SwitchedOff { why: why.clone() });
+        }
         if !self.smc_loaded {
             return Some(Reason::SmcNotAvailable { kernel: kernel() });
         }

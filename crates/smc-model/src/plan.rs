@@ -109,6 +109,11 @@ pub enum Note {
         /// What was attempted, with the kernel's answer.
         error: String,
     },
+    /// Whether programs of this running pod listen on sockets older than the conversion could not be found out.
+    ListenersUnknown {
+        /// What was attempted, with the kernel's answer.
+        error: String,
+    },
     /// A PNETID that no usable RDMA port bears was on the pod's interface and is replaced.
     StalePnetidReplaced {
         /// The pod's interface.
@@ -147,6 +152,12 @@ impl fmt::Display for Note {
             ),
             Self::ConversionNotEnded { error } => {
                 write!(f, "the pod was converted before, and that could not be ended: {error}")
+            }
+            Self::ListenersUnknown { error } => {
+                write!(
+                    f,
+                    "whether a program listens on an older socket, which stays TCP, is not known: {error}"
+                )
             }
             Self::StalePnetidReplaced { interface, stale } => {
                 write!(

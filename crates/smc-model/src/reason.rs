@@ -18,6 +18,11 @@ pub enum Reason {
         /// Its value.
         value: String,
     },
+    /// The operator switched the feature off.
+    SwitchedOff {
+        /// Who did, or what is missing.
+        why: String,
+    },
     /// There is no node.json.
     AgentNotReady {
         /// Where it was looked for.
@@ -111,6 +116,7 @@ impl Reason {
     pub fn name(&self) -> &'static str {
         match self {
             Self::AnnotationInvalid { .. } => "AnnotationInvalid",
+            Self::SwitchedOff { .. } => "SwitchedOff",
             Self::AgentNotReady { .. } => "AgentNotReady",
             Self::NodeFileUnusable { .. } => "NodeFileUnusable",
             Self::SmcNotAvailable { .. } => "SmcNotAvailable",
@@ -137,6 +143,9 @@ impl Reason {
         match self {
             Self::AnnotationInvalid { .. } => {
                 "Kubernetes annotations are strings; kube-smc does not guess what was meant"
+            }
+            Self::SwitchedOff { .. } => {
+                "new connections of annotated pods are TCP until it is switched on again; no pod needs a restart for that"
             }
             Self::AgentNotReady { .. } => "the agent has not prepared this node since it booted",
             Self::NodeFileUnusable { .. } => "what the agent published about this node cannot be trusted",
@@ -177,11 +186,12 @@ impl Reason {
     }
 
     /// Whether a pod that is converted already must not stay so: without the guard, or half set up, its connections
-    /// could stall or corrupt their streams, and where nobody can tell what the pod wants it must not be guessed. For
+    /// could stall or corrupt their streams, a switch is obeyed, and where nobody can tell what the pod wants it must not be guessed. For
     /// every other reason the kernel falls back to TCP by itself, connection by connection, and recovers by itself.
     pub fn ends_conversion(&self) -> bool {
         match self {
             Self::AnnotationInvalid { .. }
+            | Self::SwitchedOff { .. }
             | Self::DatapathBypassesNetfilter { .. }
             | Self::SameNodeGuardMissing { .. }
             | Self::StepFailed { .. }
@@ -208,6 +218,9 @@ impl Reason {
         match self {
             Self::AnnotationInvalid { .. } => {
                 "set the annotation to \"true\" or \"false\" and restart the pod"
+            }
+            Self::SwitchedOff { .. } => {
+                "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or start smc-agent with --mesh enabled"
             }
             Self::AgentNotReady { .. } => {
                 "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does"
@@ -255,6 +268,7 @@ impl fmt::Display for Reason {
             Self::AnnotationInvalid { value } => {
                 write!(f, "the annotation {ANNOTATION} is {value:?}, which is neither \"true\" nor \"false\"")
             }
+            Self::SwitchedOff { why } => write!(f, "acceleration is switched off: {why}"),
             Self::AgentNotReady { path } => write!(f, "{path} is not there"),
             Self::NodeFileUnusable { path, problem } => write!(f, "{path} cannot be used: {problem}"),
             Self::SmcNotAvailable { kernel } => write!(f, "kernel {kernel} has no SMC module loaded"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Reason;
+use crate::{Listener, Reason};
 
 /// What became of an annotated pod's attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +10,12 @@ use crate::Reason;
 pub enum Verdict {
     /// Everything is in place and was read back: new TCP sockets of this pod offer SMC-R.
     Configured,
+    /// Everything is in place, but programs of this pod listen on sockets that are older: what they accept stays TCP
+    /// until they are restarted.
+    NeedsRestart {
+        /// The old sockets.
+        listeners: Vec<Listener>,
+    },
     /// The pod runs on plain TCP, for this reason.
     Refused {
         /// Why.
@@ -27,14 +33,20 @@ impl Verdict {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Configured => "configured",
+            Self::NeedsRestart { .. } => "needs-restart",
             Self::Refused { .. } => "refused",
         }
+    }
+
+    /// Whether everything is in place for new sockets.
+    pub fn is_set_up(&self) -> bool {
+        matches!(self, Self::Configured | Self::NeedsRestart { .. })
     }
 
     /// The refusal's reason, if it is one.
     pub fn reason(&self) -> Option<&Reason> {
         match self {
-            Self::Configured => None,
+            Self::Configured | Self::NeedsRestart { .. } => None,
             Self::Refused { reason } => Some(reason),
         }
     }

@@ -54,6 +54,10 @@ pub struct Record {
     pub timings: Vec<StepTiming>,
     /// When it was begun, in milliseconds since the epoch.
     pub started_ms: u64,
+    /// When the pod was set up while it was running already, in milliseconds since the epoch; absent for a pod that was
+    /// set up when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired_ms: Option<u64>,
     /// Fields of newer versions, kept when the record is rewritten.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,

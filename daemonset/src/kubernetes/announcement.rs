@@ -1,6 +1,6 @@
 //! What a pod's Event says.
 
-use smc_model::Verdict;
+use smc_model::{Listener, Reason, Verdict};
 use smc_state::{Phase, PodName, Record};
 
 /// The Event of one verdict.
@@ -39,8 +39,17 @@ impl Announcement {
                 message.extend(plan.notes.iter().map(ToString::to_string));
                 (false, "SMCConfigured", message.join("; "))
             }
-            Verdict::Refused { reason } => (
+            Verdict::NeedsRestart { listeners } => (
                 true,
+                "NeedsRestart",
+                format!(
+                    "new TCP connections that this pod opens offer SMC-R, but it was running already when it was set up: \
+                     what it accepts on {} stays TCP. To do: restart these programs (or the pod) when it suits you",
+                    told(listeners)
+                ),
+            ),
+            Verdict::Refused { reason } => (
+                !matches!(reason, Reason::SwitchedOff { .. }),
                 reason.name(),
                 format!("runs on plain TCP: {reason}; {}. To do: {}", reason.meaning(), reason.remedy()),
             ),
@@ -56,6 +65,11 @@ impl Announcement {
     }
 }
 
+/// Listeners in words.
+pub(crate) fn told(listeners: &[Listener]) -> String {
+    listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether a text can be a pod's or a namespace's name: it becomes part of a URL.
 fn is_object_name(name: &str) -> bool {
     (1..=253).contains(&name.len())
@@ -65,8 +79,6 @@ fn is_object_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use smc_model::Reason;
-
     use super::*;
     use crate::test_values::record;
 
@@ -77,6 +89,21 @@ mod tests {
         for part in ["no RDMA device is known", "SMC-R needs", "attach an eRDMA", "(id id-web-1)"] {
             assert!(refused.message.contains(part), "{part}: {}", refused.message);
         }
+    }
+
+    #[test]
+    fn a_pod_with_an_older_listener_is_told_which_program_to_restart() {
+        let process = Some(smc_model::Process { name: "nginx".into(), pid: 12 });
+        let listeners = vec![Listener { port: 80, process }];
+        let event = Announcement::of(&record("web-1", Verdict::NeedsRestart { listeners })).unwrap();
+        assert_eq!((event.warning, event.reason), (true, "NeedsRestart"));
+        assert!(event.message.contains("port 80 (nginx, process 12)"), "{}", event.message);
+    }
+
+    #[test]
+    fn a_switch_is_no_warning() {
+        let verdict = Verdict::refused(Reason::SwitchedOff { why: "set by --mesh".into() });
+        assert!(!Announcement::of(&record("web-1", verdict)).unwrap().warning);
     }
 
     #[test]

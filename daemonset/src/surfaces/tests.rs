@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use smc_model::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, RdmaNetnsMode, RdmaPort, Reason, Ueid, Verdict,
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, RdmaNetnsMode, RdmaPort, Reason, Switch, Ueid,
+    Verdict,
 };
 use smc_state::{Record, StepTiming};
 
@@ -27,6 +28,7 @@ fn facts() -> NodeFacts {
         guard: Guard::NotNeeded,
         anchor: Anchor::NotNeeded,
         datapath: Datapath::Netfilter,
+        switch: Switch::On,
     }
 }
 

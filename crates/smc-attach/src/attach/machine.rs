@@ -1,12 +1,14 @@
 //! What the work on one attachment asks of the kernel. A trait, so that the order of looking, changing and recording
 //! can be tested on machines without SMC.
 
+use std::path::Path;
+
 use smc_host::genl::SmcFamilies;
 use smc_host::netns::{Inside, Netns};
 use smc_host::observe::{self, Host, Peers};
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, apply, kernel, route};
-use smc_model::{NetnsCookie, NodeFacts, Owned, PodFacts, Step};
+use smc_host::{HostError, apply, kernel, listeners, route};
+use smc_model::{Listener, NetnsCookie, NodeFacts, Owned, PodFacts, Step};
 
 /// A pod's namespace and the host's, not yet entered.
 pub(super) trait Machine {
@@ -15,6 +17,12 @@ pub(super) trait Machine {
 
     /// Enters both; `None` where the kernel has no SMC loaded.
     fn enter(&self) -> Result<Option<Self::Entered>, HostError>;
+
+    /// Whether the pod may be running programs already.
+    fn pod_runs(&self) -> bool;
+
+    /// Listening sockets of the pod that are older than its conversion.
+    fn old_listeners(&self) -> Result<Vec<Listener>, HostError>;
 
     /// Ends what of the pod's conversion is ours.
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError>;
@@ -46,6 +54,8 @@ pub(super) trait Entered {
 pub(super) struct Live<'a> {
     pub(super) netns: &'a Netns,
     pub(super) sysctl: &'a Sysctl,
+    /// The host's `/proc`, where the pod may be running programs already; `None` while it is being made.
+    pub(super) proc: Option<&'a Path>,
 }
 
 pub(super) struct LiveEntered<'a> {
@@ -66,6 +76,14 @@ impl<'a> Machine for Live<'a> {
         let Some(families) = SmcFamilies::find(&mut inside.generic)? else { return Ok(None) };
         let host = Host::connect(families, self.sysctl.clone())?;
         Ok(Some(LiveEntered { netns: self.netns, host, inside, peers: Peers::default() }))
+    }
+
+    fn pod_runs(&self) -> bool {
+        self.proc.is_some()
+    }
+
+    fn old_listeners(&self) -> Result<Vec<Listener>, HostError> {
+        self.proc.map_or(Ok(Vec::new()), |proc| listeners::old(self.netns, proc))
     }
 
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError> {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use smc_host::HostError;
 use smc_model::{
-    NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Step, Verdict, Wish, decide,
+    NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Step, Switch, Verdict, Wish,
+    decide,
 };
 use smc_state::{AttachmentId, Lock, Record, StateError, StepTiming, Store};
 
@@ -98,6 +99,9 @@ impl<'a, M: Machine> Work<'a, M> {
             return Err(Reason::AnnotationInvalid { value: value.clone() }.into());
         }
         let published = self.store.node_facts(self.boot_id)?;
+        if let Switch::Off { why } = &published.switch {
+            return Err(Reason::SwitchedOff { why: why.clone() }.into());
+        }
         let mut entered = self
             .machine
             .enter()?
@@ -260,7 +264,9 @@ fn count_pods(ports: &mut [RdmaPort], records: &[Record], own: &AttachmentId) {
         port.pods = 0;
     }
     let others = records.iter().filter(|record| {
-        record.is_live() && record.attachment != *own && record.verdict == Some(Verdict::Configured)
+        record.is_live()
+            && record.attachment != *own
+            && record.verdict.as_ref().is_some_and(Verdict::is_set_up)
     });
     for binding in others.filter_map(|record| record.plan.bindings.first()) {
         let mut bound = ports.iter_mut().filter(|p| p.device == binding.device && p.port == binding.port);

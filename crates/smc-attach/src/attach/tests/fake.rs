@@ -7,8 +7,8 @@ use std::rc::Rc;
 use serde_json::json;
 use smc_host::{Cause, HostError};
 use smc_model::{
-    Conversion, InterfaceKind, NetnsCookie, NodeFacts, Owned, PnetId, PodConversion, PodFacts, PodInterface,
-    Step,
+    Conversion, InterfaceKind, Listener, NetnsCookie, NodeFacts, Owned, PnetId, PodConversion, PodFacts,
+    PodInterface, Step,
 };
 
 use super::super::machine::{Entered, Machine};
@@ -29,6 +29,8 @@ pub(super) struct Kernel {
     /// Runs once, after the conversion was switched on.
     pub(super) then: Option<Box<dyn FnOnce()>>,
     pub(super) entered: usize,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) pod_runs: bool,
 }
 
 #[derive(Clone)]
@@ -60,6 +62,8 @@ impl Fake {
             refuses,
             then,
             entered: 0,
+            listeners: Vec::new(),
+            pod_runs: false,
         };
         Self(Rc::new(RefCell::new(kernel)))
     }
@@ -79,6 +83,14 @@ impl Machine for Fake {
     fn enter(&self) -> Result<Option<Fake>, HostError> {
         self.0.borrow_mut().entered += 1;
         Ok(Some(self.clone()))
+    }
+
+    fn pod_runs(&self) -> bool {
+        self.0.borrow().pod_runs
+    }
+
+    fn old_listeners(&self) -> Result<Vec<Listener>, HostError> {
+        Ok(self.0.borrow().listeners.clone())
     }
 
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use smc_model::{Guard, Note, Owned};
+use smc_model::{Guard, Note, Owned, Switch};
 use smc_state::NodeFile;
 
 use super::fake::{ADDRESS, COOKIE, Fake};
@@ -263,4 +263,52 @@ fn an_address_taken_back_stays_where_another_living_pod_owns_it() {
     let refused = rig.attach().record;
     assert_eq!(refused.owned, Owned::default());
     assert!(rig.kernel.0.borrow().guarded.contains(&ADDRESS), "it is the other's");
+}
+
+#[test]
+fn a_running_pod_is_set_up_in_place_and_told_to_restart_what_listens_on_older_sockets() {
+    let rig = Rig::new(Fake::mainline());
+    let nginx = smc_model::Listener { port: 80, process: None };
+    {
+        let mut kernel = rig.kernel.0.borrow_mut();
+        kernel.pod_runs = true;
+        kernel.listeners = vec![nginx.clone()];
+    }
+    let needs_restart = Verdict::NeedsRestart { listeners: vec![nginx] };
+    for changed in [true, false] {
+        let outcome = rig.attach();
+        assert_eq!((outcome.changed, outcome.record.verdict.as_ref()), (changed, Some(&needs_restart)));
+        assert_eq!(outcome.record.repaired_ms, Some(1));
+    }
+    rig.kernel.0.borrow_mut().listeners.clear();
+    let restarted = rig.attach();
+    assert_eq!((restarted.changed, restarted.record.verdict), (true, Some(Verdict::Configured)));
+    assert_eq!(restarted.record.repaired_ms, Some(1), "it stays known that the pod was set up late");
+    assert!(rig.converted());
+}
+
+#[test]
+fn a_pod_that_is_just_being_made_has_no_older_sockets() {
+    let rig = Rig::new(Fake::mainline());
+    rig.kernel.0.borrow_mut().listeners.push(smc_model::Listener { port: 80, process: None });
+    let record = rig.attach().record;
+    assert_eq!((record.verdict, record.repaired_ms), (Some(Verdict::Configured), None));
+}
+
+#[test]
+fn a_pod_loses_its_conversion_when_the_feature_is_switched_off_and_gets_it_back() {
+    for kernel in [Fake::mainline(), Fake::alibaba()] {
+        let rig = Rig::new(kernel);
+        assert_eq!(rig.attach().record.verdict, Some(Verdict::Configured));
+        for (switch, converted) in
+            [(Switch::Off { why: "smcEnabled is false".into() }, false), (Switch::On, true)]
+        {
+            let mut facts = rig.kernel.0.borrow().node.clone();
+            facts.switch = switch;
+            let file = NodeFile { version: 1, boot_id: "boot".into(), agent: "0".into(), written: 0, facts };
+            rig.store.write_node(&file).unwrap();
+            let verdict = rig.attach().record.verdict.unwrap();
+            assert_eq!((rig.converted(), verdict.is_set_up()), (converted, converted), "{verdict:?}");
+        }
+    }
 }

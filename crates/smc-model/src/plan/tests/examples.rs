@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use crate::{
     Anchor, AnchorState, Conversion, Datapath, Guard, InterfaceKind, Kernel, KernelFamily, NodeFacts, Note,
-    Plan, PodConversion, PodFacts, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Step, Ueid, decide,
+    Plan, PodConversion, PodFacts, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Step, Switch, Ueid,
+    decide,
 };
 
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);
@@ -33,6 +34,7 @@ pub(super) fn node() -> NodeFacts {
         guard: Guard::Ready,
         anchor: Anchor::Ready { index: 7 },
         datapath: Datapath::Netfilter,
+        switch: Switch::On,
     }
 }
 

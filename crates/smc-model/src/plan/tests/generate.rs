@@ -13,7 +13,8 @@ use proptest::test_runner::TestRunner;
 use super::kernel::{HostAddress, Kernel};
 use crate::{
     Anchor, Conversion, Datapath, Guard, InterfaceKind, Ipv4Net, Kernel as KernelFact, KernelFamily,
-    NodeFacts, PnetId, PodConversion, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Ueid, decide,
+    NodeFacts, PnetId, PodConversion, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Switch, Ueid,
+    decide,
 };
 
 /// What the properties are tried with. Nothing is written into the source tree.
@@ -94,11 +95,23 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
         guard,
         anchor,
         mostly(Datapath::Netfilter, Datapath::Bypass { name: "datapathv2".into() }),
+        mostly(Switch::On, Switch::Off { why: "smcEnabled is false".into() }),
     );
-    (first, second).prop_map(|(first, (ueids, guard, anchor, datapath))| {
+    (first, second).prop_map(|(first, (ueids, guard, anchor, datapath, switch))| {
         let (family, smc_loaded, conversion, rdma_netns_mode, ports) = first;
         let kernel = KernelFact { release: "6.12.117".into(), family };
-        NodeFacts { kernel, smc_loaded, conversion, rdma_netns_mode, ports, ueids, guard, anchor, datapath }
+        NodeFacts {
+            kernel,
+            smc_loaded,
+            conversion,
+            rdma_netns_mode,
+            ports,
+            ueids,
+            guard,
+            anchor,
+            datapath,
+            switch,
+        }
     })
 }
 

@@ -1,0 +1,133 @@
+//! Listening sockets of a pod that are older than its conversion, and whose they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use smc_abi::diag::{self, IpFamily, SmcState, TcpState};
+use smc_model::{Listener, NetnsId, Process, TcpListener, old_listeners};
+
+use crate::HostError;
+use crate::netlink::{Connection, Protocol};
+use crate::netns::Netns;
+
+/// The pod's listening TCP sockets that are no SMC sockets, with their processes as far as `proc` (the host's `/proc`)
+/// shows them.
+pub fn old(netns: &Netns, proc: &Path) -> Result<Vec<Listener>, HostError> {
+    let mut connection = netns.run(|| Connection::open(Protocol::SockDiag))??;
+    let mut listening = tcp(&mut connection, IpFamily::V4)?;
+    listening.extend(tcp(&mut connection, IpFamily::V6)?);
+    if listening.is_empty() {
+        return Ok(Vec::new());
+    }
+    let old = old_listeners(&listening, &smc_ports(&mut connection)?);
+    if old.is_empty() {
+        return Ok(Vec::new());
+    }
+    let inodes = old.iter().map(|listener| listener.inode).collect();
+    Ok(with_processes(&old, &holders(proc, netns.id(), &inodes)))
+}
+
+fn tcp(connection: &mut Connection, family: IpFamily) -> Result<Vec<TcpListener>, HostError> {
+    let attempt = "list the listening TCP sockets";
+    let answers = connection.request(&attempt, &diag::tcp_sockets(family, TcpState::Listen.bit()))?;
+    let sockets = answers.iter().map(|answer| diag::parse_tcp_socket(&answer.body));
+    sockets
+        .map(|socket| {
+            let socket = socket.map_err(HostError::at(attempt))?;
+            let (address, port) = (socket.local.ip(), socket.local.port());
+            Ok(TcpListener { address, port, inode: socket.inode.into() })
+        })
+        .collect()
+}
+
+fn smc_ports(connection: &mut Connection) -> Result<Vec<u16>, HostError> {
+    let attempt = "list the SMC sockets";
+    let mut ports = Vec::new();
+    for answer in connection.request(&attempt, &diag::smc_sockets())? {
+        let socket = diag::parse_smc_socket(&answer.body).map_err(HostError::at(attempt))?;
+        if socket.state == SmcState::Listen {
+            ports.push(socket.local.port());
+        }
+    }
+    Ok(ports)
+}
+
+/// A port's listeners by the processes that hold them. The TCP socket within an SMC socket is held by none, so it falls
+/// away where others of its port are held; where no process can be found, the port is told alone.
+fn with_processes(old: &[TcpListener], holders: &BTreeMap<u64, Process>) -> Vec<Listener> {
+    let mut ports: BTreeMap<u16, BTreeSet<&Process>> = BTreeMap::new();
+    for listener in old {
+        ports.entry(listener.port).or_default().extend(holders.get(&listener.inode));
+    }
+    let of_port = |(port, processes): (u16, BTreeSet<&Process>)| {
+        if processes.is_empty() {
+            return vec![Listener { port, process: None }];
+        }
+        processes.into_iter().map(|process| Listener { port, process: Some(process.clone()) }).collect()
+    };
+    ports.into_iter().flat_map(of_port).collect()
+}
+
+/// Which process of the namespace holds which socket. A process that ends meanwhile, or that may not be looked at, is
+/// passed over.
+fn holders(proc: &Path, netns: NetnsId, inodes: &BTreeSet<u64>) -> BTreeMap<u64, Process> {
+    let mut found = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(proc) else { return found };
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let process = entry.path();
+        let Ok(namespace) = fs::metadata(process.join("ns/net")) else { continue };
+        if (NetnsId { device: namespace.dev(), inode: namespace.ino() }) != netns {
+            continue;
+        }
+        let Ok(files) = fs::read_dir(process.join("fd")) else { continue };
+        let held = files.flatten().filter_map(|file| socket_inode(&fs::read_link(file.path()).ok()?));
+        for inode in held.filter(|inode| inodes.contains(inode)) {
+            found.entry(inode).or_insert_with(|| {
+                let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+                Process { name: name.trim_end().to_owned(), pid }
+            });
+        }
+    }
+    found
+}
+
+/// The inode of `socket:[123]`.
+fn socket_inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener as Socket;
+
+    use super::*;
+
+    #[test]
+    fn this_process_is_found_as_the_holder_of_its_listener() {
+        let socket = Socket::bind("0.0.0.0:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let netns = Netns::current().unwrap();
+        let mut connection = Connection::open(Protocol::SockDiag).unwrap();
+        let listening = tcp(&mut connection, IpFamily::V4).unwrap();
+        let ours = listening.iter().find(|listener| listener.port == port).unwrap();
+        let holders = holders(Path::new("/proc"), netns.id(), &[ours.inode].into());
+        assert_eq!(holders[&ours.inode].pid, std::process::id());
+        let told = with_processes(&[*ours], &holders);
+        assert_eq!((told.len(), told[0].port), (1, port));
+        assert!(!told[0].process.as_ref().unwrap().name.is_empty());
+    }
+
+    #[test]
+    fn a_ports_listener_without_a_process_is_told_only_when_it_is_alone() {
+        let at = |inode| TcpListener { address: "0.0.0.0".parse().unwrap(), port: 80, inode };
+        let process = Process { name: "nginx".into(), pid: 7 };
+        let told = with_processes(&[at(1), at(2)], &[(2, process.clone())].into());
+        assert_eq!(told, [Listener { port: 80, process: Some(process) }]);
+        assert_eq!(with_processes(&[at(1), at(2)], &BTreeMap::new()), [Listener { port: 80, process: None }]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Listening sockets that are older than a pod's conversion.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A program's listening TCP socket: what it accepts stays TCP.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// The program's name and process id on the node, where they could be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+}
+
+/// A process of the node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Process {
+    /// Its name (`/proc/PID/comm`).
+    pub name: String,
+    /// Its id in the node's own PID namespace.
+    pub pid: u32,
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.process {
+            Some(Process { name, pid }) => write!(f, "port {} ({name}, process {pid})", self.port),
+            None => write!(f, "port {}", self.port),
+        }
+    }
+}
+
+/// A TCP socket that listens, as the kernel lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpListener {
+    /// Where it listens.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// Its inode.
+    pub inode: u64,
+}
+
+/// Which listening TCP sockets are the pod's own and no part of an SMC socket. Each SMC socket that listens
+/// (`smc_ports`, one entry for each) has a TCP socket within, which the kernel lists among the others: where a port has
+/// more TCP than SMC listeners, some are old. Listeners on the loopback never carry RDMA and are left out, except on a
+/// port that others share.
+pub fn old_listeners(tcp: &[TcpListener], smc_ports: &[u16]) -> Vec<TcpListener> {
+    let mut spare: BTreeMap<u16, usize> = BTreeMap::new();
+    for port in smc_ports {
+        *spare.entry(*port).or_default() += 1;
+    }
+    let mut by_port: BTreeMap<u16, Vec<TcpListener>> = BTreeMap::new();
+    for listener in tcp {
+        by_port.entry(listener.port).or_default().push(*listener);
+    }
+    let mut old = Vec::new();
+    for (port, listeners) in by_port {
+        let of_smc = spare.get(&port).copied().unwrap_or_default();
+        if listeners.len() > of_smc && !listeners.iter().all(|listener| listener.address.is_loopback()) {
+            old.extend(listeners);
+        }
+    }
+    old
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(address: &str, port: u16) -> TcpListener {
+        TcpListener { address: address.parse().unwrap(), port, inode: u64::from(port) }
+    }
+
+    #[test]
+    fn a_listener_without_an_smc_socket_around_it_is_old() {
+        let listeners = [tcp("0.0.0.0", 80), tcp("0.0.0.0", 443), tcp("::", 8080)];
+        assert_eq!(old_listeners(&listeners, &[80, 8080]), [listeners[1]]);
+        assert_eq!(old_listeners(&listeners, &[80, 443, 8080]), []);
+        assert_eq!(old_listeners(&listeners, &[]), listeners);
+    }
+
+    #[test]
+    fn an_old_worker_that_shares_a_new_ones_port_is_found() {
+        let listeners = [tcp("0.0.0.0", 80), tcp("0.0.0.0", 80)];
+        assert_eq!(old_listeners(&listeners, &[80]).len(), 2);
+        assert_eq!(old_listeners(&listeners, &[80, 80]), []);
+    }
+
+    #[test]
+    fn listeners_on_the_loopback_do_not_count() {
+        assert_eq!(old_listeners(&[tcp("127.0.0.1", 9090), tcp("::1", 9091)], &[]), []);
+    }
+
+    #[test]
+    fn a_listener_is_told_with_its_program() {
+        let process = Some(Process { name: "nginx".into(), pid: 12 });
+        assert_eq!(Listener { port: 80, process }.to_string(), "port 80 (nginx, process 12)");
+        assert_eq!(Listener { port: 80, process: None }.to_string(), "port 80");
+    }
+}

@@ -1,0 +1,164 @@
+//! Repair in place: pods that were missed, interrupted or refused are set up where they run; when the feature is switched
+//! off, their conversion ends. No pod is ever restarted or deleted.
+
+pub mod due;
+mod looks;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use smc_attach::{AttachError, Budget, Job, Outcome, detach};
+use smc_host::HostError;
+use smc_host::netns::Netns;
+use smc_model::Verdict;
+use smc_state::{AttachmentId, Store};
+
+use crate::cri::{Cri, CriError};
+use crate::metrics::{Metrics, Repair as Ended};
+use due::{Due, Wanted, Why, due, orphans};
+
+pub use looks::Looks;
+
+/// The budget for one pod; the plugin's own.
+const BUDGET: Duration = Duration::from_secs(2);
+
+/// What repair needs to know of the node.
+#[derive(Debug, Clone)]
+pub struct Repairer {
+    /// The runtime.
+    pub cri: Cri,
+    /// The state directory.
+    pub store: Store,
+    /// The id of this boot.
+    pub boot_id: String,
+    /// The host's `/proc`.
+    pub proc: PathBuf,
+    /// Counts what was done.
+    pub metrics: Metrics,
+    /// Who had no sandbox at the last look.
+    missing: BTreeSet<AttachmentId>,
+}
+
+/// Why one pod could not be worked on; it is tried again at the next look.
+#[derive(Debug, thiserror::Error)]
+enum RepairError {
+    #[error(transparent)]
+    Runtime(#[from] CriError),
+    #[error("the pod's network namespace cannot be opened")]
+    Netns(#[source] HostError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("the thread that worked on the pod ended early")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl Repairer {
+    /// Nothing is asked yet.
+    pub fn new(cri: Cri, store: Store, boot_id: String, proc: PathBuf, metrics: Metrics) -> Self {
+        Self { cri, store, boot_id, proc, metrics, missing: BTreeSet::new() }
+    }
+
+    /// Looks at every pod of the node once, and works on those that need it.
+    ///
+    /// # Errors
+    /// When the runtime does not list its pods. What happens to single pods is logged and recorded.
+    pub async fn look(&mut self, wanted: Wanted) -> Result<(), CriError> {
+        // The records first: whoever is on record by then and not in the later list is really gone.
+        let records = self.store.list().records;
+        let sandboxes = self.cri.sandboxes().await?;
+        let missing = orphans(&sandboxes, &records);
+        for attachment in missing.intersection(&self.missing) {
+            self.end_orphan(attachment);
+        }
+        self.missing = missing;
+        let due = due(&sandboxes, &records, wanted, now_ms());
+        let many = due.len() > 10;
+        if many {
+            tracing::info!(pods = due.len(), "setting pods up in place");
+        }
+        for (done, pod) in due.iter().enumerate() {
+            if many && done > 0 && done % 50 == 0 {
+                tracing::info!(done, pods = due.len(), "still setting pods up in place");
+            }
+            self.work_on(pod).await;
+        }
+        Ok(())
+    }
+
+    fn end_orphan(&self, attachment: &AttachmentId) {
+        tracing::info!(%attachment, "the runtime does not know this pod any more and its DEL never came: released");
+        for problem in detach(&self.store, attachment, Instant::now() + BUDGET).problems {
+            tracing::warn!(%attachment, "{problem}");
+        }
+    }
+
+    async fn work_on(&self, pod: &Due) {
+        let name = format!("{}/{}", pod.sandbox.pod.namespace, pod.sandbox.pod.name);
+        match self.try_work_on(pod).await {
+            Ok(Some(outcome)) => self.count(pod, &outcome),
+            Ok(None) => {}
+            Err(RepairError::Runtime(error)) if error.is_not_found() => {}
+            Err(error) => {
+                self.metrics.repair_ended(Ended::Failed);
+                let error = anyhow::Error::from(error);
+                tracing::warn!(pod = name, why = ?pod.why, "cannot set this pod up in place: {error:#}");
+            }
+        }
+    }
+
+    fn count(&self, pod: &Due, outcome: &Outcome) {
+        if !outcome.changed || pod.why == Why::SwitchedOff {
+            return;
+        }
+        let set_up = outcome.record.verdict.as_ref().is_some_and(Verdict::is_set_up);
+        self.metrics.repair_ended(if set_up { Ended::Repaired } else { Ended::Refused });
+    }
+
+    /// `None` when the pod ended meanwhile, or lives in the host's own namespace.
+    async fn try_work_on(&self, pod: &Due) -> Result<Option<Outcome>, RepairError> {
+        let first = self.cri.network(&pod.sandbox.id).await?;
+        let (true, Some(path)) = (first.ready, first.netns) else { return Ok(None) };
+        let netns = Netns::open(&path).map_err(RepairError::Netns)?;
+        // The path may have become another pod's before it was opened; while this sandbox runs with it, it is this one's.
+        let again = self.cri.network(&pod.sandbox.id).await?;
+        if !again.ready || again.netns.as_deref() != Some(path.as_path()) {
+            return Ok(None);
+        }
+        let job = Job {
+            id: call_id(),
+            attachment: pod.attachment.clone(),
+            network: pod.network.clone(),
+            pod: pod.sandbox.pod.clone(),
+            netns: path,
+            wish: pod.sandbox.wish.clone(),
+        };
+        let (store, boot_id, proc) = (self.store.clone(), self.boot_id.clone(), self.proc.clone());
+        let work = move || in_place(&store, &boot_id, &job, &netns, &proc);
+        Ok(Some(tokio::task::spawn_blocking(work).await??))
+    }
+}
+
+fn in_place(
+    store: &Store,
+    boot_id: &str,
+    job: &Job,
+    netns: &Netns,
+    proc: &Path,
+) -> Result<Outcome, AttachError> {
+    let budget = Budget { deadline: Instant::now() + BUDGET, started_ms: now_ms() };
+    smc_attach::repair(store, boot_id, job, budget, netns, proc)
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An id of the plugin's form: the time and the process.
+fn call_id() -> String {
+    format!("{:x}-{:x}", since_epoch().as_micros(), std::process::id())
+}

@@ -1,0 +1,193 @@
+//! Which pods need work: from what the runtime lists and what is on record.
+
+use std::collections::BTreeSet;
+
+use smc_model::{Reason, Verdict, Wish};
+use smc_state::{AttachmentId, Phase, Record};
+
+use crate::cri::Sandbox;
+
+/// The interface that runtimes give to a pod first.
+const FIRST_INTERFACE: &str = "eth0";
+/// How long a record may be an intent before whoever wrote it is taken for dead: an ADD has two seconds.
+const INTENT_PATIENCE_MS: u64 = 10_000;
+
+/// What the operator wants now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Pods are set up; those that started without the plugin only with `missed`.
+    On {
+        /// Whether missed pods are set up, too.
+        missed: bool,
+    },
+    /// No pod is.
+    Off,
+    /// Nobody knows yet: pods stay as they are.
+    Unknown,
+}
+
+/// A pod to work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Its attachment.
+    pub attachment: AttachmentId,
+    /// The sandbox.
+    pub sandbox: Sandbox,
+    /// The network's name, as far as it is known.
+    pub network: String,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a pod is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// There is no record of it.
+    Missed,
+    /// Whoever set it up did not end.
+    Interrupted,
+    /// It was refused, which may have changed.
+    Refused,
+    /// Programs that listen on older sockets may have been restarted.
+    NeedsRestart,
+    /// The feature is switched off.
+    SwitchedOff,
+}
+
+/// Which running pods need work, in the runtime's order.
+pub fn due(sandboxes: &[Sandbox], records: &[Record], wanted: Wanted, now_ms: u64) -> Vec<Due> {
+    let mut due = Vec::new();
+    for sandbox in sandboxes.iter().filter(|sandbox| sandbox.ready && sandbox.wish != Wish::Disabled) {
+        let mut missed = true;
+        for record in records.iter().filter(|record| record.attachment.container() == sandbox.id) {
+            missed = false;
+            if let Some(why) = why(record, wanted, now_ms) {
+                let (attachment, network) = (record.attachment.clone(), record.network.clone());
+                due.push(Due { attachment, sandbox: sandbox.clone(), network, why });
+            }
+        }
+        if missed && wanted == (Wanted::On { missed: true }) {
+            // An id that cannot name a record is none that a runtime gives.
+            let Ok(attachment) = AttachmentId::new(&sandbox.id, FIRST_INTERFACE) else { continue };
+            let (sandbox, network) = (sandbox.clone(), String::new());
+            due.push(Due { attachment, sandbox, network, why: Why::Missed });
+        }
+    }
+    due
+}
+
+fn why(record: &Record, wanted: Wanted, now_ms: u64) -> Option<Why> {
+    // Its DEL came already.
+    if record.phase == Phase::Tombstone || wanted == Wanted::Unknown {
+        return None;
+    }
+    let switched_off =
+        matches!(record.verdict.as_ref().and_then(Verdict::reason), Some(Reason::SwitchedOff { .. }));
+    if wanted == Wanted::Off {
+        return (!switched_off && record.phase == Phase::Settled).then_some(Why::SwitchedOff);
+    }
+    match &record.verdict {
+        _ if record.phase == Phase::Intent => {
+            (now_ms.saturating_sub(record.started_ms) > INTENT_PATIENCE_MS).then_some(Why::Interrupted)
+        }
+        // The annotation of a living sandbox cannot change.
+        Some(Verdict::Configured | Verdict::Refused { reason: Reason::AnnotationInvalid { .. } }) => None,
+        Some(Verdict::NeedsRestart { .. }) => Some(Why::NeedsRestart),
+        Some(Verdict::Refused { .. }) => Some(Why::Refused),
+        None => Some(Why::Interrupted),
+    }
+}
+
+/// Living records whose sandbox the runtime does not know (any more), not even as stopped: their DEL never came.
+/// `before` is the answer of the look before this one; only who is missing in both is meant, since a pod that is being
+/// made is set up before it is listed.
+pub fn orphans(sandboxes: &[Sandbox], records: &[Record]) -> BTreeSet<AttachmentId> {
+    let known: BTreeSet<&str> = sandboxes.iter().map(|sandbox| sandbox.id.as_str()).collect();
+    let unknown = records.iter().filter(|r| r.is_live() && !known.contains(r.attachment.container()));
+    unknown.map(|record| record.attachment.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use smc_model::Listener;
+
+    use super::*;
+    use crate::test_values::record;
+
+    const ON: Wanted = Wanted::On { missed: true };
+
+    fn sandbox(id: &str, wish: Wish) -> Sandbox {
+        Sandbox { id: id.to_owned(), pod: smc_state::PodName::default(), wish, ready: true }
+    }
+
+    fn of(record: &Record) -> Sandbox {
+        sandbox(record.attachment.container(), Wish::Enabled)
+    }
+
+    fn whys(record: &Record, wanted: Wanted) -> Vec<Why> {
+        due(&[of(record)], std::slice::from_ref(record), wanted, 1_000_000)
+            .iter()
+            .map(|due| due.why)
+            .collect()
+    }
+
+    #[test]
+    fn a_running_annotated_pod_without_a_record_was_missed() {
+        let pods = [sandbox("a", Wish::Enabled), sandbox("b", Wish::Disabled)];
+        let found = due(&pods, &[], ON, 0);
+        assert_eq!(
+            (found.len(), found[0].why, found[0].attachment.to_string()),
+            (1, Why::Missed, "a-eth0".into())
+        );
+        for wanted in [Wanted::On { missed: false }, Wanted::Off, Wanted::Unknown] {
+            assert_eq!(due(&pods, &[], wanted, 0), []);
+        }
+        let stopped = Sandbox { ready: false, ..sandbox("a", Wish::Enabled) };
+        assert_eq!(due(&[stopped], &[], ON, 0), []);
+    }
+
+    #[test]
+    fn a_pod_that_is_set_up_is_left_alone_until_it_is_switched_off() {
+        let configured = record("web", Verdict::Configured);
+        assert_eq!(whys(&configured, ON), []);
+        assert_eq!(whys(&configured, Wanted::Unknown), []);
+        assert_eq!(whys(&configured, Wanted::Off), [Why::SwitchedOff]);
+    }
+
+    #[test]
+    fn a_switched_off_pod_is_taken_up_again_when_it_is_switched_on() {
+        let off = record("web", Verdict::refused(Reason::SwitchedOff { why: "x".into() }));
+        assert_eq!(whys(&off, Wanted::Off), []);
+        assert_eq!(whys(&off, Wanted::On { missed: false }), [Why::Refused]);
+    }
+
+    #[test]
+    fn what_may_have_changed_is_looked_at_again_and_what_cannot_change_is_not() {
+        assert_eq!(whys(&record("web", Verdict::refused(Reason::NoRdmaDevice)), ON), [Why::Refused]);
+        let invalid = Verdict::refused(Reason::AnnotationInvalid { value: "yes".into() });
+        assert_eq!(whys(&record("web", invalid), ON), []);
+        let listeners = vec![Listener { port: 80, process: None }];
+        assert_eq!(whys(&record("web", Verdict::NeedsRestart { listeners }), ON), [Why::NeedsRestart]);
+    }
+
+    #[test]
+    fn an_add_under_way_is_not_disturbed_and_one_that_died_is_finished() {
+        let mut intent = record("web", Verdict::Configured);
+        (intent.phase, intent.verdict) = (Phase::Intent, None);
+        intent.started_ms = 999_000;
+        assert_eq!(whys(&intent, ON), []);
+        intent.started_ms = 900_000;
+        assert_eq!(whys(&intent, ON), [Why::Interrupted]);
+        intent.phase = Phase::Tombstone;
+        assert_eq!(whys(&intent, ON), []);
+    }
+
+    #[test]
+    fn a_record_whose_sandbox_the_runtime_forgot_is_an_orphan() {
+        let web = record("web", Verdict::Configured);
+        assert_eq!(orphans(&[of(&web)], std::slice::from_ref(&web)).len(), 0);
+        let stopped = Sandbox { ready: false, ..of(&web) };
+        assert_eq!(orphans(&[stopped], std::slice::from_ref(&web)).len(), 0);
+        assert_eq!(orphans(&[], std::slice::from_ref(&web)), [web.attachment].into());
+    }
+}
