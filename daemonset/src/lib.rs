@@ -5,11 +5,13 @@
 
 pub mod anchor;
 pub mod bpf;
+pub mod chain;
 pub mod guard;
-pub mod install;
 pub mod logging;
 pub mod modules;
 pub mod node;
+pub mod plugin_binary;
 pub mod records;
+pub mod replace;
 pub mod run;
 pub mod terway;

@@ -8,10 +8,11 @@ use clap::{Args, Parser, Subcommand};
 use cni_spec::conflist::Entry;
 use cni_spec::{PLUGIN_TYPE, Policy};
 use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
+use smc_agent::chain::{self, DEFAULT_PROVENANCE_DIR, FightLimits, Mode};
 use smc_agent::logging::{self, LogFormat};
 use smc_agent::node::Options;
+use smc_agent::run;
 use smc_agent::terway::NODE_CAPABILITIES_FILE;
-use smc_agent::{install, run};
 use smc_model::Ueid;
 use smc_state::{DEFAULT_STATE_DIR, Store};
 
@@ -38,7 +39,7 @@ enum Command {
     /// SIGTERM leaves all of it in place: pods keep working and new ones are still set up.
     Run(RunArgs),
     /// Copy the plugin to the node and add it to the node's CNI chain, once
-    Install(InstallArgs),
+    Install(ChainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,10 +59,16 @@ struct RunArgs {
     /// Enterprise id that all nodes of the cluster share; may be given up to four times
     #[arg(long = "ueid", default_value = Ueid::DEFAULT)]
     ueids: Vec<Ueid>,
+    #[command(flatten)]
+    chain: ChainArgs,
 }
 
+/// Where the plugin and its chain entry go.
 #[derive(Debug, Args)]
-struct InstallArgs {
+struct ChainArgs {
+    /// How the plugin gets into the node's CNI chain; only an entry that the agent made is ever changed or removed
+    #[arg(long, value_enum, default_value = "auto")]
+    chain: Mode,
     /// The plugin's binary; usually beside this one
     #[arg(long)]
     plugin: Option<PathBuf>,
@@ -74,6 +81,30 @@ struct InstallArgs {
     /// What becomes of an annotated pod that cannot be accelerated: it starts on TCP (preferred) or not at all (required)
     #[arg(long, default_value = "preferred")]
     policy: Policy,
+    /// Directory, kept over reboots, where the agent remembers which chain entries it made
+    #[arg(long, default_value = DEFAULT_PROVENANCE_DIR)]
+    provenance_dir: PathBuf,
+}
+
+impl ChainArgs {
+    fn options(self) -> Result<chain::Options> {
+        let plugin = match self.plugin {
+            Some(plugin) => plugin,
+            None => std::env::current_exe()
+                .context("cannot find this program's own file")?
+                .with_file_name(PLUGIN_TYPE),
+        };
+        Ok(chain::Options {
+            mode: self.chain,
+            plugin,
+            bin_dir: self.bin_dir,
+            conf_dir: self.conf_dir,
+            provenance_dir: self.provenance_dir,
+            entry: Entry { policy: self.policy, state_dir: None, log_dir: None },
+            runtime: None,
+            fight: FightLimits::default(),
+        })
+    }
 }
 
 fn main() -> Result<()> {
@@ -91,29 +122,22 @@ fn main() -> Result<()> {
                 .enable_all()
                 .build()
                 .context("cannot start the runtime")?;
-            runtime.block_on(run::run(&options, &Store::new(args.state_dir)))
+            let chain = args.chain.options()?;
+            runtime.block_on(run::run(&options, chain, &Store::new(args.state_dir)))
         }
-        Command::Install(args) => install(&args),
+        Command::Install(args) => install(args),
     }
 }
 
-fn install(args: &InstallArgs) -> Result<()> {
-    let plugin = match &args.plugin {
-        Some(plugin) => plugin.clone(),
-        None => std::env::current_exe()
-            .context("cannot find this program's own file")?
-            .with_file_name(PLUGIN_TYPE),
-    };
-    // The binary first: an entry without its binary keeps every pod of the node from starting.
-    let copied = install::binary(&plugin, &args.bin_dir)?;
-    let conf = install::active_list(&args.conf_dir)?;
-    let entry = Entry { policy: args.policy, state_dir: None, log_dir: None };
-    let chained = install::chain_entry(&conf, &entry)?;
+fn install(args: ChainArgs) -> Result<()> {
+    let installed = chain::install_once(args.options()?)?;
+    let choice = installed.choice;
     tracing::info!(
-        binary = %args.bin_dir.join(PLUGIN_TYPE).display(),
-        copied,
-        list = %conf.display(),
-        chained,
+        binary_copied = installed.binary_copied,
+        entry = installed.file.map(|file| file.display().to_string()),
+        placement = choice.as_ref().map(|choice| choice.placement.to_string()),
+        why = choice.map(|choice| choice.why),
+        changed = installed.changed,
         "installed"
     );
     Ok(())

@@ -11,6 +11,7 @@ use smc_verbs::DeviceLimits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::chain::{self, ChainThread, Mode, NoRuntime};
 use crate::node::{self, Options, Prepared};
 use crate::records::Records;
 
@@ -18,7 +19,7 @@ use crate::records::Records;
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, which leave the node working: pods, plugin and kernel state stay as they are.
-pub async fn run(options: &Options, store: &Store) -> Result<()> {
+pub async fn run(options: &Options, chain: chain::Options, store: &Store) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
@@ -26,6 +27,10 @@ pub async fn run(options: &Options, store: &Store) -> Result<()> {
 
     let mut node = Node { store, boot_id, published: None, told: Vec::new() };
     node.look(options).await?;
+    let chain = match chain.mode {
+        Mode::Off => None,
+        _ => Some(ChainThread::start(chain, NoRuntime).context("cannot start keeping the CNI chain")?),
+    };
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
 
     // One pending wake-up is enough: a look sees everything that happened before it.
@@ -51,6 +56,9 @@ pub async fn run(options: &Options, store: &Store) -> Result<()> {
             _ = again.tick() => node.look(options).await?,
         }
         records.look(store);
+    }
+    if let Some(chain) = chain {
+        chain.stop();
     }
     tracing::info!("ending; the node stays as it is");
     Ok(())
