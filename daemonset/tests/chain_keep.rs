@@ -9,7 +9,7 @@ mod chain;
 mod terway;
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -70,7 +70,6 @@ fn what_the_owner_writes_after_its_file_was_replaced_is_not_lost() {
     wait_for_content(&node.list(), &with_entry(&list(1)));
     // Now it starts again, in the file without a name.
     owner.set_len(0).unwrap();
-    use std::io::Seek;
     owner.rewind().unwrap();
     owner.write_all(&list(2).as_bytes()[..50]).unwrap();
     sleep(Duration::from_millis(100));
@@ -248,7 +247,6 @@ fn managed_only_looks_and_says_what_is_missing() {
 #[test]
 fn a_drop_in_stays_when_the_list_is_written_anew_and_comes_back_when_it_is_lost() {
     let node = TestNode::new();
-    fs::write(node.list(), with_entry(&list(1))).unwrap();
     let mut options = node.options(Mode::Auto);
     options.runtime = RuntimeVersion::parse("containerd", "v2.1.5");
     // The entry in the list counts as ours: an agent put it there before the runtime was upgraded.
