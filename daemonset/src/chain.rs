@@ -9,6 +9,7 @@
 //! it and [`keep`] repeats it when files change. The plugin's program comes before the entry, since an entry without
 //! its program keeps every pod of the node from starting.
 
+mod clean;
 mod conf_dir;
 mod decide;
 mod fight;
@@ -17,6 +18,7 @@ mod keep;
 mod late;
 mod load_check;
 mod mode;
+mod once;
 mod problem;
 mod provenance;
 mod remove;
@@ -31,9 +33,9 @@ use cni_spec::conflist::Entry;
 
 pub use decide::Owner;
 pub use fight::FightLimits;
-pub use install::{Installed, install_once};
 pub use keep::keep;
 pub use mode::{Choice, Facts, Mode, Placement, RuntimeVersion, choose};
+pub use once::{Installed, install_once};
 pub use problem::Problem;
 pub use provenance::{DEFAULT_PROVENANCE_DIR, DropIn, Ours, Since};
 pub use remove::{Removed, remove};
@@ -61,6 +63,3 @@ pub struct Options {
     /// When to give way to another writer.
     pub fight: FightLimits,
 }
-
-#[cfg(test)]
-mod tests;

@@ -80,6 +80,8 @@ fn what_the_owner_writes_after_its_file_was_replaced_is_not_lost() {
     );
     owner.write_all(&list(2).as_bytes()[50..]).unwrap();
     wait_for_content(&node.list(), &with_entry(&list(2)));
+    let status = wait_for_status(&chain, |status| status.exposed_since.is_none());
+    assert_eq!(status.insertions, 1, "the entry was never lost");
     chain.stop();
     assert_eq!(node.names(), ["10-terway.conflist"]);
 }

@@ -27,6 +27,9 @@ pub(super) struct ConfFile {
     pub(super) modified: Option<SystemTime>,
 }
 
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
+
 /// A file in the directory beside a list.
 #[derive(Debug)]
 pub(super) struct DropInFile {
@@ -51,11 +54,12 @@ pub(super) fn active(dir: &Path) -> Result<ConfFile, Problem> {
 
 /// Of these names, the configuration that a runtime takes (containerd with its default of one configuration, CRI-O).
 fn first_by_name(names: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    let known = |name: &PathBuf| {
-        name.extension()
-            .is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
-    };
-    names.filter(known).min()
+    names.filter(|name| is_configuration(name)).min()
+}
+
+/// Whether runtimes take a file for a configuration, by its name (libcni's `ConfFiles`).
+pub(super) fn is_configuration(name: &Path) -> bool {
+    name.extension().is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
 }
 
 /// Reads one configuration.
@@ -88,14 +92,15 @@ pub(super) fn read(path: &Path) -> Result<ConfFile, Problem> {
 }
 
 impl ConfFile {
+    /// Which file this is, whatever its name.
+    pub(super) fn id(&self) -> Option<FileId> {
+        self.file.metadata().ok().map(|held| (held.dev(), held.ino()))
+    }
+
     /// Whether the directory still has this very file, and nobody wrote to it since.
     pub(super) fn is_current(&self) -> bool {
-        let same =
-            |named: fs::Metadata, held: fs::Metadata| (named.dev(), named.ino()) == (held.dev(), held.ino());
-        let named = fs::metadata(&self.target).ok();
-        let held = self.file.metadata().ok();
-        named.zip(held).is_some_and(|(named, held)| same(named, held))
-            && content(&self.file).is_some_and(|bytes| bytes == self.bytes)
+        let named = fs::metadata(&self.target).ok().map(|named| (named.dev(), named.ino()));
+        named.is_some() && named == self.id() && content(&self.file).is_some_and(|bytes| bytes == self.bytes)
     }
 }
 

@@ -1,15 +1,14 @@
 //! One look at the files, and what has to be done to them.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist;
 
-use super::conf_dir::{self, ConfFile};
+use super::clean::{remove_drop_in, sweep_confs};
+use super::conf_dir::{self, ConfFile, FileId};
 use super::decide::{self, Decision, Present, Seen, decide};
 use super::fight::Fight;
 use super::late::{QUIET, Replaced};
@@ -17,9 +16,6 @@ use super::provenance::{DropIn, Ours, Provenance, Since};
 use super::{Choice, Facts, Mode, Options, Owner, Placement, Problem, choose};
 use crate::plugin_binary::PluginBinary;
 use crate::replace::{self, replace, replace_if};
-
-/// How long [`install_once`] waits for a list that is being written.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Installs, and remembers between two looks what it did.
 #[derive(Debug)]
@@ -30,8 +26,8 @@ pub(super) struct Installer {
     pub(super) fight: Fight,
     /// The list as we wrote it last.
     written: Option<(PathBuf, Vec<u8>)>,
-    /// Where the entry was missing at the last look, and what was ours then.
-    missing: Option<(PathBuf, Ours)>,
+    /// The very file in which the entry was missing at the last look.
+    missing: Option<FileId>,
 }
 
 /// What was seen and done.
@@ -90,12 +86,13 @@ impl Installer {
     }
 
     /// Looks once and does what has to be done. `late` is what a replaced file's owner wrote to it afterwards.
-    pub(super) fn look(&mut self, now: Instant, late: Option<(PathBuf, Vec<u8>)>) -> Look {
+    /// `closed` tells that a writer has just closed a configuration: there is no need to wait whether it goes on.
+    pub(super) fn look(&mut self, now: Instant, late: Option<(PathBuf, Vec<u8>)>, closed: bool) -> Look {
         let mut look = Look::default();
         let binary = self.binary.ensure();
         look.binary_copied = matches!(binary, Ok(true));
         if self.options.mode != Mode::Off
-            && let Err(problem) = self.look_at_list(&mut look, now, late)
+            && let Err(problem) = self.look_at_list(&mut look, now, late, closed)
         {
             look.problem = Some(problem);
         }
@@ -110,30 +107,30 @@ impl Installer {
         look: &mut Look,
         now: Instant,
         late: Option<(PathBuf, Vec<u8>)>,
+        closed: bool,
     ) -> Result<(), Problem> {
         let mut provenance = Provenance::open(&self.options.provenance_dir, &self.options.conf_dir)?;
         let conf = conf_dir::active(&self.options.conf_dir)?;
         look.list = Some(conf.path.clone());
         look.beside
             .extend(conf.target.parent().filter(|dir| **dir != self.options.conf_dir).map(Path::to_owned));
-        let list = self.newest(&conf, late);
+        let (list, is_late) = self.newest(&conf, late);
         let mut ours = provenance.ours();
 
         let key = PathBuf::from(conf.path.file_name().unwrap_or_default());
         let has_entry = conflist::find(&list, PLUGIN_TYPE).is_ok_and(|found| found.is_some());
-        let missing = (!has_entry).then(|| (conf.path.clone(), ours.clone()));
-        if has_entry
-            && self.missing == Some((conf.path.clone(), ours.clone()))
-            && ours.lists.remove(&key).is_some()
-        {
-            // It was missing, and neither we nor another process of ours put it in.
-            tracing::info!(list = %conf.path.display(), "the list's owner now brings the entry itself; it is left to them");
+        // Late bytes come while the entry stands in the list: nothing was lost.
+        let was_missing = !is_late && replace_missing(&mut self.missing, conf.id(), has_entry);
+        if has_entry && was_missing && ours.lists.remove(&key).is_some() {
+            // We and other processes of ours only ever put another file in its place.
+            tracing::info!(
+                list = %conf.path.display(),
+                "the list's owner now brings the entry itself; it is left to them"
+            );
             provenance.record(ours.clone())?;
         }
-        self.missing = missing;
-        if !has_entry {
-            // Of a list that is being written too: a drop-in's owner is not asked here.
-            self.lost_from_list(&ours, &key, now);
+        if !has_entry && !is_late && ours.lists.contains_key(&key) {
+            self.fight.gone(now);
         }
 
         let description = decide::describe(&conf.path, &list)?;
@@ -171,6 +168,7 @@ impl Installer {
         look.choice = Some(choice);
         let (mut decision, problem) = decided?;
         look.problem = problem;
+        decision.was_present |= is_late;
 
         let new_list = decision.write_list.take().unwrap_or(list);
         let new_list = (new_list != conf.bytes).then_some(new_list);
@@ -184,57 +182,42 @@ impl Installer {
         if !decision.was_present {
             self.fight.gone(now);
         }
-        if let Some(wait) = self.fight.wait(now) {
-            look.again = Some(wait);
-            look.present = decision.present.take().filter(|_| decision.was_present);
-            return Ok(());
-        }
-        if let Some(wait) = new_list.as_ref().and_then(|_| until_quiet(&conf)) {
-            look.again = Some(wait);
-            look.present = decision.present.take().filter(|_| decision.was_present);
-            return Ok(());
-        }
+        let wait = self
+            .fight
+            .wait(now)
+            .or_else(|| new_list.as_ref().filter(|_| !closed).and_then(|_| until_quiet(&conf)));
         // An entry without its program keeps every pod of the node from starting; the program's problem is reported.
-        if !self.binary.target().exists() {
+        if wait.is_some() || !self.binary.target().exists() {
+            look.again = wait;
             look.present = decision.present.take().filter(|_| decision.was_present);
             return Ok(());
         }
-        self.apply(look, &mut provenance, ours, conf, new_list, decision, now)
+        self.apply(look, &mut provenance, Pending { key, ours, conf, new_list, decision }, now)
     }
 
     /// The list's newest bytes: those that its owner wrote late to a file that we had replaced, unless somebody wrote
-    /// another one since.
-    fn newest(&mut self, conf: &ConfFile, late: Option<(PathBuf, Vec<u8>)>) -> Vec<u8> {
-        let is_as_written =
-            self.written.as_ref().is_some_and(|(path, bytes)| *path == conf.target && *bytes == conf.bytes);
+    /// another one since. Says whether they are the late ones.
+    fn newest(&mut self, conf: &ConfFile, late: Option<(PathBuf, Vec<u8>)>) -> (Vec<u8>, bool) {
+        let written = self.written.as_ref();
+        let is_as_written = written.is_some_and(|(path, bytes)| *path == conf.target && *bytes == conf.bytes);
         if !is_as_written {
             self.replaced.forget(&conf.path);
         }
         match late {
-            Some((path, bytes)) if is_as_written && path == conf.path => bytes,
-            _ => conf.bytes.clone(),
+            Some((path, bytes)) if is_as_written && path == conf.path => (bytes, true),
+            _ => (conf.bytes.clone(), false),
         }
     }
 
-    fn lost_from_list(&mut self, ours: &Ours, key: &Path, now: Instant) {
-        if ours.lists.contains_key(key) {
-            self.fight.gone(now);
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the second half of one operation")]
     fn apply(
         &mut self,
         look: &mut Look,
         provenance: &mut Provenance,
-        mut ours: Ours,
-        conf: ConfFile,
-        new_list: Option<Vec<u8>>,
-        mut decision: Decision,
+        pending: Pending,
         now: Instant,
     ) -> Result<(), Problem> {
+        let Pending { key, mut ours, conf, new_list, mut decision } = pending;
         let conf_dir = self.options.conf_dir.clone();
-        let key = PathBuf::from(conf.path.file_name().unwrap_or_default());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         // First the intent: an agent that is killed now will know what is its own.
         if decision.list_is_ours {
@@ -286,9 +269,6 @@ impl Installer {
         if look.put_in {
             self.fight.put_in(now);
         }
-        if is_ours {
-            self.missing = None;
-        }
         Ok(())
     }
 
@@ -304,102 +284,26 @@ impl Installer {
     }
 }
 
+/// What is to be done, with all that it takes.
+struct Pending {
+    /// The list's name in the record.
+    key: PathBuf,
+    ours: Ours,
+    conf: ConfFile,
+    new_list: Option<Vec<u8>>,
+    decision: Decision,
+}
+
+/// Remembers whether the entry is missing in this very file; says whether it was at the last look.
+fn replace_missing(missing: &mut Option<FileId>, file: Option<FileId>, has_entry: bool) -> bool {
+    let was_missing = missing.is_some() && *missing == file;
+    *missing = file.filter(|_| !has_entry);
+    was_missing
+}
+
 /// How long to wait until nobody wrote to the list for a moment.
 fn until_quiet(conf: &ConfFile) -> Option<Duration> {
     // A time in the future says nothing.
     let age = SystemTime::now().duration_since(conf.modified?).ok()?;
     QUIET.checked_sub(age).filter(|wait| !wait.is_zero())
-}
-
-/// Removes a drop-in, and its directory when it was made for it and nobody else uses it.
-pub(super) fn remove_drop_in(path: &Path, made_directory: bool) -> Result<(), Problem> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Problem::io("remove", path)(error));
-        }
-        _ => {}
-    }
-    let Some(dir) = path.parent().filter(|_| made_directory) else { return Ok(()) };
-    replace::sweep(dir).map_err(Problem::io("clean up", dir))?;
-    match fs::remove_dir(dir) {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
-            Err(Problem::io("remove", dir)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Removes temporary files from the configuration directory and those of our drop-ins.
-pub(super) fn sweep_confs(conf_dir: &Path, ours: &Ours) -> Result<usize, Problem> {
-    let beside = ours.drop_ins.keys().filter_map(|path| Some(conf_dir.join(path.parent()?)));
-    let mut swept = 0;
-    for dir in [conf_dir.to_owned()].into_iter().chain(beside) {
-        swept += replace::sweep(&dir).map_err(Problem::io("clean up", &dir))?;
-    }
-    Ok(swept)
-}
-
-/// What [`install_once`] did.
-#[derive(Debug)]
-pub struct Installed {
-    /// Whether the program was copied; `false` when an equal one was there.
-    pub binary_copied: bool,
-    /// How the entry gets into the chain; `None` when it is left alone.
-    pub choice: Option<Choice>,
-    /// The list or drop-in with the entry.
-    pub file: Option<PathBuf>,
-    /// Who placed the entry.
-    pub owner: Option<Owner>,
-    /// Whether a configuration was written.
-    pub changed: bool,
-}
-
-/// Puts program and entry in place, once. Waits some seconds at most, for a list that is being written.
-pub fn install_once(options: Options) -> Result<Installed, Problem> {
-    let mut installer = Installer::new(options);
-    installer.sweep()?;
-    let end = Instant::now() + PATIENCE;
-    let mut late = None;
-    let mut installed: Option<Installed> = None;
-    let mut binary_copied = false;
-    loop {
-        let look = installer.look(Instant::now(), late.take());
-        binary_copied |= look.binary_copied;
-        let in_time = Instant::now() < end;
-        match (look.problem, look.again) {
-            (Some(Problem::Unfinished { .. }), _) if in_time => sleep(QUIET),
-            (Some(problem), _) => return Err(problem),
-            (None, Some(wait)) if in_time => sleep(wait),
-            (None, Some(_)) => {
-                return Err(Problem::Unfinished { path: look.list.unwrap_or_default() });
-            }
-            (None, None) => {
-                let changed = look.wrote || installed.as_ref().is_some_and(|installed| installed.changed);
-                installed = Some(Installed {
-                    binary_copied,
-                    choice: look.choice,
-                    owner: look.present.as_ref().map(|present| present.owner),
-                    file: look.present.map(|present| installer.options.conf_dir.join(present.at)),
-                    changed,
-                });
-                late = look.wrote.then(|| installer.wait_for_late_bytes()).flatten();
-                if let (None, Some(installed)) = (&late, installed.take()) {
-                    return Ok(installed);
-                }
-            }
-        }
-    }
-}
-
-impl Installer {
-    /// Gives the owner of a list that was just replaced a moment for its last bytes.
-    fn wait_for_late_bytes(&mut self) -> Option<(PathBuf, Vec<u8>)> {
-        for _ in 0..5 {
-            sleep(QUIET);
-            if let Some(late) = self.replaced.look(Instant::now()) {
-                return Some(late);
-            }
-        }
-        None
-    }
 }

@@ -139,7 +139,7 @@ impl Keeper {
     fn look(&mut self, now: Instant, watch: &mut Watch) {
         let swept = if self.swept { Ok(()) } else { self.installer.sweep() };
         self.swept |= swept.is_ok();
-        let look = self.installer.look(now, None);
+        let look = self.installer.look(now, None, watch.was_closed());
         self.looked(look, swept.err(), now, watch);
     }
 
@@ -152,7 +152,11 @@ impl Keeper {
                 list = %late.0.display(),
                 "the list's owner wrote to it after it was replaced; merging what it wrote"
             );
-            let look = self.installer.look(now, Some(late));
+            let path = late.0.clone();
+            let look = self.installer.look(now, Some(late), true);
+            if look.problem.is_some() || look.again.is_some() {
+                self.installer.replaced.give_again(&path, now);
+            }
             self.looked(look, None, now, watch);
         }
         self.next_late_look = self.installer.replaced.next_look(now);
@@ -226,7 +230,7 @@ impl Keeper {
                 self.state.exposed_since = Some(SystemTime::now());
             }
             (false, Some(since)) => {
-                self.state.exposed += Instant::now() - since;
+                self.state.exposed += since.elapsed();
                 self.exposed_since = None;
                 self.state.exposed_since = None;
             }
@@ -272,10 +276,10 @@ impl Keeper {
             match &loaded {
                 Loaded::Yes => tracing::info!("the container runtime has loaded the entry"),
                 Loaded::No { why } => {
-                    tracing::info!(why, "the container runtime has not loaded the entry yet")
+                    tracing::info!(why, "the container runtime has not loaded the entry yet");
                 }
                 Loaded::Unknown { why } => {
-                    tracing::info!(why, "whether the container runtime has loaded the entry is not known")
+                    tracing::info!(why, "whether the container runtime has loaded the entry is not known");
                 }
             }
         }
@@ -312,7 +316,7 @@ impl Keeper {
             match (&lasting, &self.state.problem) {
                 (Some(problem), _) => tracing::warn!(problem = problem.name, "{}", problem.message),
                 (None, Some(problem)) => {
-                    tracing::info!(problem = problem.name, "no longer: {}", problem.message)
+                    tracing::info!(problem = problem.name, "no longer: {}", problem.message);
                 }
                 (None, None) => {}
             }

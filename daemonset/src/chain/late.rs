@@ -7,6 +7,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cni_spec::conflist;
+
 use super::conf_dir::{ConfFile, content};
 
 /// How long a file must have stayed as it is before it counts as written. Writers pause less within one file.
@@ -16,6 +18,8 @@ const HELD: Duration = Duration::from_secs(30);
 /// Files of the last moments are looked at often, others now and then.
 const RECENT: Duration = Duration::from_secs(2);
 const NOW_AND_THEN: Duration = Duration::from_millis(250);
+/// Until a merge that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// More than one writer leaves behind; a limit for one that never ends.
 const LIMIT: usize = 8;
 
@@ -45,8 +49,8 @@ impl Replaced {
         self.files.push(Held { path, file, seen: bytes, since: now, changed: None });
     }
 
-    /// Looks at the files; gives the path and the content of one that was written to after it was replaced, and is
-    /// quiet now.
+    /// Looks at the files; gives the path and the content of one that was written to after it was replaced, is quiet
+    /// now, and is a list.
     pub(super) fn look(&mut self, now: Instant) -> Option<(PathBuf, Vec<u8>)> {
         self.files.retain(|held| now < held.since + HELD);
         for held in &mut self.files {
@@ -60,10 +64,21 @@ impl Replaced {
             }
             if held.changed.is_some_and(|changed| now >= changed + QUIET) {
                 held.changed = None;
+                if conflist::describe(&held.seen).is_err() {
+                    // Half a list; the other half is another change.
+                    continue;
+                }
                 return Some((held.path.clone(), held.seen.clone()));
             }
         }
         None
+    }
+
+    /// What was given of `path` could not be merged: gives it again, a little later.
+    pub(super) fn give_again(&mut self, path: &Path, now: Instant) {
+        for held in self.files.iter_mut().filter(|held| held.path == path && held.changed.is_none()) {
+            held.changed = Some(now + AGAIN);
+        }
     }
 
     /// Forgets the files that `path` had: somebody else wrote it since, so they are old.
@@ -90,7 +105,8 @@ mod tests {
     fn what_is_written_to_a_replaced_file_is_given_back_once_it_is_quiet() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("10-a.conflist");
-        fs::write(&path, "one").unwrap();
+        let list = br#"{"plugins":[{}]}"#;
+        fs::write(&path, list).unwrap();
         let mut writer = File::options().append(true).open(&path).unwrap();
         let mut replaced = Replaced::default();
         let start = Instant::now();
@@ -98,16 +114,23 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(replaced.look(start + QUIET), None);
 
-        writer.write_all(b"two").unwrap();
+        writer.write_all(b"\n").unwrap();
         let changed = start + QUIET * 2;
         assert_eq!(replaced.look(changed), None, "it may go on");
-        writer.write_all(b"three").unwrap();
+        writer.write_all(b"\n").unwrap();
         assert_eq!(replaced.look(changed + QUIET), None, "it went on");
-        assert_eq!(replaced.look(changed + QUIET * 2), Some((path.clone(), b"onetwothree".to_vec())));
+        let late = Some((path.clone(), [list.as_slice(), b"\n\n"].concat()));
+        assert_eq!(replaced.look(changed + QUIET * 2), late);
         assert_eq!(replaced.look(changed + QUIET * 3), None, "only once");
+        replaced.give_again(&path, changed);
+        assert_eq!(replaced.look(changed + QUIET * 4), None, "not at once");
+        assert_eq!(replaced.look(changed + AGAIN + QUIET), late);
 
+        writer.write_all(b"{").unwrap();
+        let changed = changed + AGAIN + QUIET * 2;
+        assert_eq!((replaced.look(changed), replaced.look(changed + QUIET)), (None, None), "it is no list");
         assert!(replaced.next_look(changed).is_some());
-        assert_eq!(replaced.look(changed + HELD + QUIET * 2), None);
+        assert_eq!(replaced.look(changed + HELD), None);
         assert_eq!(replaced.next_look(changed), None, "it is not held for ever");
     }
 

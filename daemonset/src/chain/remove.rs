@@ -10,8 +10,8 @@ use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist::{self, Change};
 
 use super::Problem;
+use super::clean::{remove_drop_in, sweep_confs};
 use super::conf_dir;
-use super::install::{remove_drop_in, sweep_confs};
 use super::late::{QUIET, Replaced};
 use super::provenance::{Ours, Provenance};
 use crate::replace::{self, replace_if};
