@@ -267,6 +267,9 @@ fn a_drop_in_stays_when_the_list_is_written_anew_and_comes_back_when_it_is_lost(
     wait_for_content(&drop_in, &conflist::drop_in(&Entry::default()));
     chain.stop();
     assert_eq!(fs::read_to_string(node.list()).unwrap(), list(2));
+    // A command that does not know the runtime leaves it at that.
+    let again = smc_agent::chain::install_once(node.options(Mode::Auto)).unwrap();
+    assert_eq!((again.file, again.changed), (Some(drop_in.clone()), false));
     let removed = remove(&node.conf_dir(), &node.provenance_dir()).unwrap();
     assert_eq!((removed.files, removed.problems.len()), (vec![drop_in], 0));
     assert_eq!(node.names(), ["10-terway.conflist"]);

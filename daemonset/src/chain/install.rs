@@ -136,16 +136,17 @@ impl Installer {
         let description = decide::describe(&conf.path, &list)?;
         look.name.clone_from(&description.name);
         let drop_in_directory = description.drop_in_directory();
-        let facts = Facts {
-            runtime: self.options.runtime.as_ref(),
-            list_takes_drop_ins: Some(drop_in_directory.is_some()),
-            writable: conf_dir::is_writable(&self.options.conf_dir),
-        };
-        let Some(choice) = choose(self.options.mode, &facts) else { return Ok(()) };
         let beside = match drop_in_directory {
             Some(name) => conf_dir::drop_ins(&self.options.conf_dir, name)?,
             None => Vec::new(),
         };
+        let facts = Facts {
+            runtime: self.options.runtime.as_ref(),
+            list_takes_drop_ins: Some(drop_in_directory.is_some()),
+            writable: conf_dir::is_writable(&self.options.conf_dir),
+            has_drop_in: beside.iter().any(|file| ours.drop_ins.contains_key(&file.path)),
+        };
+        let Some(choice) = choose(self.options.mode, &facts) else { return Ok(()) };
         if let Some(name) =
             drop_in_directory.filter(|_| !beside.is_empty() || choice.placement == Placement::DropIn)
         {

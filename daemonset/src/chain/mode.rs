@@ -85,6 +85,8 @@ pub struct Facts<'a> {
     pub list_takes_drop_ins: Option<bool>,
     /// Whether the configuration directory can be written to.
     pub writable: bool,
+    /// Whether a drop-in of ours is there.
+    pub has_drop_in: bool,
 }
 
 /// A placement, and why.
@@ -114,6 +116,13 @@ pub fn choose(mode: Mode, facts: &Facts<'_>) -> Option<Choice> {
         );
     }
     let why_not = match (facts.runtime, facts.list_takes_drop_ins) {
+        // The runtime's socket may be late, or this is a command without one: what was chosen knowingly stays.
+        (None, Some(true)) if facts.has_drop_in => {
+            return choice(
+                Placement::DropIn,
+                "it was chosen before, and the runtime's version is not known now".to_owned(),
+            );
+        }
         (None, _) => "the runtime's version is not known".to_owned(),
         (Some(runtime), list) => match (runtime.reads_drop_ins(), list) {
             (None, _) => format!("whether {runtime} reads drop-ins is not known"),
@@ -140,7 +149,7 @@ mod tests {
     }
 
     fn auto(runtime: Option<&RuntimeVersion>, list_takes_drop_ins: Option<bool>, writable: bool) -> Choice {
-        choose(Mode::Auto, &Facts { runtime, list_takes_drop_ins, writable }).unwrap()
+        choose(Mode::Auto, &Facts { runtime, list_takes_drop_ins, writable, has_drop_in: false }).unwrap()
     }
 
     #[test]
@@ -182,8 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_in_stays_while_the_runtimes_version_is_not_known() {
+        let old = runtime("containerd", "v1.7.24");
+        for (runtime, list, placement) in [
+            (None, Some(true), Placement::DropIn),
+            (None, Some(false), Placement::Inject),
+            (Some(&old), Some(true), Placement::Inject),
+        ] {
+            let facts = Facts { runtime, list_takes_drop_ins: list, writable: true, has_drop_in: true };
+            assert_eq!(choose(Mode::Auto, &facts).unwrap().placement, placement, "{facts:?}");
+        }
+    }
+
+    #[test]
     fn what_was_asked_for_is_done_whatever_the_facts() {
-        let facts = Facts { runtime: None, list_takes_drop_ins: Some(false), writable: false };
+        let facts =
+            Facts { runtime: None, list_takes_drop_ins: Some(false), writable: false, has_drop_in: false };
         for (mode, placement) in [
             (Mode::DropIn, Some(Placement::DropIn)),
             (Mode::Inject, Some(Placement::Inject)),
