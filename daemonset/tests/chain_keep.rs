@@ -11,6 +11,7 @@ mod terway;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
@@ -307,8 +308,11 @@ fn another_writer_that_takes_the_entry_out_each_time_is_reported_and_given_way_t
                 sleep(Duration::from_millis(1));
             }
         });
-        let status = wait_for_status(&chain, |status| status.problem.is_some());
+        // Also when the wait fails: the scope ends with its threads.
+        let status =
+            catch_unwind(AssertUnwindSafe(|| wait_for_status(&chain, |status| status.problem.is_some())));
         end.store(true, Ordering::Relaxed);
+        let status = status.unwrap();
         let problem = status.problem.unwrap();
         assert_eq!(problem.name, "Fought");
         assert!(problem.message.contains("5 times in a row"), "{}", problem.message);

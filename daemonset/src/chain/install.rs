@@ -278,9 +278,12 @@ impl Installer {
         if !decision.list_is_ours {
             ours.lists.remove(key);
         }
-        let exists = |path: &PathBuf| self.options.conf_dir.join(path).symlink_metadata().is_ok();
+        let exists = |path: &Path| self.options.conf_dir.join(path).symlink_metadata().is_ok();
         ours.lists.retain(|path, _| exists(path));
-        ours.drop_ins.retain(|path, _| exists(path));
+        // A directory that was made stays to be removed, also when the drop-in is lost just now.
+        ours.drop_ins.retain(|path, drop_in| {
+            exists(path) || drop_in.made_directory && path.parent().is_some_and(&exists)
+        });
         ours
     }
 }

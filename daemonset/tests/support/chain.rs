@@ -9,8 +9,8 @@ use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist::{self, Entry};
 use smc_agent::chain::{ChainThread, FightLimits, Mode, NoRuntime, Options, Runtime, Status};
 
-/// Much longer than anything takes; a loaded machine is no failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Much longer than anything takes: each write is synced to the disk, which may be busy with others' work.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Directories that are gone with the value.
 pub(crate) struct TestNode {
