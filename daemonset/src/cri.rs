@@ -17,6 +17,8 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status, Streaming};
 
+use crate::chain::{LoadedChain, Runtime, RuntimeError};
+
 pub use info::InfoError;
 
 /// Where containerd listens.
@@ -65,8 +67,8 @@ impl CriError {
 /// A status in words: code and message, and the cause that a transport error hides.
 fn told(status: &Status) -> String {
     let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
-    let causes: String = causes.map(|cause| format!(": {cause}")).collect();
-    format!("{:?}: {}{causes}", status.code(), status.message())
+    let own = format!("{:?}: {}", status.code(), status.message());
+    std::iter::once(own).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 
 /// A pod sandbox, as the runtime lists it.
@@ -158,6 +160,28 @@ impl Cri {
             action,
             status: Box::new(status),
         })
+    }
+}
+
+/// Asks the runtime which CNI chain it has loaded, over a connection for each question: it is asked seldom, and from
+/// another thread than the rest.
+#[derive(Debug, Clone)]
+pub struct LoadedByRuntime {
+    socket: PathBuf,
+}
+
+impl LoadedByRuntime {
+    /// For the runtime that listens on `socket`.
+    pub fn at(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into() }
+    }
+}
+
+impl Runtime for LoadedByRuntime {
+    async fn loaded_chain(&self) -> Result<LoadedChain, RuntimeError> {
+        let status = Cri::at(&self.socket).verbose_status().await;
+        let status = status.map_err(|error| RuntimeError::Call(error.to_string()))?;
+        LoadedChain::from_status(&status.into_iter().collect())
     }
 }
 

@@ -6,12 +6,12 @@
 pub mod anchor;
 pub mod board;
 pub mod bpf;
+pub mod chain;
 pub mod cri;
 #[cfg(test)]
 mod fake_api;
 pub mod guard;
 pub mod http;
-pub mod install;
 pub mod kubernetes;
 pub mod log_level;
 pub mod logging;
@@ -19,8 +19,10 @@ pub mod mesh;
 pub mod metrics;
 pub mod modules;
 pub mod node;
+pub mod plugin_binary;
 pub mod records;
 pub mod repair;
+pub mod replace;
 pub mod run;
 pub mod surfaces;
 pub mod terway;

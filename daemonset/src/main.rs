@@ -9,15 +9,16 @@ use cni_spec::conflist::Entry;
 use cni_spec::{PLUGIN_TYPE, Policy};
 use smc_agent::board::Chain;
 use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
-use smc_agent::cri::{CONTAINERD_SOCKET, Cri};
+use smc_agent::chain::{self, DEFAULT_PROVENANCE_DIR, FightLimits, Mode};
+use smc_agent::cri::CONTAINERD_SOCKET;
 use smc_agent::http::{DEFAULT_LISTEN, Listen};
 use smc_agent::log_level::{self, LogLevel};
 use smc_agent::logging::{self, LogFormat};
 use smc_agent::mesh::MeshMode;
 use smc_agent::node::Options;
+use smc_agent::run;
 use smc_agent::surfaces::{self, Surfaces};
 use smc_agent::terway::NODE_CAPABILITIES_FILE;
-use smc_agent::{install, run};
 use smc_model::Ueid;
 use smc_state::{DEFAULT_STATE_DIR, Store};
 
@@ -42,9 +43,9 @@ enum Command {
     /// Loads the kernel's SMC modules, gives each RDMA port a PNETID unless it has one, adds the enterprise id (UEID),
     /// and on mainline kernels the BPF program that converts TCP sockets, the anchor link and the same-node guard.
     /// SIGTERM leaves all of it in place: pods keep working and new ones are still set up.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Copy the plugin to the node and add it to the node's CNI chain, once
-    Install(InstallArgs),
+    Install(ChainArgs),
     /// Change what the running agent logs, within some seconds and until the node reboots
     LogLevel(LogLevelArgs),
 }
@@ -87,6 +88,8 @@ struct RunArgs {
     /// Where to serve /metrics, /healthz, /readyz and /status: an address with a port, or off
     #[arg(long, default_value = DEFAULT_LISTEN, env = "SMC_AGENT_LISTEN")]
     listen: Listen,
+    #[command(flatten)]
+    chain: ChainArgs,
 }
 
 #[derive(Debug, Args)]
@@ -98,8 +101,12 @@ struct LogLevelArgs {
     state_dir: PathBuf,
 }
 
+/// Where the plugin and its chain entry go.
 #[derive(Debug, Args)]
-struct InstallArgs {
+struct ChainArgs {
+    /// How the plugin gets into the node's CNI chain; only an entry that the agent made is ever changed or removed
+    #[arg(long, value_enum, default_value = "auto")]
+    chain: Mode,
     /// The plugin's binary; usually beside this one
     #[arg(long)]
     plugin: Option<PathBuf>,
@@ -112,6 +119,30 @@ struct InstallArgs {
     /// What becomes of an annotated pod that cannot be accelerated: it starts on TCP (preferred) or not at all (required)
     #[arg(long, default_value = "preferred")]
     policy: Policy,
+    /// Directory, kept over reboots, where the agent remembers which chain entries it made
+    #[arg(long, default_value = DEFAULT_PROVENANCE_DIR)]
+    provenance_dir: PathBuf,
+}
+
+impl ChainArgs {
+    fn options(self) -> Result<chain::Options> {
+        let plugin = match self.plugin {
+            Some(plugin) => plugin,
+            None => std::env::current_exe()
+                .context("cannot find this program's own file")?
+                .with_file_name(PLUGIN_TYPE),
+        };
+        Ok(chain::Options {
+            mode: self.chain,
+            plugin,
+            bin_dir: self.bin_dir,
+            conf_dir: self.conf_dir,
+            provenance_dir: self.provenance_dir,
+            entry: Entry { policy: self.policy, state_dir: None, log_dir: None },
+            runtime: None,
+            fight: FightLimits::default(),
+        })
+    }
 }
 
 fn main() -> Result<()> {
@@ -138,35 +169,33 @@ fn main() -> Result<()> {
                 node_name: args.node_name,
                 listen: args.listen,
             };
-            let mut surfaces = Surfaces::start(surfaces, store.clone(), Chain::Unmanaged)?;
+            let mut surfaces = Surfaces::start(surfaces, store.clone(), chain_at_first(args.chain.chain))?;
             level.look(&surfaces.board);
-            runtime.block_on(run::run(&options, Cri::at(args.cri_socket), &store, &mut surfaces, &mut level))
+            let work = run::Work { node: options, chain: args.chain.options()?, cri_socket: args.cri_socket };
+            runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level))
         }
         Command::LogLevel(args) => {
             let level = Some(args.level.as_str()).filter(|level| *level != "reset");
             log_level::ask(&args.state_dir, level).map_err(anyhow::Error::from)
         }
-        Command::Install(args) => install(&args),
+        Command::Install(args) => install(args),
     }
 }
 
-fn install(args: &InstallArgs) -> Result<()> {
-    let plugin = match &args.plugin {
-        Some(plugin) => plugin.clone(),
-        None => std::env::current_exe()
-            .context("cannot find this program's own file")?
-            .with_file_name(PLUGIN_TYPE),
-    };
-    // The binary first: an entry without its binary keeps every pod of the node from starting.
-    let copied = install::binary(&plugin, &args.bin_dir)?;
-    let conf = install::active_list(&args.conf_dir)?;
-    let entry = Entry { policy: args.policy, state_dir: None, log_dir: None };
-    let chained = install::chain_entry(&conf, &entry)?;
+/// What is known of the chain before anybody looked.
+fn chain_at_first(mode: Mode) -> Chain {
+    if mode == Mode::Off { Chain::Unmanaged } else { Chain::Unknown }
+}
+
+fn install(args: ChainArgs) -> Result<()> {
+    let installed = chain::install_once(args.options()?)?;
+    let choice = installed.choice;
     tracing::info!(
-        binary = %args.bin_dir.join(PLUGIN_TYPE).display(),
-        copied,
-        list = %conf.display(),
-        chained,
+        binary_copied = installed.binary_copied,
+        entry = installed.file.map(|file| file.display().to_string()),
+        placement = choice.as_ref().map(|choice| choice.placement.to_string()),
+        why = choice.map(|choice| choice.why),
+        changed = installed.changed,
         "installed"
     );
     Ok(())

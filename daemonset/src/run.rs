@@ -1,5 +1,6 @@
 //! `smc-agent run`: prepare the node, publish it, keep it so, and follow the pods' records.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -9,9 +10,10 @@ use smc_model::{NodeFacts, Switch};
 use smc_state::{NODE_FILE_VERSION, NodeFile, Store};
 use smc_verbs::DeviceLimits;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::cri::Cri;
+use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
+use crate::cri::{Cri, LoadedByRuntime};
 use crate::log_level::LogLevel;
 use crate::node::{self, Options, Prepared};
 use crate::records::Records;
@@ -21,14 +23,21 @@ use crate::surfaces::Surfaces;
 /// How often the node is looked at again: what was lost is made anew, and a port that came or went is published.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// What to work on.
+#[derive(Debug)]
+pub struct Work {
+    /// The node.
+    pub node: Options,
+    /// The CNI chain.
+    pub chain: chain::Options,
+    /// Where the container runtime listens.
+    pub cri_socket: PathBuf,
+}
+
 /// Runs until SIGTERM or SIGINT, which leave the node working: pods, plugin and kernel state stay as they are.
-pub async fn run(
-    options: &Options,
-    cri: Cri,
-    store: &Store,
-    surfaces: &mut Surfaces,
-    level: &mut LogLevel,
-) -> Result<()> {
+pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mut LogLevel) -> Result<()> {
+    let Work { node: options, chain, cri_socket } = work;
+    let cri = Cri::at(cri_socket.clone());
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
@@ -36,12 +45,23 @@ pub async fn run(
 
     let mut mesh = surfaces.mesh();
     let switch = *mesh.borrow_and_update();
-    let repairer =
-        Repairer::new(cri, store.clone(), boot_id.clone(), options.proc.clone(), surfaces.metrics.clone());
+    let repairer = Repairer::new(
+        cri.clone(),
+        store.clone(),
+        boot_id.clone(),
+        options.proc.clone(),
+        surfaces.metrics.clone(),
+    );
     let mut node = Node { store, boot_id, published: None, told: Vec::new() };
     node.look(options, switch.into()).await?;
     node.tell(surfaces);
     let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
+    let kept = match chain.mode {
+        Mode::Off => None,
+        _ => Some(keep_chain(chain, &cri).await?),
+    };
+    let mut chain = kept.as_ref().map(ChainThread::status);
+    let mut told = ChainTold::default();
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
 
     // One pending wake-up is enough: a look sees everything that happened before it.
@@ -67,6 +87,7 @@ pub async fn run(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = changed.recv() => {}
+            Some(status) = next(&mut chain) => told.tell(&status, surfaces),
             Ok(()) = mesh.changed() => {
                 let switch = *mesh.borrow_and_update();
                 // Published first: what pods are told and what is done to them must not differ.
@@ -85,8 +106,58 @@ pub async fn run(
         node.tell(surfaces);
         surfaces.records_changed(&records.look(store));
     }
+    if let Some(kept) = kept {
+        kept.stop();
+    }
     tracing::info!("ending; the node stays as it is");
     Ok(())
+}
+
+/// Starts keeping the entry in the chain. What the runtime is decides how it may get there; one that does not answer yet
+/// is taken for an old one.
+async fn keep_chain(chain: &chain::Options, cri: &Cri) -> Result<ChainThread> {
+    let runtime = match cri.version().await {
+        Ok((name, version)) => {
+            tracing::info!(name, version, "container runtime");
+            RuntimeVersion::parse(&name, &version)
+        }
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    };
+    let options = chain::Options { runtime, ..chain.clone() };
+    ChainThread::start(options, LoadedByRuntime::at(cri.socket()))
+        .context("cannot start keeping the CNI chain")
+}
+
+/// The chain's next state; never where nobody keeps it.
+async fn next(chain: &mut Option<watch::Receiver<Status>>) -> Option<Status> {
+    let Some(receiver) = chain else { return std::future::pending().await };
+    if receiver.changed().await.is_err() {
+        *chain = None;
+        return None;
+    }
+    Some(receiver.borrow_and_update().clone())
+}
+
+/// How much of the chain's counters was told.
+#[derive(Debug, Default)]
+struct ChainTold {
+    insertions: u64,
+    exposed: Duration,
+}
+
+impl ChainTold {
+    fn tell(&mut self, status: &Status, surfaces: &Surfaces) {
+        for _ in self.insertions..status.insertions {
+            surfaces.metrics.entry_reinserted();
+        }
+        surfaces.metrics.was_exposed(status.exposed.saturating_sub(self.exposed));
+        (self.insertions, self.exposed) = (status.insertions, status.exposed);
+        surfaces.chain_is(status.into());
+        surfaces.board.problem("chain", status.problem.as_ref().map(|problem| problem.message.clone()));
+    }
 }
 
 struct Node<'a> {

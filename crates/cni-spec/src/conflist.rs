@@ -6,13 +6,20 @@
 //!
 //! A list that is being written is often met half-way: [`ConflistError::is_incomplete`] tells "read again in
 //! a moment" from "this will not get better".
+//!
+//! Runtimes with libcni 1.3 also append the plugins of `<directory>/<list's name>/*.conf` to a list, unless the
+//! list forbids it ([`describe`]): [`drop_in`] is such a file, and [`is_drop_in`] recognises one.
 
+mod description;
+mod drop_in;
 mod entry;
 mod layout;
 
 use std::ops::Range;
 use std::str::Utf8Error;
 
+pub use description::{Description, describe};
+pub use drop_in::{drop_in, is_drop_in};
 pub use entry::Entry;
 
 use crate::PLUGIN_TYPE;

@@ -1,5 +1,7 @@
 //! The plugin's entry in the node's CNI chain, as far as the runtime is concerned.
 
+use crate::chain::{Loaded, RuntimeError, Status};
+
 /// Whether the container runtime runs smc-cni for new pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chain {
@@ -14,6 +16,25 @@ pub enum Chain {
         /// Why not, in words, with what to do.
         why: String,
     },
+}
+
+impl From<&Status> for Chain {
+    fn from(status: &Status) -> Self {
+        match &status.runtime {
+            Loaded::Yes => Self::Loaded,
+            Loaded::No { why } => Self::NotLoaded { why: why.clone() },
+            // CRI-O reads its files again at every change; what stands there is all that can be known.
+            Loaded::Unknown { why }
+                if status.present.is_some() && *why == RuntimeError::Silent.to_string() =>
+            {
+                Self::Loaded
+            }
+            Loaded::Unknown { .. } => match &status.problem {
+                Some(problem) if status.present.is_none() => Self::NotLoaded { why: problem.message.clone() },
+                _ => Self::Unknown,
+            },
+        }
+    }
 }
 
 impl Chain {

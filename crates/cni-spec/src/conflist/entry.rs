@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::layout::Style;
+use super::layout::{Style, has_type};
 use crate::options::Policy;
 use crate::{PLUGIN_TYPE, POD_ANNOTATIONS_CAPABILITY};
 
@@ -30,6 +30,13 @@ pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
 const MANAGED: [&str; 5] = ["type", "capabilities", "policy", "stateDir", "logDir"];
 
 impl Entry {
+    /// Reads one plugin's configuration; `None` when it is not this plugin's, lacks the annotations' capability, or
+    /// has an unreadable setting.
+    pub fn parse(plugin: &str) -> Option<Self> {
+        let object: &RawValue = serde_json::from_str(plugin).ok()?;
+        has_type(object, PLUGIN_TYPE).then(|| Self::read(object)).flatten()
+    }
+
     /// Reads an entry back; `None` when it is not one that [`Entry::render`] could mean.
     pub(super) fn read(object: &RawValue) -> Option<Self> {
         #[derive(Deserialize)]

@@ -61,17 +61,7 @@ impl<'a> List<'a> {
 
     /// The index of the one element of this type.
     pub(super) fn position(&self, plugin_type: &str) -> Result<Option<usize>, ConflistError> {
-        #[derive(Deserialize)]
-        struct Typed<'a> {
-            #[serde(borrow, rename = "type")]
-            plugin_type: BorrowedStr<'a>,
-        }
-        let has_type = |element: &RawValue| {
-            is_object(element)
-                && serde_json::from_str::<Typed<'_>>(element.get())
-                    .is_ok_and(|typed| typed.plugin_type.0 == plugin_type)
-        };
-        let mut found = (0..self.len()).filter(|&index| has_type(self.elements[index]));
+        let mut found = (0..self.len()).filter(|&index| has_type(self.elements[index], plugin_type));
         let first = found.next();
         match found.count() {
             0 => Ok(first),
@@ -150,6 +140,18 @@ impl<'a> Style<'a> {
         let between = format!(",{}", if open.contains('\n') { open } else { after_colon });
         Self { open, close, between, after_colon }
     }
+}
+
+/// Whether a plugin's configuration is of this type.
+pub(super) fn has_type(plugin: &RawValue, plugin_type: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "type")]
+        plugin_type: BorrowedStr<'a>,
+    }
+    is_object(plugin)
+        && serde_json::from_str::<Typed<'_>>(plugin.get())
+            .is_ok_and(|typed| typed.plugin_type.0 == plugin_type)
 }
 
 /// An element's members; none when it is no object.

@@ -1,0 +1,190 @@
+//! What stands in the configuration directory.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use nix::unistd::{AccessFlags, eaccess};
+
+use super::Problem;
+use crate::replace::Access;
+
+/// More than any list; keeps a wrong file from filling the memory.
+const SIZE_LIMIT: u64 = 4 << 20;
+
+/// The file that the runtime uses, held open: it can be told apart from one that is put in its place.
+#[derive(Debug)]
+pub(super) struct ConfFile {
+    /// In the directory.
+    pub(super) path: PathBuf,
+    /// Where the content is: another place when `path` is a symbolic link.
+    pub(super) target: PathBuf,
+    pub(super) file: File,
+    pub(super) bytes: Vec<u8>,
+    pub(super) access: Access,
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
+
+/// A file in the directory beside a list.
+#[derive(Debug)]
+pub(super) struct DropInFile {
+    /// Relative to the configuration directory.
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The configuration that the runtime uses: the first by name in `dir`.
+pub(super) fn active(dir: &Path) -> Result<ConfFile, Problem> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Problem::NoDirectory { path: dir.to_owned() });
+        }
+        entries => entries.map_err(Problem::io("list", dir))?,
+    };
+    let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
+    let first = first_by_name(files.map(|entry| PathBuf::from(entry.file_name())));
+    let Some(first) = first else { return Err(Problem::NoConfiguration { dir: dir.to_owned() }) };
+    read(&dir.join(first))
+}
+
+/// Of these names, the configuration that a runtime takes (containerd with its default of one configuration, CRI-O).
+fn first_by_name(names: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    names.filter(|name| is_configuration(name)).min()
+}
+
+/// Whether runtimes take a file for a configuration, by its name (libcni's `ConfFiles`).
+pub(super) fn is_configuration(name: &Path) -> bool {
+    name.extension().is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
+}
+
+/// Reads one configuration.
+pub(super) fn read(path: &Path) -> Result<ConfFile, Problem> {
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+            return Err(match fs::read_link(path) {
+                Ok(to) => Problem::DanglingLink { path: path.to_owned(), to },
+                // It was there a moment ago, and will come again or not.
+                Err(_) => Problem::NoConfiguration { dir },
+            });
+        }
+        Err(source) => return Err(Problem::Io { action: "follow", path: path.to_owned(), source }),
+    };
+    let io = |source| Problem::Io { action: "read", path: path.to_owned(), source };
+    let mut file = File::open(&target).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(SIZE_LIMIT).read_to_end(&mut bytes).map_err(io)?;
+    Ok(ConfFile {
+        path: path.to_owned(),
+        target,
+        file,
+        bytes,
+        access: Access::of(&metadata),
+        modified: metadata.modified().ok(),
+    })
+}
+
+impl ConfFile {
+    /// Which file this is, whatever its name.
+    pub(super) fn id(&self) -> Option<FileId> {
+        self.file.metadata().ok().map(|held| (held.dev(), held.ino()))
+    }
+
+    /// Whether the directory still has this very file, and nobody wrote to it since.
+    pub(super) fn is_current(&self) -> bool {
+        let named = fs::metadata(&self.target).ok().map(|named| (named.dev(), named.ino()));
+        named.is_some() && named == self.id() && content(&self.file).is_some_and(|bytes| bytes == self.bytes)
+    }
+}
+
+/// The whole content of a file that is open, whether or not it still has a name.
+pub(super) fn content(mut file: &File) -> Option<Vec<u8>> {
+    use std::io::Seek;
+    file.rewind().ok()?;
+    let mut bytes = Vec::new();
+    file.take(SIZE_LIMIT).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The files that a runtime with libcni 1.3 appends to the list of this name, by name.
+pub(super) fn drop_ins(dir: &Path, name: &str) -> Result<Vec<DropInFile>, Problem> {
+    let beside = dir.join(name);
+    let entries = match fs::read_dir(&beside) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(Problem::io("list", &beside))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        let path = Path::new(name).join(entry.file_name());
+        if path.extension().is_some_and(|ending| ending == "conf") {
+            match fs::read(entry.path()) {
+                Ok(bytes) => files.push(DropInFile { path, bytes }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Problem::Io { action: "read", path: entry.path(), source }),
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// Whether files can be made in `dir`.
+pub(super) fn is_writable(dir: &Path) -> bool {
+    eaccess(dir, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_configuration_by_name_counts_as_for_the_runtime() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = || active(dir.path()).map(|conf| conf.path.file_name().unwrap().to_owned());
+        assert!(matches!(first(), Err(Problem::NoConfiguration { .. })));
+        fs::create_dir(dir.path().join("01-directory.conflist")).unwrap();
+        for name in
+            ["20-b.conflist", "10-a.conflist", "00-README", "05-x.conflist.bak", ".00.conflist.kube-smc-1"]
+        {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(first().unwrap(), "10-a.conflist");
+        fs::write(dir.path().join("00-single.conf"), "").unwrap();
+        assert_eq!(first().unwrap(), "00-single.conf");
+        assert!(matches!(active(&dir.path().join("absent")), Err(Problem::NoDirectory { .. })));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_named_with_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/nowhere/x.conflist", dir.path().join("10-a.conflist")).unwrap();
+        let problem = active(dir.path()).unwrap_err();
+        assert!(matches!(problem, Problem::DanglingLink { .. }), "{problem}");
+        assert!(problem.to_string().contains("/nowhere/x.conflist"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_is_current_until_it_is_written_to_or_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("10-a.conflist");
+        fs::write(&path, "one").unwrap();
+        let conf = read(&path).unwrap();
+        assert!(conf.is_current());
+        fs::write(&path, "two").unwrap();
+        assert!(!conf.is_current());
+        let conf = read(&path).unwrap();
+        fs::write(dir.path().join("t"), "two").unwrap();
+        fs::rename(dir.path().join("t"), &path).unwrap();
+        assert!(!conf.is_current());
+        assert_eq!(content(&conf.file).unwrap(), b"two");
+    }
+}

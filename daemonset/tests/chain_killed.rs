@@ -1,0 +1,160 @@
+//! `kill -9` at every system call of the installer.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+#[allow(dead_code, reason = "each test file uses its part")]
+#[path = "support/chain.rs"]
+mod chain;
+#[allow(dead_code, reason = "each test file uses its part")]
+#[path = "support/terway.rs"]
+mod terway;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+
+use chain::{TestNode, names, with_entry};
+use cni_spec::conflist::{self, Entry};
+use smc_agent::chain::remove;
+use terway::list;
+
+/// More would mean that the installer does something quite different.
+const MOST_CALLS: usize = 400;
+
+/// Whether programs can be traced here.
+fn can_trace() -> bool {
+    let traced = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
+    let works = traced.is_ok_and(|output| output.status.success());
+    let required = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(works || !required, "CI=true, but strace cannot trace programs here");
+    if !works {
+        eprintln!("not run: strace is not installed, or may not trace programs");
+    }
+    works
+}
+
+/// The agent's command line, traced as told.
+fn install(node: &TestNode, mode: &str, trace: &[&str]) -> Output {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq"]).args(trace).arg(env!("CARGO_BIN_EXE_smc-agent"));
+    command.args(["install", "--chain", mode]);
+    for (option, path) in [
+        ("--plugin", node.dir.path().join("plugin")),
+        ("--bin-dir", node.bin_dir()),
+        ("--conf-dir", node.conf_dir()),
+        ("--provenance-dir", node.provenance_dir()),
+    ] {
+        command.arg(option).arg(path);
+    }
+    command.output().unwrap()
+}
+
+/// The installer's system calls, each with which of its kind in the process it is. Those before the first one that
+/// names the node's directories are the program's start.
+fn calls(node: &TestNode, mode: &str) -> Vec<(String, usize)> {
+    let log = node.dir.path().join("trace");
+    let output = install(node, mode, &["-o", log.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut calls = Vec::new();
+    let mut started = false;
+    for line in fs::read_to_string(log).unwrap().lines() {
+        // `1234  openat(AT_FDCWD, …`; other lines tell about signals and the end.
+        let call = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
+        let Some((name, arguments)) = call.split_once('(') else { continue };
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            continue;
+        }
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        started |= name != "execve" && arguments.contains(node.dir.path().to_str().unwrap());
+        if started && !name.starts_with("exit") {
+            calls.push((name.to_owned(), *count));
+        }
+    }
+    assert!((20..MOST_CALLS).contains(&calls.len()), "{} system calls: {calls:?}", calls.len());
+    calls
+}
+
+/// Whatever happened: the node's chain works.
+fn check(node: &TestNode, when: &str) {
+    let readable =
+        |name: &String| [".conf", ".conflist", ".json"].iter().any(|ending| name.ends_with(ending));
+    let confs: Vec<String> = node.names().into_iter().filter(readable).collect();
+    assert_eq!(confs, ["10-terway.conflist"], "{when}");
+    let text = fs::read_to_string(node.list()).unwrap();
+    let has_entry = text == with_entry(&list(1));
+    assert!(has_entry || text == list(1), "{when}: {text}");
+
+    let beside = node.conf_dir().join("terway-chainer");
+    let drop_ins: Vec<String> =
+        if beside.exists() { names(&beside).into_iter().filter(readable).collect() } else { Vec::new() };
+    for drop_in in &drop_ins {
+        let text = fs::read_to_string(beside.join(drop_in)).unwrap();
+        assert_eq!(text, conflist::drop_in(&Entry::default()), "{when}");
+    }
+    if has_entry || !drop_ins.is_empty() {
+        let program = fs::read(node.bin_dir().join("smc-cni")).unwrap();
+        assert_eq!(
+            program,
+            fs::read(node.dir.path().join("plugin")).unwrap(),
+            "{when}: an entry without its program"
+        );
+    }
+}
+
+fn kill_at_every_call(mode: &str) {
+    if !can_trace() {
+        return;
+    }
+    let node = || {
+        let node = TestNode::new();
+        fs::write(node.list(), list(1)).unwrap();
+        node
+    };
+    let mut killed = 0;
+    let calls = calls(&node(), mode);
+    for (name, count) in &calls {
+        let node = node();
+        let when = format!("killed at {name} number {count}");
+        let inject = format!("inject={name}:signal=KILL:when={count}");
+        let output = install(&node, mode, &["-o", "/dev/null", "-e", &inject]);
+        killed += usize::from(output.status.signal() == Some(9) || output.status.code() == Some(128 + 9));
+        check(&node, &when);
+
+        let output = install(&node, mode, &["-o", "/dev/null"]);
+        assert!(output.status.success(), "{when}: {}", String::from_utf8_lossy(&output.stderr));
+        check(&node, &when);
+        let installed = match mode {
+            "drop-in" => vec!["10-terway.conflist", "terway-chainer"],
+            _ => vec!["10-terway.conflist"],
+        };
+        assert_eq!(
+            (node.names(), names(&node.bin_dir())),
+            (to_strings(&installed), to_strings(&["smc-cni"])),
+            "{when}"
+        );
+        assert_eq!(names(&node.provenance_dir()), ["chain.json", "chain.lock"], "{when}");
+        let removed = remove(&node.conf_dir(), &node.provenance_dir()).unwrap();
+        assert_eq!((removed.files.len(), removed.problems.len()), (1, 0), "{when}: what it made, it knows");
+        assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1), "{when}");
+        assert_eq!(node.names(), ["10-terway.conflist"], "{when}");
+    }
+    // The number of some calls varies with how long the installer waits for a quiet list.
+    assert!(killed * 10 >= calls.len() * 9, "only {killed} of {} runs were killed", calls.len());
+}
+
+fn to_strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_installer_killed_at_any_system_call_leaves_a_chain_that_works_and_is_finished_by_the_next() {
+    kill_at_every_call("inject");
+}
+
+#[test]
+fn the_same_holds_for_a_drop_in() {
+    kill_at_every_call("drop-in");
+}
