@@ -2,6 +2,7 @@
 
 use cni_spec::{CniError, Policy, code};
 use smc_host::kernel;
+use smc_model::Reason;
 
 use crate::call::Call;
 
