@@ -32,6 +32,7 @@ fn record(container: &str, owned: Owned) -> Record {
         owned,
         timings: Vec::new(),
         started_ms: 1,
+        repaired_ms: None,
         unknown: serde_json::Map::new(),
     }
 }

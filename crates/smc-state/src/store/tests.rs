@@ -24,6 +24,7 @@ fn record(container: &str, address: [u8; 4]) -> Record {
         owned: Owned { guarded: [address.into()].into(), ..Owned::default() },
         timings: Vec::new(),
         started_ms: 1,
+        repaired_ms: None,
         unknown: serde_json::Map::new(),
     }
 }

@@ -56,6 +56,7 @@ fn only_other_pods_that_are_set_up_count_and_what_was_published_does_not() {
         owned: Owned::default(),
         timings: Vec::new(),
         started_ms: 1,
+        repaired_ms: None,
         unknown: serde_json::Map::new(),
     };
     let port = |device: &str, pods| RdmaPort {
