@@ -49,8 +49,14 @@ impl Ended<'_, '_> {
     /// Starts the agent and waits until it has prepared the node; returns what it has logged by then.
     #[track_caller]
     pub fn start(&mut self) -> String {
+        self.start_with(&[])
+    }
+
+    /// As [`Self::start`], with `arguments`.
+    #[track_caller]
+    pub fn start_with(&mut self, arguments: &[&str]) -> String {
         let before = log(self.node);
-        self.spawn();
+        self.spawn(arguments);
         eventually(PATIENCE, || {
             let log = log(self.node);
             let new = log.strip_prefix(&before).unwrap_or(&log).to_owned();
@@ -58,10 +64,13 @@ impl Ended<'_, '_> {
         })
     }
 
-    fn spawn(&mut self) {
+    fn spawn(&mut self, arguments: &[&str]) {
         self.started = true;
-        let run = r#"setsid "$1" run >>"$2" 2>&1 </dev/null &"#;
-        let started = self.node.command(&["sh", "-c", run, "sh", &program(), LOG]).check();
+        let run = r#"agent=$1 log=$2; shift 2; setsid "$agent" run "$@" >>"$log" 2>&1 </dev/null &"#;
+        let (program, mut command) = (program(), vec!["sh", "-c", run, "sh"]);
+        command.extend([program.as_str(), LOG]);
+        command.extend(arguments);
+        let started = self.node.command(&command).check();
         assert!(started.is_ok() || std::thread::panicking(), "{started:?}");
     }
 }
@@ -69,7 +78,7 @@ impl Ended<'_, '_> {
 impl Drop for Ended<'_, '_> {
     fn drop(&mut self) {
         if !self.started {
-            self.spawn();
+            self.spawn(&[]);
         }
     }
 }
