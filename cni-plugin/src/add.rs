@@ -18,6 +18,9 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
     if wish == Wish::Disabled {
         return Ok(output.to_vec());
     }
+    if call.store().is_uninstalled() {
+        return Ok(output.to_vec());
+    }
     let required = call.config.options.policy == Policy::Required;
     let log = call.log();
     let line = Line::of(call, "ADD");
@@ -45,7 +48,8 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
 /// CHECK is lenient: CRI-O asks right after every ADD, and an error there costs the pod. Only where acceleration is
 /// required, the attachment must have been set up.
 pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
-    if call.wish() == Wish::Disabled || call.config.options.policy != Policy::Required {
+    let required = call.config.options.policy == Policy::Required;
+    if call.wish() == Wish::Disabled || !required || call.store().is_uninstalled() {
         return Ok(());
     }
     match call.store().read(&call.attachment()?) {

@@ -9,7 +9,7 @@ use crate::call::Call;
 /// STATUS: fails only where acceleration is required and this node cannot give it; a failing STATUS makes the whole
 /// node NotReady.
 pub(crate) fn status(call: &Call<'_>) -> Result<(), CniError> {
-    if call.config.options.policy != Policy::Required {
+    if call.config.options.policy != Policy::Required || call.store().is_uninstalled() {
         return Ok(());
     }
     let boot_id = kernel::boot_id().map_err(|error| {

@@ -53,6 +53,16 @@ pub async fn ensure() -> Result<u32, AnchorError> {
     anchor_link().ok_or(AnchorError::NotReadBack)
 }
 
+/// Removes the anchor link, and with it every address on it; fine when it is not there.
+pub async fn remove() -> Result<(), AnchorError> {
+    let Some(index) = anchor_link() else { return Ok(()) };
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
+    let driver = tokio::spawn(connection);
+    let removed = handle.link().del(index).execute().await;
+    driver.abort();
+    removed.map_err(|source| AnchorError::Refused { attempt: "remove the dummy link kubesmc0", source })
+}
+
 async fn make(handle: &Handle) -> Result<(), AnchorError> {
     let refused = |attempt| move |source| AnchorError::Refused { attempt, source };
     let route = RouteMessageBuilder::<Ipv4Addr>::new()

@@ -15,6 +15,7 @@ pub mod http;
 pub mod kubernetes;
 pub mod log_level;
 pub mod logging;
+pub mod made;
 pub mod mesh;
 pub mod metrics;
 pub mod modules;
@@ -29,3 +30,4 @@ pub mod terway;
 #[cfg(test)]
 mod test_values;
 pub mod token_bucket;
+pub mod uninstall;

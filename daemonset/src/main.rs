@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use cni_spec::conflist::Entry;
 use cni_spec::{PLUGIN_TYPE, Policy};
@@ -16,9 +16,9 @@ use smc_agent::log_level::{self, LogLevel};
 use smc_agent::logging::{self, LogFormat};
 use smc_agent::mesh::MeshMode;
 use smc_agent::node::Options;
-use smc_agent::run;
 use smc_agent::surfaces::{self, Surfaces};
 use smc_agent::terway::NODE_CAPABILITIES_FILE;
+use smc_agent::{run, uninstall};
 use smc_model::Ueid;
 use smc_state::{DEFAULT_STATE_DIR, Store};
 
@@ -46,6 +46,12 @@ enum Command {
     Run(Box<RunArgs>),
     /// Copy the plugin to the node and add it to the node's CNI chain, once
     Install(ChainArgs),
+    /// Undo everything that kube-smc made on this node, and leave what others made
+    ///
+    /// Delete the DaemonSet first: a running agent makes it all again. Needs no API server. New connections of pods are
+    /// TCP at once; pods go on running. The plugin's program stays, since pods that run still call it when they end, and
+    /// hands every pod through.
+    Uninstall(UninstallArgs),
     /// Change what the running agent logs, within some seconds and until the node reboots
     LogLevel(LogLevelArgs),
 }
@@ -90,6 +96,25 @@ struct RunArgs {
     listen: Listen,
     #[command(flatten)]
     chain: ChainArgs,
+}
+
+#[derive(Debug, Args)]
+struct UninstallArgs {
+    /// Directory shared with the plugin
+    #[arg(long, default_value = DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
+    /// Directory on a bpffs where the BPF program is pinned
+    #[arg(long, default_value = DEFAULT_PIN_DIRECTORY)]
+    pin_dir: PathBuf,
+    /// The host's /proc
+    #[arg(long, default_value = "/proc")]
+    proc: PathBuf,
+    /// The node's directory of CNI configurations
+    #[arg(long, default_value = "/etc/cni/net.d")]
+    conf_dir: PathBuf,
+    /// Directory where the agent remembers which chain entries it made
+    #[arg(long, default_value = DEFAULT_PROVENANCE_DIR)]
+    provenance_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +199,7 @@ fn main() -> Result<()> {
             let work = run::Work { node: options, chain: args.chain.options()?, cri_socket: args.cri_socket };
             runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level))
         }
+        Command::Uninstall(args) => uninstall(args),
         Command::LogLevel(args) => {
             let level = Some(args.level.as_str()).filter(|level| *level != "reset");
             log_level::ask(&args.state_dir, level).map_err(anyhow::Error::from)
@@ -185,6 +211,29 @@ fn main() -> Result<()> {
 /// What is known of the chain before anybody looked.
 fn chain_at_first(mode: Mode) -> Chain {
     if mode == Mode::Off { Chain::Unmanaged } else { Chain::Unknown }
+}
+
+fn uninstall(args: UninstallArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let UninstallArgs { state_dir, pin_dir, proc, conf_dir, provenance_dir } = args;
+    let options = uninstall::Options { pin_dir, proc, conf_dir, provenance_dir };
+    let undone = runtime.block_on(uninstall::uninstall(&Store::new(state_dir), &options));
+    for done in &undone.done {
+        tracing::info!("{done}");
+    }
+    for problem in &undone.problems {
+        tracing::error!("{problem}");
+    }
+    if undone.problems.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} things could not be undone; run it again when what stands in the way is gone",
+        undone.problems.len()
+    )
 }
 
 fn install(args: ChainArgs) -> Result<()> {

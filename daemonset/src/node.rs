@@ -16,6 +16,7 @@ use smc_model::{
 
 use crate::bpf::{BpfError, ConversionProgram, smc_protocol};
 use crate::guard::{self, GuardError};
+use crate::made::{BoundPort, Made};
 use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
 
@@ -43,6 +44,8 @@ pub struct Prepared {
     pub problems: Vec<String>,
     /// What was made or found, for the log.
     pub notes: Vec<String>,
+    /// What was made that others could have made as well.
+    pub made: Made,
 }
 
 /// Looks at the node and makes what is missing. Run again, it makes only what was lost. What others made (PNETIDs,
@@ -99,7 +102,7 @@ pub async fn prepare(options: &Options, switch: Switch) -> Result<Prepared, Host
         switch,
     };
     let devices = devices.into_iter().map(|device| device.name).collect();
-    Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes })
+    Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes, made: node.made })
 }
 
 /// Connections of the host's own network namespace.
@@ -123,6 +126,7 @@ impl Smc {
 struct Preparation {
     problems: Vec<String>,
     notes: Vec<String>,
+    made: Made,
 }
 
 impl Preparation {
@@ -216,6 +220,8 @@ impl Preparation {
             };
             if let Some(pnetid) = self.check_host("bind RDMA ports", result) {
                 self.notes.push(format!("gave RDMA port {port} the PNETID {pnetid}"));
+                let (device, number) = (port.device.clone(), port.port);
+                self.made.ports.insert(BoundPort { device, port: number, pnetid });
             }
         }
         if bare == 0 {
@@ -235,6 +241,7 @@ impl Preparation {
             let added = smc::add_ueid(&mut smc.generic, family, ueid);
             if self.check_host("add UEIDs", added).is_some() {
                 self.notes.push(format!("added the UEID {ueid}"));
+                self.made.ueids.insert((*ueid).clone());
             }
         }
         if missing.is_empty() {

@@ -42,6 +42,7 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
     store.create()?;
+    store.unmark_uninstalled()?;
 
     let mut mesh = surfaces.mesh();
     let switch = *mesh.borrow_and_update();
@@ -177,7 +178,8 @@ impl Node<'_> {
     /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
     /// they come and go.
     async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool> {
-        let Prepared { facts, devices, problems, notes } = node::prepare(options, switch).await?;
+        let Prepared { facts, devices, problems, notes, made } = node::prepare(options, switch).await?;
+        made.remember(self.store).context("cannot put on record what was made on this node")?;
         for note in notes {
             tracing::info!("{note}");
         }

@@ -66,6 +66,12 @@ impl Kernel<'_, '_> {
         self.node_state(&["pnet", netns])
     }
 
+    /// The PNET table, the enterprise ids, and `socket protocol N`: what a new TCP socket becomes.
+    #[track_caller]
+    pub fn state(self, netns: &str) -> String {
+        self.node_state(&["show", netns])
+    }
+
     /// Gives a network device a PNETID; one that it has is taken away before.
     #[track_caller]
     pub fn set_pnetid(self, netns: &str, netdev: &str, pnetid: &str) {

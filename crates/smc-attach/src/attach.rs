@@ -222,7 +222,9 @@ fn unless_deleted(outcome: Outcome, store: &Store, budget: Budget) -> Outcome {
 fn new_record(job: &Job, netns: NetnsId, last: Option<&Record>, budget: Budget) -> Record {
     let same_netns = last.filter(|last| last.netns_id == Some(netns));
     let mut owned = last.map(|last| last.owned.clone()).unwrap_or_default();
-    owned.sysctl &= same_netns.is_some();
+    if same_netns.is_none() {
+        owned = owned.in_host();
+    }
     Record {
         version: RECORD_VERSION,
         phase: Phase::Intent,

@@ -58,8 +58,9 @@ pub(crate) fn end(
         Some(record) if record.is_live() => {
             let Released { left, addresses: _held } =
                 release_owned(store, &record, deadline, &mut detached.problems);
-            // The sysctl goes with the namespace; should the attachment come back in it, it is still of our making.
-            let owned = Owned { sysctl: record.owned.sysctl, ..left };
+            // The rest goes with the namespace; should the attachment come back in it, it is still of our making.
+            let Owned { sysctl, pnetids, .. } = record.owned.clone();
+            let owned = Owned { sysctl, pnetids, ..left };
             let tombstone = Record { phase: Phase::Tombstone, owned, ..record.clone() };
             detached.record = Some(record);
             store.write(&tombstone)?;
@@ -116,8 +117,7 @@ struct Released {
 
 /// Releases what a record owns and nobody else does.
 fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &mut Vec<String>) -> Released {
-    // The sysctl goes with the pod's namespace.
-    let owned = Owned { sysctl: false, ..record.owned.clone() };
+    let owned = record.owned.clone().in_host();
     if owned == Owned::default() {
         return Released { left: owned, addresses: None };
     }

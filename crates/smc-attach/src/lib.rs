@@ -6,6 +6,8 @@
 
 mod attach;
 mod detach;
+mod inside;
 
 pub use attach::{AttachError, Budget, Job, Outcome, attach, repair};
 pub use detach::{Detached, detach, sweep};
+pub use inside::undo_inside;

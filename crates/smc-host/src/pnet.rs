@@ -25,6 +25,17 @@ pub fn netdevs(entries: &[PnetEntry]) -> BTreeMap<&str, PnetId> {
     ids.collect()
 }
 
+/// Who bears `id`, as the kernel names them: a network device, or an RDMA device and its port.
+pub fn members(entries: &[PnetEntry], id: &PnetId) -> Vec<String> {
+    let members = entries.iter().filter_map(|entry| match entry {
+        PnetEntry::Netdev { pnetid, netdev } => (*pnetid == id.as_str()).then(|| netdev.clone()),
+        PnetEntry::Device { pnetid, device, port } => {
+            (*pnetid == id.as_str()).then(|| format!("{device}/{port}"))
+        }
+    });
+    members.collect()
+}
+
 /// Enters a network device. The kernel answers EEXIST both when the device has this id already and when it has
 /// another, so success means no more than "it has one": read back.
 pub fn set_netdev(generic: &mut Connection, family: u16, netdev: &str, id: &PnetId) -> Result<(), HostError> {

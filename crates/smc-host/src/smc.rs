@@ -45,6 +45,13 @@ pub fn add_ueid(generic: &mut Connection, family: u16, id: &Ueid) -> Result<(), 
     error::tolerate(generic.request(&attempt, &smc::add_ueid(family, id.as_str())).map(drop), &[libc::EEXIST])
 }
 
+/// Removes an enterprise id; fine when it is not there.
+pub fn remove_ueid(generic: &mut Connection, family: u16, id: &Ueid) -> Result<(), HostError> {
+    let attempt = format!("remove the UEID {id}");
+    let request = smc::remove_ueid(family, id.as_str());
+    error::tolerate(generic.request(&attempt, &request).map(drop), &[libc::ENOENT])
+}
+
 /// The connection counters of the namespace that `generic` was opened in.
 pub fn stats(generic: &mut Connection, family: u16) -> Result<Stats, HostError> {
     let attempt = "read SMC's statistics";

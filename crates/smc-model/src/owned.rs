@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AnchorState, Conversion, NetnsCookie, PodConversion, PodFacts, Step};
+use crate::{AnchorState, Conversion, NetnsCookie, PnetId, PodConversion, PodFacts, Step};
 
-/// What kube-smc put into the kernel for one attachment outside the pod's own namespace. What is inside (PNET
-/// entries, the sysctl) goes with the namespace.
+/// What kube-smc put into the kernel for one attachment. The sysctl and the PNETIDs are inside the pod's own namespace and
+/// go with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Owned {
     /// Addresses put on the anchor link.
@@ -24,6 +24,9 @@ pub struct Owned {
     /// Whether `net.smc.tcp2smc` was set by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sysctl: bool,
+    /// PNETIDs put into the table of the pod's namespace.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pnetids: BTreeSet<PnetId>,
 }
 
 impl Owned {
@@ -56,14 +59,22 @@ impl Owned {
                 }
                 Step::ConvertByBpf { map } => owned.converted = cookie.map(|cookie| (map.clone(), cookie)),
                 Step::ConvertBySysctl => owned.sysctl = true,
+                Step::SetPnetid { pnetid, .. } => {
+                    owned.pnetids.insert(pnetid.clone());
+                }
                 Step::HoldRoute { .. }
                 | Step::DropLocalRoute { .. }
                 | Step::ReleaseRoute { .. }
-                | Step::DropPnetid { .. }
-                | Step::SetPnetid { .. } => {}
+                | Step::DropPnetid { .. } => {}
             }
         }
         owned
+    }
+
+    /// The part that outlasts the pod's namespace.
+    #[must_use]
+    pub fn in_host(self) -> Self {
+        Self { sysctl: false, pnetids: BTreeSet::new(), ..self }
     }
 
     /// Every address that this attachment holds in the host's namespace.

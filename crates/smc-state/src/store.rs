@@ -111,6 +111,41 @@ impl Store {
         write_json(&self.node_path(), "node file", file)
     }
 
+    /// Leaves word that kube-smc was uninstalled from this node: the plugin hands every pod through until an agent
+    /// starts, or the node reboots.
+    pub fn mark_uninstalled(&self) -> Result<(), StateError> {
+        self.create()?;
+        atomic::write(&self.uninstalled_path(), b"kube-smc was uninstalled; starting smc-agent ends this\n")
+    }
+
+    /// Whether kube-smc was uninstalled from this node.
+    pub fn is_uninstalled(&self) -> bool {
+        self.uninstalled_path().exists()
+    }
+
+    /// Takes that word back; fine when there is none.
+    pub fn unmark_uninstalled(&self) -> Result<(), StateError> {
+        remove_file(self.uninstalled_path())
+    }
+
+    fn uninstalled_path(&self) -> PathBuf {
+        self.dir.join("uninstalled")
+    }
+
+    /// Removes everything but the word that kube-smc was uninstalled.
+    pub fn clear(&self) -> Result<(), StateError> {
+        let entries = fs::read_dir(&self.dir).map_err(StateError::io("list", &self.dir))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path == self.uninstalled_path() {
+                continue;
+            }
+            let is_dir = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+            let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(StateError::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
     /// Whether anything here speaks of an attachment: its record, its lock, or the mark of its DEL.
     pub fn knows(&self, attachment: &AttachmentId) -> bool {
         let paths = [self.record_path(attachment), self.lock_path(attachment), self.deleted_path(attachment)];

@@ -83,6 +83,55 @@ fn before_the_agent_was_there_pods_run_on_tcp_or_not_at_all_as_the_policy_says()
     shell(&node, "test -e /run/kube-smc/node.json", &[]);
 }
 
+#[test]
+fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_pods() {
+    let Some(cluster) = two_nodes() else { return };
+    let _shared = cluster.share(1);
+    let _altered = cluster.alter(2);
+    let (one, two) = (cluster.node(1), cluster.node(2));
+    let [server, pod] = start_both(
+        (&one, &server("uninstall-server").annotate(ANNOTATION, "true")),
+        (&two, &client("uninstalled").annotate(ANNOTATION, "true")),
+    );
+    pod.configured();
+    wait_until_served(&server);
+    let mut ended = agent::end(&two, "TERM");
+    for _ in ["once", "again: nothing is left to do"] {
+        shell(&two, r#""$1" uninstall 2>&1"#, &[&agent::program()]);
+    }
+
+    let left = shell(
+        &two,
+        r#"ls -d /sys/fs/bpf/kube-smc /sys/class/net/kubesmc0 2>/dev/null
+           nft list tables | grep kube-smc
+           grep -l smc-cni /etc/cni/net.d/*
+           ls -A /run/kube-smc | grep -v ^uninstalled$
+           ip route show table local | grep -F "$1"
+           true"#,
+        &[&pod.ip],
+    );
+    assert_eq!(left, "");
+    for netns in ["/proc/1/ns/net".to_owned(), pod.netns_path()] {
+        let state = Kernel(&two).state(&netns);
+        assert!(
+            !state.contains("netdev ") && !state.contains("port ") && !state.contains("ueid "),
+            "{state}"
+        );
+        assert!(state.contains("socket protocol 6"), "{state}");
+    }
+    fetch(&pod, &server.ip, 1);
+    assert_eq!(Counters::of(&pod).unwrap().client.smcr, 0);
+
+    ended.start();
+    eventually(PATIENCE, || {
+        let bytes = pod.record_bytes().ok_or("no record")?;
+        let record: smc_state::Record = serde_json::from_slice(&bytes).map_err(|_| "no whole record")?;
+        if record.verdict == Some(smc_model::Verdict::Configured) { Ok(()) } else { Err("not set up") }
+    });
+    fetch(&pod, &server.ip, 1);
+    assert_eq!(Counters::of(&pod).unwrap().client.smcr, 1);
+}
+
 /// The node's policy is `required` until this is dropped.
 struct Policy<'n, 'a>(&'n xtask::rig::Node<'a>);
 

@@ -116,7 +116,7 @@ impl<'a, M: Machine> Work<'a, M> {
     /// and the earlier one's cookie is never used again.
     fn forget_other_namespace(&self, record: &mut Record, cookie: Option<NetnsCookie>) {
         if record.cookie != cookie {
-            record.owned.sysctl = false;
+            record.owned = std::mem::take(&mut record.owned).in_host();
         }
         let converted = record.owned.converted.take_if(|(_, converted)| Some(*converted) != cookie);
         if converted.is_some() {

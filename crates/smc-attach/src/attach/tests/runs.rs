@@ -44,8 +44,18 @@ impl Rig {
     }
 }
 
+/// What is found to be ours without a record: a PNETID may be somebody else's.
+fn found() -> Owned {
+    Owned { pnetids: [].into(), ..ours() }
+}
+
 fn ours() -> Owned {
-    Owned { guarded: [ADDRESS].into(), converted: Some(("/map".into(), COOKIE)), ..Owned::default() }
+    Owned {
+        guarded: [ADDRESS].into(),
+        converted: Some(("/map".into(), COOKIE)),
+        pnetids: ["NET1".parse().unwrap()].into(),
+        ..Owned::default()
+    }
 }
 
 #[test]
@@ -159,7 +169,10 @@ fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns() {
     rig.store.write(&tombstone).unwrap();
     let again = rig.attach();
     assert!(again.changed && again.record.is_live());
-    assert_eq!(again.record.owned, Owned { sysctl: true, guarded: [left].into(), ..Owned::default() });
+    assert_eq!(
+        again.record.owned,
+        Owned { sysctl: true, guarded: [left].into(), pnetids: ours().pnetids, ..Owned::default() }
+    );
     assert_eq!(again.record.plan.notes, [], "the sysctl was not taken for somebody else's");
 }
 
@@ -182,7 +195,7 @@ fn a_run_that_changes_nothing_still_records_what_it_found_to_be_ours() {
     rig.store.write(&forgetful).unwrap();
     let outcome = rig.attach();
     assert!(outcome.changed);
-    assert_eq!(rig.recorded().owned, ours());
+    assert_eq!(rig.recorded().owned, found());
 }
 
 #[test]
@@ -213,7 +226,7 @@ fn an_unreadable_record_is_set_aside_and_made_anew() {
     rig.attach();
     let path = rig.store.pods_dir().join("abc-eth0.json");
     fs::write(&path, "{").unwrap();
-    assert_eq!(rig.attach().record.owned, ours());
+    assert_eq!(rig.attach().record.owned, found());
     assert!(rig.store.pods_dir().join("abc-eth0.json.unreadable").exists());
 }
 

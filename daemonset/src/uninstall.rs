@@ -1,0 +1,152 @@
+//! `smc-agent uninstall`: undo what kube-smc made on this node, and nothing else. Needs no API server and no runtime.
+//!
+//! Kernel modules stay loaded: other users of SMC may have come. Sockets that are SMC sockets stay so until they close.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use smc_attach::{detach, undo_inside};
+use smc_host::genl::SmcFamilies;
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::{HostError, pnet, smc};
+use smc_state::{Record, Store};
+
+use crate::bpf::ConversionProgram;
+use crate::guard::Guard;
+use crate::made::{BoundPort, Made};
+use crate::{anchor, chain};
+
+/// Longest wait for one pod's lock.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the BPF program and its map are pinned.
+    pub pin_dir: PathBuf,
+    /// The host's `/proc`.
+    pub proc: PathBuf,
+    /// The node's directory of CNI configurations.
+    pub conf_dir: PathBuf,
+    /// Where the agent remembers which chain entries it made.
+    pub provenance_dir: PathBuf,
+}
+
+/// What was undone, and what could not be.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// In words, in order.
+    pub done: Vec<String>,
+    /// In words; running it again goes on there.
+    pub problems: Vec<String>,
+}
+
+impl Undone {
+    fn note(&mut self, what: &str, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.done.push(what.to_owned()),
+            Err(error) => self.problems.push(format!("{what}: {error}")),
+        }
+    }
+}
+
+/// Undoes everything. The chain first, so that no pod is set up meanwhile; what pods need of the node last.
+pub async fn uninstall(store: &Store, options: &Options) -> Undone {
+    let mut undone = Undone::default();
+    // From now on the plugin hands every pod through untouched, also while the runtime still calls it.
+    let marked = store.mark_uninstalled().map_err(|error| error.with_cause());
+    undone.note("told the plugin to hand every pod through", marked);
+    match chain::remove(&options.conf_dir, &options.provenance_dir) {
+        Ok(removed) => {
+            for file in removed.files {
+                undone.done.push(format!("took the entry out of {}", file.display()));
+            }
+            undone.problems.extend(removed.problems.iter().map(ToString::to_string));
+        }
+        Err(problem) => undone.problems.push(problem.to_string()),
+    }
+    let listing = store.list();
+    undone.problems.extend(listing.errors.iter().map(smc_state::StateError::with_cause));
+    for record in &listing.records {
+        pod(store, record, &options.proc, &mut undone);
+    }
+    let removed = ConversionProgram::remove(&options.pin_dir).map(drop).map_err(|error| chained(&error));
+    undone.note("detached the BPF program", removed);
+    undone.note("removed the same-node guard", Guard::default().remove().map_err(|error| chained(&error)));
+    undone.note("removed the anchor link", anchor::remove().await.map_err(|error| chained(&error)));
+    node(store, &mut undone);
+    if undone.problems.is_empty() {
+        let cleared = store.clear().map_err(|error| error.with_cause());
+        undone.note("removed the records", cleared);
+    }
+    undone
+}
+
+fn pod(store: &Store, record: &Record, proc: &Path, undone: &mut Undone) {
+    let name = format!("pod {}/{}", record.pod.namespace, record.pod.name);
+    if record.is_live() {
+        let inside = undo_inside(record, proc).map_err(|error| error.with_cause());
+        undone.note(&format!("ended what was ours inside {name}"), inside);
+    }
+    let detached = detach(store, &record.attachment, Instant::now() + PATIENCE);
+    undone.problems.extend(detached.problems.into_iter().map(|problem| format!("{name}: {problem}")));
+}
+
+/// The RDMA ports' PNETIDs and the enterprise ids, as far as the agent made them.
+fn node(store: &Store, undone: &mut Undone) {
+    let made = match store.read_document::<Made>() {
+        Ok(made) => made.unwrap_or_default(),
+        Err(error) => return undone.problems.push(error.with_cause()),
+    };
+    if made == Made::default() || !smc_host::kernel::module_is_loaded("smc") {
+        return;
+    }
+    match Kernel::connect() {
+        Ok(Some(mut kernel)) => {
+            for port in &made.ports {
+                let what =
+                    format!("took PNETID {} from RDMA port {}/{}", port.pnetid, port.device, port.port);
+                undone.note(&what, kernel.unbind(port));
+            }
+            for ueid in &made.ueids {
+                let removed = smc::remove_ueid(&mut kernel.generic, kernel.families.smc, ueid);
+                undone.note(&format!("removed the UEID {ueid}"), removed.map_err(|error| error.with_cause()));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => undone.problems.push(error.with_cause()),
+    }
+}
+
+struct Kernel {
+    generic: Connection,
+    families: SmcFamilies,
+}
+
+impl Kernel {
+    fn connect() -> Result<Option<Self>, HostError> {
+        let mut generic = Connection::open(Protocol::Generic)?;
+        Ok(SmcFamilies::find(&mut generic)?.map(|families| Self { generic, families }))
+    }
+
+    /// The kernel removes every member of a PNETID at once: one that somebody else's device bears too is left.
+    fn unbind(&mut self, port: &BoundPort) -> Result<(), String> {
+        let told = |error: HostError| error.with_cause();
+        let entries = pnet::list(&mut self.generic, self.families.pnetid).map_err(told)?;
+        let members: Vec<String> = pnet::members(&entries, &port.pnetid);
+        let ours = format!("{}/{}", port.device, port.port);
+        if members.iter().any(|member| *member != ours) {
+            return Err(format!("left in place, since others have it too: {}", members.join(", ")));
+        }
+        if members.is_empty() {
+            return Ok(());
+        }
+        pnet::delete(&mut self.generic, self.families.pnetid, &port.pnetid).map_err(told)
+    }
+}
+
+/// An error with its causes on one line.
+fn chained(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
+    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+}
