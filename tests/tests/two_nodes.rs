@@ -11,3 +11,5 @@ mod connections;
 mod kernel_tests;
 #[path = "two_nodes/nodes.rs"]
 mod nodes;
+#[path = "two_nodes/privileges.rs"]
+mod privileges;

@@ -100,15 +100,17 @@ fn load(directory: &Path) -> Result<Layers, ManifestError> {
     for generator in &kustomization.config_map_generator {
         layers.generate(generator).map_err(wrong)?;
     }
-    for PatchReference { target, path: patch } in &kustomization.patches {
-        let patch_path = directory.join(patch);
-        let text = std::fs::read_to_string(&patch_path).map_err(ManifestError::read(&patch_path))?;
-        let patch: Patch = serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&patch_path))?;
+    for PatchReference { target, path: operations_path } in &kustomization.patches {
+        let operations_path = directory.join(operations_path);
+        let text = std::fs::read_to_string(&operations_path);
+        let text = text.map_err(ManifestError::read(&operations_path))?;
+        let operations: Patch =
+            serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&operations_path))?;
         let document = layers.document(&target.kind, &target.name);
         let document =
             document.ok_or_else(|| wrong(format!("no {} {:?} to patch", target.kind, target.name)))?;
-        json_patch::patch(document, &patch)
-            .map_err(|source| ManifestError::Patch { path: patch_path, source })?;
+        json_patch::patch(document, &operations)
+            .map_err(|source| ManifestError::Patch { path: operations_path, source })?;
     }
     Ok(layers)
 }

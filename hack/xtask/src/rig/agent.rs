@@ -107,6 +107,13 @@ impl Agent<'_> {
         })
     }
 
+    /// The same agent with one capability less than the manifest gives it, to see what it needs it for.
+    #[must_use]
+    pub fn without_capability(mut self, name: &str) -> Self {
+        self.workload.drop_capability(name);
+        self
+    }
+
     fn import_image(&self, cri: &Cri) -> Result<(), RigError> {
         let archive = image_archive().display().to_string();
         let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", "native", &archive];
@@ -120,7 +127,7 @@ impl Agent<'_> {
     /// What the agent has written to its standard error, since the node was booted.
     pub fn log(&self) -> Result<String, RigError> {
         let directory = log_directory(&self.workload.name, &self.workload.namespace, "*");
-        let script = format!(r#"ls -v {directory}/{}/*.log | xargs cat"#, self.workload.container);
+        let script = format!("ls -v {directory}/{}/*.log | xargs cat", self.workload.container);
         let output = self.node.command(&["sh", "-ec", &script]).check()?;
         Ok(String::from_utf8_lossy(&ContainerLogs::parse(&output.stdout).stderr).into_owned())
     }

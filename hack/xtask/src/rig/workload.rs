@@ -88,6 +88,14 @@ impl Workload {
         })
     }
 
+    /// Takes a capability away that the manifest adds.
+    pub(crate) fn drop_capability(&mut self, name: &str) {
+        let contexts = self.pod.containers.iter_mut().filter_map(|of| of.security_context.as_mut());
+        for added in contexts.filter_map(|context| context.capabilities.as_mut()?.add.as_mut()) {
+            added.retain(|capability| capability != name);
+        }
+    }
+
     /// Where the container's output is on the node, one file for each time it was started.
     pub(crate) fn log_directory(&self, uid: &str) -> String {
         format!("{}/{}", spec::log_directory(&self.name, &self.namespace, uid), self.container)
