@@ -1,16 +1,15 @@
 //! The agent of a node: its log, its end, and its start.
 
-use xtask::rig::{Node, repository};
+use xtask::rig::{Agent, Ending, Node, repository};
 
 use crate::{PATIENCE, eventually, shell};
 
-const LOG: &str = "/var/log/kube-smc/agent.log";
 const PLUGIN_LOG: &str = "/var/log/kube-smc/cni.log";
 
 /// All that the agent has logged.
 #[track_caller]
 pub fn log(node: &Node<'_>) -> String {
-    shell(node, r#"cat "$1""#, &[LOG])
+    of(node).log().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// All that the plugin has logged, without what was rotated away.
@@ -19,7 +18,7 @@ pub fn plugin_log(node: &Node<'_>) -> String {
     shell(node, r#"cat "$1" 2>/dev/null || :"#, &[PLUGIN_LOG])
 }
 
-/// The agent's program on every node.
+/// The agent's program on every node, to be run beside the agent's container.
 pub fn program() -> String {
     repository().join("target/dist/smc-agent").display().to_string()
 }
@@ -31,18 +30,18 @@ pub struct Ended<'n, 'a> {
     started: bool,
 }
 
-/// Ends the agent by a signal, such as `KILL`, and waits until it is gone.
+/// Ends the agent and returns when it is gone.
 #[track_caller]
-pub fn end<'n, 'a>(node: &'n Node<'a>, signal: &str) -> Ended<'n, 'a> {
-    let pid = shell(node, "pidof smc-agent", &[]);
-    assert!(pid.parse::<u32>().is_ok(), "not one agent: {pid}");
-    shell(node, r#"kill -s "$1" "$2""#, &[signal, &pid]);
+pub fn end<'n, 'a>(node: &'n Node<'a>, ending: Ending) -> Ended<'n, 'a> {
+    of(node).end(ending).unwrap_or_else(|error| panic!("{error}"));
     let ended = Ended { node, started: false };
-    eventually(PATIENCE, || {
-        let seen = shell(node, r#"[ -d "/proc/$1" ] && cat "/proc/$1/status" || :"#, &[&pid]);
-        if seen.is_empty() { Ok(()) } else { Err(seen) }
-    });
+    assert_eq!(shell(node, "pidof smc-agent || :", &[]), "", "an agent still runs");
     ended
+}
+
+#[track_caller]
+fn of<'a>(node: &Node<'a>) -> Agent<'a> {
+    node.agent().unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Ended<'_, '_> {
@@ -64,13 +63,10 @@ impl Ended<'_, '_> {
         })
     }
 
+    #[track_caller]
     fn spawn(&mut self, arguments: &[&str]) {
         self.started = true;
-        let run = r#"agent=$1 log=$2; shift 2; setsid "$agent" run "$@" >>"$log" 2>&1 </dev/null &"#;
-        let (program, mut command) = (program(), vec!["sh", "-c", run, "sh"]);
-        command.extend([program.as_str(), LOG]);
-        command.extend(arguments);
-        let started = self.node.command(&command).check();
+        let started = of(self.node).with_arguments(arguments).start();
         assert!(started.is_ok() || std::thread::panicking(), "{started:?}");
     }
 }

@@ -11,5 +11,7 @@ mod connections;
 mod kernel_tests;
 #[path = "two_nodes/nodes.rs"]
 mod nodes;
+#[path = "two_nodes/privileges.rs"]
+mod privileges;
 #[path = "two_nodes/repair.rs"]
 mod repair;

@@ -44,7 +44,8 @@ pub struct Limits {
 pub enum Unknown {
     /// The devices cannot be listed: no RDMA in this kernel, or none visible here.
     NoRdma(Errno),
-    /// libibverbs lists no device of this name; perhaps there is no provider for its driver.
+    /// libibverbs lists no device of this name: it leaves out those whose file in `/dev/infiniband` is not there, as in
+    /// most containers, and those whose driver it has no provider for.
     NoSuchDevice,
     /// The device cannot be opened. EPERM and EACCES come from the device cgroup and the device file's mode.
     NoDeviceAccess(Errno),
@@ -56,7 +57,9 @@ impl fmt::Display for Unknown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRdma(errno) => write!(formatter, "RDMA devices cannot be listed ({errno})"),
-            Self::NoSuchDevice => formatter.write_str("no such device"),
+            Self::NoSuchDevice => formatter.write_str(
+                "libibverbs shows no such device: it needs the device's file in /dev/infiniband and a provider",
+            ),
             Self::NoDeviceAccess(errno) => write!(formatter, "no device access ({errno})"),
             Self::NoAnswer(errno) => write!(formatter, "the device did not answer ({errno})"),
         }
@@ -123,6 +126,6 @@ mod tests {
     fn a_reason_says_what_stood_in_the_way() {
         let reason = Unknown::NoDeviceAccess(Errno::EPERM);
         assert_eq!(reason.to_string(), "no device access (EPERM: Operation not permitted)");
-        assert_eq!(Unknown::NoSuchDevice.to_string(), "no such device");
+        assert!(Unknown::NoSuchDevice.to_string().contains("/dev/infiniband"));
     }
 }

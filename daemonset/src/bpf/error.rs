@@ -36,12 +36,10 @@ pub enum BpfError {
     #[error("this kernel does not let BPF programs change update_socket_protocol()")]
     HookNotAllowed(#[source] libbpf_rs::Error),
     /// The process lacks a capability.
-    #[error("cannot {operation} without {missing}")]
+    #[error("cannot {operation} without CAP_SYS_ADMIN")]
     MissingCapability {
         /// The operation, as a verb and its object.
         operation: &'static str,
-        /// The missing capabilities' names.
-        missing: String,
         /// The kernel's answer.
         source: libbpf_rs::Error,
     },
@@ -106,7 +104,7 @@ impl BpfError {
                  the agent's container as a hostPath"
             }
             Self::Pin { .. } => {
-                "the agent needs to write to the node's /sys/fs/bpf (hostPath, not read-only, with CAP_BPF)"
+                "the agent needs to write to the node's /sys/fs/bpf (hostPath, not read-only, with CAP_SYS_ADMIN)"
             }
             Self::NoKernelBtf(_) => "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
             Self::HookAbsent => {
@@ -117,7 +115,7 @@ impl BpfError {
                 "use a kernel built with CONFIG_MPTCP=y: it is MPTCP that opens this function to BPF (net/mptcp/bpf.c)"
             }
             Self::MissingCapability { .. } => {
-                "give the agent's container CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN (securityContext.capabilities)"
+                "give the agent's container CAP_SYS_ADMIN (securityContext.capabilities)"
             }
             Self::NotPermitted { .. } => {
                 "let the container's seccomp profile allow bpf(2) (seccompProfile: Unconfined), do not run the agent in \

@@ -7,5 +7,6 @@ pub mod counters;
 pub mod demo;
 pub mod guest;
 pub mod layout;
+pub mod manifests;
 pub mod rig;
 pub mod wire;

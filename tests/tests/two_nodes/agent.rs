@@ -6,6 +6,7 @@ use rig_tests::{
 };
 use smc_model::{ANNOTATION, Reason};
 use xtask::counters::Counters;
+use xtask::rig::Ending;
 
 #[test]
 fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchanged_node() {
@@ -16,7 +17,7 @@ fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchan
     let annotated = |spec: xtask::rig::PodSpec| spec.annotate(ANNOTATION, "true");
     let [server, early] =
         start_both((&one, &annotated(server("steady-server"))), (&two, &annotated(client("early"))));
-    let mut killed = agent::end(&two, "KILL");
+    let mut killed = agent::end(&two, Ending::Kill);
 
     let late = start(&two, &annotated(client("late")));
     late.configured();
@@ -44,7 +45,7 @@ fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchan
     });
     assert_eq!(kernel(), before);
 
-    let mut ended = agent::end(&two, "TERM");
+    let mut ended = agent::end(&two, Ending::Terminate);
     assert!(agent::log(&two).trim_end().ends_with("the node stays as it is"), "{}", agent::log(&two));
     assert_eq!(kernel(), before);
     fetch(&early, &server.ip, 1);
@@ -58,7 +59,7 @@ fn before_the_agent_was_there_pods_run_on_tcp_or_not_at_all_as_the_policy_says()
     let Some(cluster) = two_nodes() else { return };
     let _altered = cluster.alter(1);
     let node = cluster.node(1);
-    let mut ended = agent::end(&node, "TERM");
+    let mut ended = agent::end(&node, Ending::Terminate);
     // The agent writes it again when it starts.
     shell(&node, "rm /run/kube-smc/node.json", &[]);
 
@@ -95,7 +96,7 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
     );
     pod.configured();
     wait_until_served(&server);
-    let mut ended = agent::end(&two, "TERM");
+    let mut ended = agent::end(&two, Ending::Terminate);
     for _ in ["once", "again: nothing is left to do"] {
         shell(&two, r#""$1" uninstall 2>&1"#, &[&agent::program()]);
     }

@@ -7,7 +7,7 @@ use rig_tests::{
 use smc_model::{ANNOTATION, Reason, Verdict};
 use smc_state::Record;
 use xtask::counters::Counters;
-use xtask::rig::{Node, PodSpec};
+use xtask::rig::{Ending, Node, PodSpec};
 
 const LIST: &str = "/etc/cni/net.d/10-terway.conflist";
 
@@ -52,7 +52,7 @@ fn pods_that_started_before_the_agent_are_set_up_in_place() {
     let (one, two) = (cluster.node(1), cluster.node(2));
     let peer = start(&one, &annotated(lasting_server("repair-peer")));
     wait_until_served(&peer);
-    let mut ended = agent::end(&two, "TERM");
+    let mut ended = agent::end(&two, Ending::Terminate);
     unchain(&two);
     let [early, listening] =
         start_both((&two, &annotated(client("early-client"))), (&two, &annotated(server("early-server"))));
@@ -106,7 +106,7 @@ fn a_listener_that_was_restarted_is_smc() {
     let _altered = cluster.alter(2);
     let (one, two) = (cluster.node(1), cluster.node(2));
     let visitor = start(&one, &annotated(client("visitor")));
-    let mut ended = agent::end(&two, "TERM");
+    let mut ended = agent::end(&two, Ending::Terminate);
     unchain(&two);
     // The pod's first process stays while nginx comes and goes.
     let pod = start(&two, &annotated(client("restarting")));
@@ -144,7 +144,7 @@ fn the_switch_turns_new_connections_to_tcp_and_back_and_touches_no_pod() {
     wait_until_served(&peer);
     let before = processes(&pod);
 
-    let mut on = agent::end(&two, "TERM");
+    let mut on = agent::end(&two, Ending::Terminate);
     on.start_with(&["--mesh", "disabled"]);
     let off = record_once(&pod, |record| !is_configured(record));
     assert!(matches!(off.verdict, Some(Verdict::Refused { reason: Reason::SwitchedOff { .. } })), "{off:?}");
@@ -152,7 +152,7 @@ fn the_switch_turns_new_connections_to_tcp_and_back_and_touches_no_pod() {
     let late = start(&two, &annotated(client("while-off")));
     assert!(matches!(late.refused(), Reason::SwitchedOff { .. }));
 
-    agent::end(&two, "TERM").start();
+    agent::end(&two, Ending::Terminate).start();
     record_once(&pod, is_configured);
     record_once(&late, is_configured);
     fetch(&pod, &peer.ip, 2);

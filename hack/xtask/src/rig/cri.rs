@@ -92,15 +92,19 @@ impl Cri {
             return Ok(false);
         }
         for image in [PAUSE_IMAGE, NODE_IMAGE] {
-            let image = ImageSpec { image: image.to_owned(), ..Default::default() };
-            let request = ImageStatusRequest { image: Some(image), verbose: false };
-            let mut client = ImageServiceClient::new(self.channel.clone());
-            let status =
-                self.finish("ask for an image", async move { client.image_status(request).await })?;
-            if status.image.is_none() {
+            if !self.has_image(image)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether containers can be made of this image.
+    pub(crate) fn has_image(&self, name: &str) -> Result<bool, RigError> {
+        let image = ImageSpec { image: name.to_owned(), ..Default::default() };
+        let request = ImageStatusRequest { image: Some(image), verbose: false };
+        let mut client = ImageServiceClient::new(self.channel.clone());
+        let status = self.finish("ask for an image", async move { client.image_status(request).await })?;
+        Ok(status.image.is_some())
     }
 }

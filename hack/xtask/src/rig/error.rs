@@ -66,9 +66,17 @@ pub enum RigError {
     /// The rig has fewer nodes.
     #[error("this rig has no node {0}")]
     NoNode(u8),
-    /// A binary that is tested here has not been built.
-    #[error("{0:?} is not there: run ./hack/build (or bring the rig up with --bare)")]
+    /// The image that is tested here has not been built, or not of the present binaries.
+    #[error(
+        "{0:?} is not there, or older than the binaries: run ./hack/image (or bring the rig up with --bare)"
+    )]
     NotBuilt(PathBuf),
+    /// The manifests cannot be rendered, or ask for what the rig does not do.
+    #[error("use the manifests of the agent")]
+    Manifests(#[from] crate::manifests::ManifestError),
+    /// The rig was brought up without the agent.
+    #[error("node {0} has no agent: the rig was brought up with --bare")]
+    NoAgent(u8),
     /// The program that runs inside the nodes has not been built.
     #[error("{0:?} is not there: run cargo build -p xtask")]
     GuestNotBuilt(PathBuf),

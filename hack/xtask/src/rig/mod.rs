@@ -13,6 +13,7 @@
 //! # Ok::<(), xtask::rig::RigError>(())
 //! ```
 
+mod agent;
 mod boot;
 mod cri;
 mod error;
@@ -24,15 +25,16 @@ mod node;
 mod options;
 mod pod;
 mod processes;
-mod product;
 mod qemu;
 mod session;
 mod spec;
 mod state;
+mod workload;
 
 use std::path::{Path, PathBuf};
 use std::thread;
 
+pub use agent::{Agent, Ending};
 pub use error::RigError;
 pub use logs::ContainerLogs;
 pub use node::Node;
@@ -78,7 +80,7 @@ impl Rig {
             return Err(RigError::NoNode(options.nodes));
         }
         if !options.bare {
-            product::check_built()?;
+            agent::check_built()?;
         }
         let guest_program = guest_program()?;
         let boot = BootFiles::find(options.kernel)?;
@@ -123,7 +125,7 @@ impl Rig {
                         node.await_runtime()?;
                         progress(&format!("node {} runs containerd", node.number()));
                         if !options.bare {
-                            product::start(&node)?;
+                            node.agent()?.install()?;
                             progress(&format!("node {} runs the agent", node.number()));
                         }
                         Ok(())
@@ -171,6 +173,11 @@ impl Rig {
     /// Where its logs are.
     pub fn directory(&self) -> &StateDirectory {
         &self.directory
+    }
+
+    /// Whether it was brought up without the agent.
+    pub fn is_bare(&self) -> bool {
+        self.state.bare
     }
 
     /// The nodes' kernel series.

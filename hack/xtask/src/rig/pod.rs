@@ -89,9 +89,9 @@ impl<'a> Node<'a> {
     /// The pod of this name.
     pub fn pod(&self, name: &str) -> Result<Pod<'a>, RigError> {
         let cri = self.cri()?;
-        let id = find_sandbox(&cri, name)?;
-        let id = id.ok_or_else(|| RigError::NoPod { pod: name.to_owned(), node: self.number() })?;
-        self.inspect(&cri, &id)
+        let sandbox = find_sandbox(&cri, name)?;
+        let sandbox = sandbox.ok_or_else(|| RigError::NoPod { pod: name.to_owned(), node: self.number() })?;
+        self.inspect(&cri, &sandbox.id)
     }
 
     /// Asks containerd about one sandbox.
@@ -197,8 +197,8 @@ impl Pod<'_> {
     }
 }
 
-fn find_sandbox(cri: &Cri, name: &str) -> Result<Option<String>, RigError> {
-    Ok(list_sandboxes(cri, Some(name))?.into_iter().next().map(|sandbox| sandbox.id))
+pub(super) fn find_sandbox(cri: &Cri, name: &str) -> Result<Option<v1::PodSandbox>, RigError> {
+    Ok(list_sandboxes(cri, Some(name))?.into_iter().next())
 }
 
 fn start_container(
@@ -244,7 +244,7 @@ fn netns_path(info: &str) -> PathBuf {
     network.and_then(|namespace| namespace["path"].as_str()).unwrap_or_default().into()
 }
 
-fn random_uid() -> Result<String, RigError> {
+pub(super) fn random_uid() -> Result<String, RigError> {
     let path = "/proc/sys/kernel/random/uuid";
     Ok(fs::read_to_string(path).map_err(RigError::file("read", path))?.trim().to_owned())
 }

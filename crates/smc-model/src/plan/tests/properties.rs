@@ -9,7 +9,7 @@ use super::generate::{config, kernel};
 use super::kernel::Kernel;
 use crate::{
     Anchor, Conversion, Datapath, Guard, KernelFamily, PodConversion, PodInterface, RdmaNetnsMode, RdmaPort,
-    Step, decide,
+    Step, Switch, decide,
 };
 
 fn converts(step: &Step) -> bool {
@@ -72,6 +72,7 @@ fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
         Anchor::Ready { .. } => to_anchor.iter().all(|address| kernel.host[address].towards_pod.is_some()),
     };
     need(can_anchor, "SourceAnchorMissing");
+    need(node.switch == Switch::On, "SwitchedOff");
     let main = main_interface(kernel);
     need(main.is_some(), "NoIpv4Route");
     if let Some(main) = main {

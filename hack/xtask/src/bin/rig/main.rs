@@ -71,6 +71,9 @@ fn logs(rig: &Rig, node: u8) -> anyhow::Result<()> {
     let script = r#"for log in /var/log/containerd.log /var/log/kube-smc/*; do
         [ -f "$log" ] && echo "==> $log" && cat "$log"; done; true"#;
     node.command(&["sh", "-c", script]).check().map(|output| stdout.write_all(&output.stdout))??;
+    if !rig.is_bare() {
+        write!(stdout, "==> smc-agent\n{}", node.agent()?.log()?)?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,280 @@
+//! The small part of kustomize that this repository uses, so that the rig needs no kubectl. Anything else in a
+//! kustomization is an error. The tests compare the result with `kubectl kustomize` where that is installed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use json_patch::Patch;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{ManifestError, parse};
+
+const FILE: &str = "kustomization.yaml";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Kustomization {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    resources: Vec<PathBuf>,
+    #[serde(default)]
+    config_map_generator: Vec<ConfigMapGenerator>,
+    #[serde(default)]
+    patches: Vec<PatchReference>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigMapGenerator {
+    name: String,
+    namespace: String,
+    #[serde(default)]
+    behavior: Behavior,
+    literals: Vec<String>,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Behavior {
+    #[default]
+    Create,
+    Merge,
+}
+
+/// A file of JSON patch operations (RFC 6902), and what they are for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PatchReference {
+    target: Target,
+    path: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    kind: String,
+    name: String,
+}
+
+/// Objects on their way through the layers.
+#[derive(Default)]
+struct Layers {
+    documents: Vec<Value>,
+    /// Names of generated `ConfigMap`s, still without their hash.
+    generated: Vec<String>,
+}
+
+/// Renders the kustomization in `directory` with all that it builds on.
+pub fn render(directory: &Path) -> Result<Vec<Value>, ManifestError> {
+    let mut layers = load(directory)?;
+    for name in std::mem::take(&mut layers.generated) {
+        layers.add_hash(&name);
+    }
+    Ok(layers.documents)
+}
+
+fn load(directory: &Path) -> Result<Layers, ManifestError> {
+    let path = directory.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(ManifestError::read(&path))?;
+    let kustomization: Kustomization = serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&path))?;
+    let wrong = |what: String| ManifestError::Kustomization { path: path.clone(), what };
+    if (kustomization.api_version.as_str(), kustomization.kind.as_str())
+        != ("kustomize.config.k8s.io/v1beta1", "Kustomization")
+    {
+        return Err(wrong("not a Kustomization of kustomize.config.k8s.io/v1beta1".to_owned()));
+    }
+    let mut layers = Layers::default();
+    for resource in &kustomization.resources {
+        let resource = directory.join(resource);
+        if resource.is_dir() {
+            let below = load(&resource)?;
+            layers.documents.extend(below.documents);
+            layers.generated.extend(below.generated);
+        } else {
+            layers.documents.extend(parse(&resource)?);
+        }
+    }
+    for generator in &kustomization.config_map_generator {
+        layers.generate(generator).map_err(wrong)?;
+    }
+    for PatchReference { target, path: operations_path } in &kustomization.patches {
+        let operations_path = directory.join(operations_path);
+        let text = std::fs::read_to_string(&operations_path);
+        let text = text.map_err(ManifestError::read(&operations_path))?;
+        let operations: Patch =
+            serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&operations_path))?;
+        let document = layers.document(&target.kind, &target.name);
+        let document =
+            document.ok_or_else(|| wrong(format!("no {} {:?} to patch", target.kind, target.name)))?;
+        json_patch::patch(document, &operations)
+            .map_err(|source| ManifestError::Patch { path: operations_path, source })?;
+    }
+    Ok(layers)
+}
+
+impl Layers {
+    fn document(&mut self, kind: &str, name: &str) -> Option<&mut Value> {
+        self.documents
+            .iter_mut()
+            .find(|document| document["kind"] == kind && document["metadata"]["name"] == name)
+    }
+
+    fn generate(&mut self, generator: &ConfigMapGenerator) -> Result<(), String> {
+        let name = &generator.name;
+        let literals = generator.literals.iter().map(|literal| {
+            let (key, value) = literal.split_once('=').ok_or(format!("{literal:?} is not KEY=VALUE"))?;
+            Ok((key.to_owned(), Value::from(value)))
+        });
+        let literals: Vec<(String, Value)> = literals.collect::<Result<_, String>>()?;
+        match (self.document("ConfigMap", name), &generator.behavior) {
+            (None, Behavior::Create) => {
+                self.documents.push(json!({
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": { "name": name, "namespace": generator.namespace },
+                    "data": literals.into_iter().collect::<serde_json::Map<_, _>>(),
+                }));
+                self.generated.push(name.clone());
+                Ok(())
+            }
+            (Some(present), Behavior::Merge) => {
+                for (key, value) in literals {
+                    present["data"][key] = value;
+                }
+                Ok(())
+            }
+            (Some(_), Behavior::Create) => Err(format!("there is a ConfigMap {name:?} already")),
+            (None, Behavior::Merge) => Err(format!("there is no ConfigMap {name:?} to merge with")),
+        }
+    }
+
+    /// Gives a generated `ConfigMap` its final name, also where it is referred to.
+    fn add_hash(&mut self, name: &str) {
+        let Some(config_map) = self.document("ConfigMap", name) else { return };
+        let hashed = format!("{name}-{}", hash(&config_map["data"]));
+        config_map["metadata"]["name"] = hashed.clone().into();
+        for document in &mut self.documents {
+            rename_references(document, name, &hashed);
+        }
+    }
+}
+
+/// kustomize's own hash of a `ConfigMap` (`api/hasher/hasher.go`): of its JSON with sorted keys and no name, spelled without
+/// what could make words.
+fn hash(data: &Value) -> String {
+    let sorted: BTreeMap<&String, &Value> = data.as_object().into_iter().flatten().collect();
+    let encoded = format!(r#"{{"data":{},"kind":"ConfigMap","name":""}}"#, json!(sorted));
+    // Go's encoder does so.
+    let encoded = encoded.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let hex = format!("{:x}", Sha256::digest(encoded.as_bytes()));
+    let letter = |digit: char| match digit {
+        '0' => 'g',
+        '1' => 'h',
+        '3' => 'k',
+        'a' => 'm',
+        'e' => 't',
+        other => other,
+    };
+    hex.chars().take(10).map(letter).collect()
+}
+
+fn rename_references(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                if ["configMapRef", "configMapKeyRef", "configMap"].contains(&key.as_str())
+                    && field["name"] == from
+                {
+                    field["name"] = to.into();
+                }
+                rename_references(field, from, to);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| rename_references(value, from, to)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let header = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
+            let header = if name.ends_with(FILE) { header } else { "" };
+            fs::write(path, format!("{header}{content}")).unwrap();
+        }
+        directory
+    }
+
+    const POD: &str =
+        "kind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n    - envFrom: [{configMapRef: {name: c}}]\n";
+    const GENERATOR: &str =
+        "resources: [pod.yaml]\nconfigMapGenerator:\n  - {name: c, namespace: n, literals: [K=a=b]}\n";
+
+    #[test]
+    fn a_generated_config_map_is_named_by_its_content_wherever_it_is_referred_to() {
+        let files = [("base/kustomization.yaml", GENERATOR), ("base/pod.yaml", POD)];
+        let overlay = "resources: [../base]\nconfigMapGenerator:\n  \
+                       - {name: c, namespace: n, behavior: merge, literals: [L=<&>]}\n";
+        let directory = directory(&[files[0], files[1], ("overlay/kustomization.yaml", overlay)]);
+        let names = |layer: &str| {
+            let documents = render(&directory.path().join(layer)).unwrap();
+            let reference = &documents[0]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"];
+            assert_eq!(documents[1]["metadata"]["name"], *reference);
+            (reference.as_str().unwrap().to_owned(), documents[1]["data"].clone())
+        };
+        let (base, data) = names("base");
+        assert_eq!(data, json!({ "K": "a=b" }));
+        let (overlay, data) = names("overlay");
+        assert_eq!(data, json!({ "K": "a=b", "L": "<&>" }));
+        assert!(base.starts_with("c-") && overlay.starts_with("c-") && base != overlay, "{base} {overlay}");
+    }
+
+    #[test]
+    fn the_hash_is_that_of_kubectl_kustomize() {
+        let data = json!({
+            "SMC_AGENT_LOG_LEVEL": "info",
+            "SMC_AGENT_LOG_FORMAT": "text",
+            "SMC_AGENT_UEID": "SMCV2-DEFAULT-UEID",
+        });
+        assert_eq!(hash(&data), "k25mb57ct2");
+    }
+
+    #[test]
+    fn patches_change_their_target_only() {
+        let kustomization =
+            "resources: [pod.yaml]\npatches:\n  - {target: {kind: Pod, name: a}, path: patch.yaml}\n";
+        let patch = "- {op: add, path: /spec/hostNetwork, value: true}\n";
+        let pods = format!("{POD}---\n{}", POD.replace("name: a", "name: b"));
+        let files = [("kustomization.yaml", kustomization), ("pod.yaml", &pods), ("patch.yaml", patch)];
+        let documents = render(directory(&files).path()).unwrap();
+        assert_eq!(documents[0]["spec"]["hostNetwork"], true);
+        assert_eq!(documents[1]["spec"]["hostNetwork"], Value::Null);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error() {
+        for kustomization in [
+            "namePrefix: x\n",
+            "resources: [none.yaml]\n",
+            "resources: [pod.yaml]\npatches: [{target: {kind: Pod, name: z}, path: pod.yaml}]\n",
+            "resources: [pod.yaml]\npatches: [{target: {kind: Pod, name: a}, path: patch.yaml}]\n",
+            "configMapGenerator: [{name: c, namespace: n, literals: [K]}]\n",
+            "configMapGenerator: [{name: c, namespace: n, behavior: merge, literals: [K=V]}]\n",
+        ] {
+            let patch = "- {op: remove, path: /spec/none}\n";
+            let files = [("kustomization.yaml", kustomization), ("pod.yaml", POD), ("patch.yaml", patch)];
+            assert!(render(directory(&files).path()).is_err(), "{kustomization}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The manifests: every document is what Kubernetes understands, and keeps this project's own rules.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use xtask::manifests::{directory, find, render};
+use xtask::rig::repository;
+
+fn overlays() -> [PathBuf; 3] {
+    ["", "overlays/ack", "overlays/generic-roce"].map(|overlay| directory().join(overlay))
+}
+
+fn kustomizations() -> Vec<PathBuf> {
+    let mut all = overlays().to_vec();
+    all.extend([directory().join("base"), directory().join("pod-monitor")]);
+    all.push(repository().join("daemonset/examples/fortio"));
+    all
+}
+
+fn rendered(directory: &Path) -> Vec<Value> {
+    render(directory).unwrap_or_else(|error| panic!("{}: {error:?}", directory.display()))
+}
+
+fn agent(overlay: &Path) -> DaemonSet {
+    find(&rendered(overlay), "DaemonSet", "smc-agent").unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Fields that the type does not have.
+fn unknown_fields<T: DeserializeOwned>(document: &Value) -> Vec<String> {
+    let mut unknown = Vec::new();
+    let parsed: Result<T, _> = serde_ignored::deserialize(document, |path| unknown.push(path.to_string()));
+    if let Err(error) = parsed {
+        unknown.push(error.to_string());
+    }
+    unknown
+}
+
+#[test]
+fn every_document_is_an_object_of_kubernetes_without_unknown_fields() {
+    for kustomization in kustomizations() {
+        for document in rendered(&kustomization) {
+            let kind = document["kind"].as_str().unwrap();
+            let unknown = match kind {
+                "ClusterRole" => unknown_fields::<ClusterRole>(&document),
+                "ClusterRoleBinding" => unknown_fields::<ClusterRoleBinding>(&document),
+                "ConfigMap" => unknown_fields::<ConfigMap>(&document),
+                "CustomResourceDefinition" => unknown_fields::<CustomResourceDefinition>(&document),
+                "DaemonSet" => unknown_fields::<DaemonSet>(&document),
+                "Deployment" => unknown_fields::<Deployment>(&document),
+                "Role" => unknown_fields::<Role>(&document),
+                "RoleBinding" => unknown_fields::<RoleBinding>(&document),
+                "Service" => unknown_fields::<Service>(&document),
+                "ServiceAccount" => unknown_fields::<ServiceAccount>(&document),
+                // The Prometheus Operator's; its types are not Kubernetes' own.
+                "PodMonitor" => Vec::new(),
+                other => panic!("no test knows the kind {other}"),
+            };
+            assert_eq!(unknown, [""; 0], "{kind} in {}", kustomization.display());
+            let metadata = &document["metadata"];
+            let cluster_wide = kind.starts_with("Cluster") || kind == "CustomResourceDefinition";
+            assert_eq!(metadata["namespace"].is_null(), cluster_wide, "namespace of {kind} {metadata}");
+        }
+    }
+}
+
+#[test]
+fn a_misspelled_field_would_be_noticed() {
+    let mut document = rendered(&directory()).into_iter().find(|of| of["kind"] == "DaemonSet").unwrap();
+    document["spec"]["template"]["spec"]["hostNetwrok"] = true.into();
+    assert_eq!(unknown_fields::<DaemonSet>(&document), ["spec.?.template.?.spec.?.hostNetwrok"]);
+}
+
+#[test]
+fn our_rendering_is_that_of_kubectl_kustomize() {
+    if Command::new("kubectl").arg("kustomize").arg(directory()).output().is_err() {
+        eprintln!("not run: kubectl is not installed; the manifests were rendered without a second opinion");
+        return;
+    }
+    for kustomization in kustomizations() {
+        let output = Command::new("kubectl").arg("kustomize").arg(&kustomization).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs: Vec<Value> =
+            serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+        assert_eq!(by_name(rendered(&kustomization)), by_name(theirs), "{}", kustomization.display());
+    }
+}
+
+fn by_name(documents: Vec<Value>) -> BTreeMap<(String, String), Value> {
+    let key = |document: &Value| (document["kind"].to_string(), document["metadata"]["name"].to_string());
+    documents.into_iter().map(|document| (key(&document), document)).collect()
+}
+
+#[test]
+fn the_agent_is_not_privileged_and_its_capabilities_are_few() {
+    for overlay in overlays() {
+        let pod = agent(&overlay).spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.host_network, Some(true));
+        assert_eq!((pod.host_pid, pod.host_ipc), (None, None));
+        let seccomp = pod.security_context.unwrap().seccomp_profile.unwrap();
+        assert_eq!(seccomp.type_, "RuntimeDefault");
+        for container in pod.containers {
+            let context = container.security_context.unwrap();
+            assert_eq!(context.privileged, Some(false));
+            assert_eq!(context.allow_privilege_escalation, Some(false));
+            assert_eq!(context.read_only_root_filesystem, Some(true));
+            assert!(context.seccomp_profile.is_none() && context.proc_mount.is_none());
+            let capabilities = context.capabilities.unwrap();
+            assert_eq!(capabilities.drop.unwrap(), ["ALL"]);
+            assert_eq!(capabilities.add.unwrap(), ["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"]);
+        }
+    }
+}
+
+#[test]
+fn each_capability_has_a_comment_that_says_what_fails_without_it() {
+    let text = fs::read_to_string(directory().join("base/daemonset.yaml")).unwrap();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let add = lines.iter().position(|line| *line == "add:").unwrap();
+    let entries = lines[add + 1..].iter().take_while(|line| line.starts_with('#') || line.starts_with("- "));
+    let entries: Vec<&&str> = entries.collect();
+    let capabilities: Vec<usize> = (0..entries.len()).filter(|at| entries[*at].starts_with("- ")).collect();
+    assert_eq!(capabilities.len(), 3);
+    for at in capabilities {
+        let comment = at.checked_sub(1).map(|above| *entries[above]);
+        assert!(comment.is_some_and(|comment| comment.starts_with('#')), "{} has no comment", entries[at]);
+    }
+}
+
+#[test]
+fn requests_are_limits_and_an_upgrade_takes_a_node_at_a_time() {
+    for overlay in overlays() {
+        let spec = agent(&overlay).spec.unwrap();
+        let rolling = spec.update_strategy.unwrap().rolling_update.unwrap();
+        assert_eq!(serde_json::to_value(rolling.max_unavailable).unwrap(), 1);
+        let pod = spec.template.spec.unwrap();
+        assert_eq!(pod.priority_class_name.as_deref(), Some("system-node-critical"));
+        for container in pod.containers {
+            let resources = container.resources.unwrap();
+            let limits = resources.limits.unwrap();
+            assert_eq!(resources.requests.unwrap(), limits);
+            assert!(["cpu", "memory"].iter().all(|name| limits.contains_key(*name)), "{limits:?}");
+        }
+    }
+}
+
+#[test]
+fn mounts_are_of_known_directories_and_what_grows_later_is_seen() {
+    for overlay in overlays() {
+        let pod = agent(&overlay).spec.unwrap().template.spec.unwrap();
+        let volumes: BTreeMap<String, String> =
+            pod.volumes.unwrap().into_iter().map(|of| (of.name, of.host_path.unwrap().path)).collect();
+        let mounts = pod.containers[0].volume_mounts.clone().unwrap();
+        assert_eq!(mounts.len(), volumes.len(), "every volume is mounted once");
+        for mount in mounts {
+            let path = volumes[&mount.name].as_str();
+            let writable = mount.read_only != Some(true);
+            let may_write = [
+                "/run/kube-smc",
+                "/opt/cni/bin",
+                "/etc/cni/net.d",
+                "/var/lib/kube-smc",
+                "/sys/fs/bpf",
+                "/proc/sys/net",
+            ];
+            assert!(!writable || may_write.contains(&path), "{path} is writable");
+            assert!(
+                !["/", "/run", "/etc", "/var", "/sys", "/dev", "/opt"].contains(&path),
+                "{path} is too wide"
+            );
+            let grows = ["/run/netns", "/run/containerd", "/sys/fs/bpf"].contains(&path);
+            let propagation = mount.mount_propagation.as_deref();
+            assert_eq!(propagation, grows.then_some("HostToContainer"), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_image_is_the_one_that_hack_image_names() {
+    for overlay in overlays() {
+        let pod = agent(&overlay).spec.unwrap().template.spec.unwrap();
+        let image = format!("kube-smc.local/kube-smc:{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(pod.containers[0].image.as_deref(), Some(image.as_str()));
+    }
+    assert!(
+        fs::read_to_string(repository().join("hack/image"))
+            .unwrap()
+            .contains("kube-smc.local/kube-smc:$version")
+    );
+}
+
+#[test]
+fn the_pod_monitor_finds_the_agents_pods() {
+    let template = agent(&directory()).spec.unwrap().template;
+    let labels = template.metadata.unwrap().labels.unwrap();
+    let monitor = rendered(&directory().join("pod-monitor")).remove(0);
+    assert_eq!(monitor["spec"]["selector"]["matchLabels"], serde_json::to_value(labels).unwrap());
+}
+
+#[test]
+fn both_ends_of_the_fortio_example_ask_for_smc_on_two_nodes() {
+    let documents = rendered(&repository().join("daemonset/examples/fortio"));
+    for name in ["fortio-server", "fortio-client"] {
+        let deployment: Deployment = find(&documents, "Deployment", name).unwrap();
+        let annotations = deployment.spec.unwrap().template.metadata.unwrap().annotations.unwrap();
+        assert_eq!(annotations[smc_model::ANNOTATION], "true");
+    }
+    let client: Deployment = find(&documents, "Deployment", "fortio-client").unwrap();
+    let affinity = client.spec.unwrap().template.spec.unwrap().affinity.unwrap();
+    assert!(affinity.pod_anti_affinity.is_some());
+}
