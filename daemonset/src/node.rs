@@ -167,8 +167,8 @@ impl Preparation {
                 Conversion::Bpf { map: ensured.map_path, protocol }
             }
             Err(error) => {
-                self.problems.push(format!("{}; {}", chain(&error), BpfError::remedy(&error)));
-                none(&chain(&error))
+                self.problems.push(format!("{}; {}", with_causes(&error), BpfError::remedy(&error)));
+                none(&with_causes(&error))
             }
         }
     }
@@ -177,8 +177,8 @@ impl Preparation {
         match anchor::ensure().await {
             Ok(index) => Anchor::Ready { index },
             Err(error) => {
-                self.problems.push(chain(&error));
-                Anchor::Missing { why: chain(&error) }
+                self.problems.push(with_causes(&error));
+                Anchor::Missing { why: with_causes(&error) }
             }
         }
     }
@@ -197,8 +197,8 @@ impl Preparation {
                 Guard::Ready
             }
             Err(error) => {
-                self.problems.push(format!("{}; {}", chain(&error), GuardError::remedy(&error)));
-                Guard::Missing { why: chain(&error) }
+                self.problems.push(format!("{}; {}", with_causes(&error), GuardError::remedy(&error)));
+                Guard::Missing { why: with_causes(&error) }
             }
         }
     }
@@ -302,7 +302,7 @@ fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError
 }
 
 /// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -14,6 +14,7 @@ use smc_state::{Record, Store};
 use crate::bpf::ConversionProgram;
 use crate::guard::Guard;
 use crate::made::{BoundPort, Made};
+use crate::node::with_causes;
 use crate::{anchor, chain};
 
 /// Longest wait for one pod's lock.
@@ -70,10 +71,11 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
     for record in &listing.records {
         pod(store, record, &options.proc, &mut undone);
     }
-    let removed = ConversionProgram::remove(&options.pin_dir).map(drop).map_err(|error| chained(&error));
+    let removed = ConversionProgram::remove(&options.pin_dir).map(drop).map_err(|error| with_causes(&error));
     undone.note("detached the BPF program", removed);
-    undone.note("removed the same-node guard", Guard::default().remove().map_err(|error| chained(&error)));
-    undone.note("removed the anchor link", anchor::remove().await.map_err(|error| chained(&error)));
+    undone
+        .note("removed the same-node guard", Guard::default().remove().map_err(|error| with_causes(&error)));
+    undone.note("removed the anchor link", anchor::remove().await.map_err(|error| with_causes(&error)));
     node(store, &mut undone);
     if undone.problems.is_empty() {
         let cleared = store.clear().map_err(|error| error.with_cause());
@@ -143,10 +145,4 @@ impl Kernel {
         }
         pnet::delete(&mut self.generic, self.families.pnetid, &port.pnetid).map_err(told)
     }
-}
-
-/// An error with its causes on one line.
-fn chained(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
-    std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
 }

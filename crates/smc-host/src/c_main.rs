@@ -1,6 +1,7 @@
 //! A program's entry without the set-up that Rust's runtime does before `main`.
 
-/// Makes `$main`, a `fn() -> ExitCode` or the like, the C entry of a program that is marked `#![no_main]`.
+/// Makes `$main`, a `fn() -> ExitCode`, the C entry of a program that is marked `#![no_main]`; every exit code but
+/// success becomes 1.
 ///
 /// Rust's runtime reads `/proc/self/maps`, maps a signal stack and installs handlers to tell a stack overflow in words;
 /// a program that runs for a millisecond at every pod's start pays more for that than for its own work. What is lost:
