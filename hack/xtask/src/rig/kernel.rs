@@ -7,12 +7,13 @@ use super::RigError;
 use super::options::Kernel;
 use super::state::repository;
 
-/// A kernel ready to boot.
+/// A kernel ready to boot, and what emulates the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BootFiles {
     pub(crate) kernel: PathBuf,
     pub(crate) initramfs: PathBuf,
     pub(crate) modules: PathBuf,
+    pub(crate) emulator: PathBuf,
 }
 
 impl BootFiles {
@@ -35,7 +36,7 @@ impl BootFiles {
         let mut lines = output.lines();
         let _version = lines.next()?;
         let mut path = || lines.next().filter(|line| line.starts_with('/')).map(PathBuf::from);
-        Some(Self { kernel: path()?, initramfs: path()?, modules: path()? })
+        Some(Self { kernel: path()?, initramfs: path()?, modules: path()?, emulator: path()? })
     }
 }
 
@@ -44,15 +45,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn setups_four_lines_are_understood() {
-        let files = BootFiles::parse("6.12\n/k/vmlinuz\n/k/initramfs\n/k/modules\n").unwrap();
+    fn setups_five_lines_are_understood() {
+        let files = BootFiles::parse("6.12\n/k/vmlinuz\n/k/initramfs\n/k/modules\n/q/qemu\n").unwrap();
         assert_eq!(files.initramfs, PathBuf::from("/k/initramfs"));
+        assert_eq!(files.emulator, PathBuf::from("/q/qemu"));
     }
 
     #[test]
     fn missing_lines_and_relative_paths_are_not() {
         assert_eq!(BootFiles::parse(""), None);
-        assert_eq!(BootFiles::parse("6.12\n/k/vmlinuz\n/k/initramfs\n"), None);
-        assert_eq!(BootFiles::parse("6.12\nvmlinuz\n/k/initramfs\n/k/modules\n"), None);
+        assert_eq!(BootFiles::parse("6.12\n/k/vmlinuz\n/k/initramfs\n/k/modules\n"), None);
+        assert_eq!(BootFiles::parse("6.12\nvmlinuz\n/k/initramfs\n/k/modules\n/q/qemu\n"), None);
     }
 }

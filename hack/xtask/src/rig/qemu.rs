@@ -13,7 +13,6 @@ use super::options::RigName;
 use super::state::{StateDirectory, repository};
 use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_PORT, NodeNumber};
 
-const EMULATOR: &str = "qemu-system-x86_64";
 /// Joins the two nodes' RDMA NICs; relative to the state directory, because socket paths must be short.
 const LINK_SOCKET: &str = "link.sock";
 const MEMORY_MIB: u32 = 1536;
@@ -36,7 +35,7 @@ impl NodePlan<'_> {
         let log_path = self.state.emulator_log(self.node);
         let log = File::create(&log_path).map_err(RigError::file("create", &log_path))?;
         let error_log = log.try_clone().map_err(RigError::file("create", &log_path))?;
-        let child = Command::new(EMULATOR)
+        let child = Command::new(&self.boot.emulator)
             .args(self.arguments()?)
             .current_dir(self.state.path())
             .stdin(Stdio::null())
@@ -44,7 +43,7 @@ impl NodePlan<'_> {
             .stderr(error_log)
             .process_group(0)
             .spawn();
-        child.map_err(|source| RigError::Start { program: EMULATOR.to_owned(), source })
+        child.map_err(|source| RigError::Start { program: self.boot.emulator.display().to_string(), source })
     }
 
     /// Whether this node waits for the other's emulator to join the link.
@@ -143,6 +142,7 @@ mod tests {
             kernel: "/k/vmlinuz".into(),
             initramfs: "/k/initramfs".into(),
             modules: "/k/modules".into(),
+            emulator: "/q/qemu-system-x86_64".into(),
         };
         let name: RigName = "test".parse().unwrap();
         let plan = NodePlan {
