@@ -8,13 +8,36 @@ say() {
     printf '%5d s  %s\n' $((SECONDS - stages_begin)) "$*" >&2
 }
 
+# in_group COMMAND…: runs the command in a process group of its own and waits for it. A signal to this script is acted on
+# at once, and ends the group.
+child=
+in_group() {
+    local status=0
+    set -m
+    "$@" </dev/null &
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+stop_child() {
+    if [ -n "$child" ]; then
+        kill -TERM -- "-$child" 2>/dev/null || :
+        wait "$child" 2>/dev/null || :
+        child=
+    fi
+}
+trap 'stop_child; exit 130' INT
+trap 'stop_child; exit 143' TERM
+
 # stage NAME COMMAND…: runs the command with its output in target/logs/NAME.log.
 stage() {
     local name=$1 log status=0
     shift
     log=$stages_log_dir/${name//[^a-zA-Z0-9.-]/-}.log
     say "$name"
-    "$@" >"$log" 2>&1 </dev/null || status=$?
+    in_group "$@" >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         say "$name FAILED (exit status $status); the end of $log:"
         tail -n 40 "$log" | sed 's/^/         /' >&2
