@@ -39,6 +39,10 @@ fn del_leaves_a_tombstone_once() {
     del.run().succeeded_with("");
     let mut expected = before.clone();
     expected["phase"] = json!("tombstone");
+    let phases: Vec<_> =
+        lab.record()["timings"].as_array().unwrap().iter().map(|t| t["phase"].clone()).collect();
+    assert_eq!(phases, ["lock", "release"], "of the DEL, not of the ADD");
+    expected["timings"] = lab.record()["timings"].clone();
     assert_eq!(lab.record(), expected);
     let (tombstone, files) = (lab.record_bytes(), lab.files());
     let lines = lab.log_lines();

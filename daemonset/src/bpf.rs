@@ -18,6 +18,7 @@ mod build;
 mod error;
 mod messages;
 mod object;
+mod pinned;
 mod pins;
 mod probe;
 mod protocol;
@@ -28,9 +29,10 @@ use libbpf_rs::MapHandle;
 
 use build::Build;
 pub use error::BpfError;
+pub use pinned::Pinned;
 use pins::Pins;
 pub use probe::probe;
-pub use protocol::{SMC_PROTOCOLS, smc_protocol};
+pub use protocol::smc_protocol;
 
 /// Where the pins live unless told otherwise; the mount point of the bpffs is `/sys/fs/bpf`.
 pub const DEFAULT_PIN_DIRECTORY: &str = "/sys/fs/bpf/kube-smc";

@@ -21,6 +21,7 @@ use smc_agent::terway::NODE_CAPABILITIES_FILE;
 use smc_agent::{run, uninstall};
 use smc_model::Ueid;
 use smc_state::{DEFAULT_STATE_DIR, Store};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Prepares a Kubernetes node so that annotated pods speak SMC-R: their TCP connections go over RDMA, unchanged.
 #[derive(Debug, Parser)]
@@ -52,6 +53,9 @@ enum Command {
     /// TCP at once; pods go on running. The plugin's program stays, since pods that run still call it when they end, and
     /// hands every pod through.
     Uninstall(UninstallArgs),
+    /// Do nothing until told to end, as the last container of manifests/uninstall does
+    #[command(hide = true)]
+    Pause,
     /// Change what the running agent logs, within some seconds and until the node reboots
     LogLevel(LogLevelArgs),
 }
@@ -200,6 +204,7 @@ fn main() -> Result<()> {
             runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level))
         }
         Command::Uninstall(args) => uninstall(args),
+        Command::Pause => pause(),
         Command::LogLevel(args) => {
             let level = Some(args.level.as_str()).filter(|level| *level != "reset");
             log_level::ask(&args.state_dir, level).map_err(anyhow::Error::from)
@@ -224,6 +229,9 @@ fn uninstall(args: UninstallArgs) -> Result<()> {
     for done in &undone.done {
         tracing::info!("{done}");
     }
+    for left in &undone.left {
+        tracing::warn!("left in place: {left}");
+    }
     for problem in &undone.problems {
         tracing::error!("{problem}");
     }
@@ -234,6 +242,18 @@ fn uninstall(args: UninstallArgs) -> Result<()> {
         "{} things could not be undone; run it again when what stands in the way is gone",
         undone.problems.len()
     )
+}
+
+fn pause() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        terminate.recv().await;
+        Ok(())
+    })
 }
 
 fn install(args: ChainArgs) -> Result<()> {

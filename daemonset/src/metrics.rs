@@ -29,11 +29,15 @@ const BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: std::sync::Arc<Registry>,
-    add_durations: Family<PhaseLabel, Histogram, fn() -> Histogram>,
+    add_durations: Durations,
+    del_durations: Durations,
     repairs: Family<ResultLabel, Counter>,
     reinsertions: Counter,
     exposed: Counter<f64, std::sync::atomic::AtomicU64>,
 }
+
+/// By phase.
+type Durations = Family<PhaseLabel, Histogram, fn() -> Histogram>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabel {
@@ -73,8 +77,8 @@ impl Metrics {
     /// All families, over what is on `board`.
     pub fn new(board: Board) -> Self {
         let mut registry = Registry::with_prefix("kube_smc");
-        let add_durations: Family<_, _, fn() -> Histogram> =
-            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let durations = || -> Durations { Family::new_with_constructor(|| Histogram::new(BUCKETS)) };
+        let (add_durations, del_durations) = (durations(), durations());
         let (repairs, reinsertions) = (Family::<ResultLabel, Counter>::default(), Counter::default());
         let exposed = Counter::<f64, std::sync::atomic::AtomicU64>::default();
         registry.register(
@@ -87,6 +91,12 @@ impl Metrics {
             "Time of the plugin's ADD calls for annotated pods, by phase; phase total is the whole of it",
             Unit::Seconds,
             add_durations.clone(),
+        );
+        registry.register_with_unit(
+            "del_duration",
+            "Time until what an annotated pod had in the host's kernel was released, by phase; total is the whole of it",
+            Unit::Seconds,
+            del_durations.clone(),
         );
         registry.register("repairs", "Pods that were to be set up in place, by result", repairs.clone());
         registry.register(
@@ -103,27 +113,28 @@ impl Metrics {
         for result in [Repair::Repaired, Repair::Refused, Repair::Failed] {
             drop(repairs.get_or_create(&ResultLabel { result }));
         }
-        drop(add_durations.get_or_create(&PhaseLabel { phase: TOTAL.to_owned() }));
+        for durations in [&add_durations, &del_durations] {
+            drop(durations.get_or_create(&PhaseLabel { phase: TOTAL.to_owned() }));
+        }
         registry.register_collector(Box::new(Snapshot(board)));
-        Self { registry: std::sync::Arc::new(registry), add_durations, repairs, reinsertions, exposed }
+        Self {
+            registry: std::sync::Arc::new(registry),
+            add_durations,
+            del_durations,
+            repairs,
+            reinsertions,
+            exposed,
+        }
     }
 
     /// Counts the phases of an ADD that has ended.
     pub fn add_ended(&self, record: &Record) {
-        if record.timings.is_empty() {
-            return;
-        }
-        let mut total = 0;
-        for timing in &record.timings {
-            self.observe(&timing.phase, timing.us);
-            total += timing.us;
-        }
-        self.observe(TOTAL, total);
+        observe(&self.add_durations, record);
     }
 
-    fn observe(&self, phase: &str, us: u64) {
-        let seconds = Duration::from_micros(us).as_secs_f64();
-        self.add_durations.get_or_create(&PhaseLabel { phase: phase.to_owned() }).observe(seconds);
+    /// Counts the phases of a DEL; the record is its tombstone.
+    pub fn del_ended(&self, tombstone: &Record) {
+        observe(&self.del_durations, tombstone);
     }
 
     /// Counts a repair in place.
@@ -150,6 +161,23 @@ impl Metrics {
 }
 
 const TOTAL: &str = "total";
+
+/// Counts the phases on record, and all of them together.
+fn observe(durations: &Durations, record: &Record) {
+    if record.timings.is_empty() {
+        return;
+    }
+    let observe = |phase: &str, us: u64| {
+        let seconds = Duration::from_micros(us).as_secs_f64();
+        durations.get_or_create(&PhaseLabel { phase: phase.to_owned() }).observe(seconds);
+    };
+    let mut total = 0;
+    for timing in &record.timings {
+        observe(&timing.phase, timing.us);
+        total += timing.us;
+    }
+    observe(TOTAL, total);
+}
 
 #[cfg(test)]
 mod tests;

@@ -8,13 +8,13 @@ use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::observe;
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, kernel, pnet, rdma, route, smc};
+use smc_host::{HostError, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
     Switch, Ueid,
 };
 
-use crate::bpf::{BpfError, ConversionProgram, smc_protocol};
+use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
 use crate::guard::{self, GuardError};
 use crate::made::{BoundPort, Made};
 use crate::terway::NodeCapabilities;
@@ -33,6 +33,15 @@ pub struct Options {
     pub ueids: Vec<Ueid>,
 }
 
+/// What was found in place at the last look, so that the next one need not do again what is dear: load the BPF program to
+/// compare it, and run nft.
+#[derive(Debug, Default)]
+pub struct LastLook {
+    conversion: Option<(Pinned, Conversion)>,
+    /// The generation of the nftables rules with which the guard was right.
+    guard: Option<u32>,
+}
+
 /// A prepared node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -48,13 +57,13 @@ pub struct Prepared {
     pub made: Made,
 }
 
-/// Looks at the node and makes what is missing. Run again, it makes only what was lost. What others made (PNETIDs,
-/// enterprise ids) is adopted.
+/// Looks at the node and makes what is missing. Run again, it makes only what was lost; with the same `last` it is cheap
+/// while nothing changed. What others made (PNETIDs, enterprise ids) is adopted.
 ///
 /// # Errors
 /// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
 /// facts, so that pods learn why they stay on TCP.
-pub async fn prepare(options: &Options, switch: Switch) -> Result<Prepared, HostError> {
+pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> Result<Prepared, HostError> {
     let release = kernel::release()?;
     let mut node = Preparation::default();
     let (devices, rdma_netns_mode) = node.rdma();
@@ -69,7 +78,7 @@ pub async fn prepare(options: &Options, switch: Switch) -> Result<Prepared, Host
     };
     let conversion = match family {
         KernelFamily::Alibaba => Conversion::Tcp2smc,
-        KernelFamily::Mainline => node.bpf(&options.pin_dir, smc_loaded),
+        KernelFamily::Mainline => node.bpf(&options.pin_dir, smc_loaded, last),
     };
     let anchor = match (family, smc_loaded) {
         (KernelFamily::Alibaba, _) => Anchor::NotNeeded,
@@ -82,7 +91,7 @@ pub async fn prepare(options: &Options, switch: Switch) -> Result<Prepared, Host
     }
     let guard = match (family, &mut smc) {
         (KernelFamily::Alibaba, _) => Guard::NotNeeded,
-        (KernelFamily::Mainline, Some(smc)) => node.guard(smc),
+        (KernelFamily::Mainline, Some(smc)) => node.guard(smc, last),
         (KernelFamily::Mainline, None) => Guard::Missing { why: "SMC is not available".to_owned() },
     };
     let (ports, ueids) = match &mut smc {
@@ -148,7 +157,12 @@ impl Preparation {
         (devices, mode.unwrap_or(RdmaNetnsMode::Shared))
     }
 
-    fn bpf(&mut self, pin_dir: &Path, smc_loaded: bool) -> Conversion {
+    fn bpf(&mut self, pin_dir: &Path, smc_loaded: bool, last: &mut LastLook) -> Conversion {
+        if let Some((pinned, conversion)) = last.conversion.take_if(|_| smc_loaded)
+            && Pinned::look(pin_dir).is_ok_and(|now| now == Some(pinned))
+        {
+            return last.conversion.insert((pinned, conversion)).1.clone();
+        }
         let none = |why: &str| Conversion::None { why: why.to_owned() };
         if !smc_loaded {
             return none("SMC is not available");
@@ -164,7 +178,10 @@ impl Preparation {
                         "{what} the BPF program that converts TCP sockets (IPPROTO_SMC {protocol})"
                     ));
                 }
-                Conversion::Bpf { map: ensured.map_path, protocol }
+                let conversion = Conversion::Bpf { map: ensured.map_path, protocol };
+                let pinned = Pinned::look(pin_dir).ok().flatten();
+                last.conversion = pinned.map(|pinned| (pinned, conversion.clone()));
+                conversion
             }
             Err(error) => {
                 self.problems.push(format!("{}; {}", with_causes(&error), BpfError::remedy(&error)));
@@ -184,13 +201,22 @@ impl Preparation {
     }
 
     /// Where the kernel has SMC-D loopback, pods of one node use that and need no guard.
-    fn guard(&mut self, smc: &mut Smc) -> Guard {
+    fn guard(&mut self, smc: &mut Smc, last: &mut LastLook) -> Guard {
         let has_loopback = smc::has_loopback(&mut smc.generic, smc.families.smc);
         if self.check_host("ask SMC for its features", has_loopback) == Some(true) {
             return Guard::NotNeeded;
         }
+        // Asked before the look, so that a change during it leads to another one.
+        let generation = Connection::open(Protocol::Netfilter)
+            .and_then(|mut netfilter| smc_host::guard::generation(&mut netfilter))
+            .unwrap_or_default();
+        if generation.is_some() && generation == last.guard {
+            return Guard::Ready;
+        }
+        last.guard = None;
         match guard::Guard::default().ensure() {
             Ok(change) => {
+                last.guard = generation.filter(|_| change == guard::GuardChange::Kept);
                 if change != guard::GuardChange::Kept {
                     self.notes.push(format!("same-node guard: {change:?}"));
                 }
@@ -299,16 +325,4 @@ fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError
     let family = smc.families.pnetid;
     pnet::set_port(&mut smc.generic, family, &port.device, port.port, &pnetid)?;
     Ok(pnetid)
-}
-
-/// An error with its causes on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,10 +1,10 @@
 //! Watch the pods' records, log what becomes of them, and sweep what ended.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use smc_attach::sweep;
-use smc_model::{Reason, Verdict};
+use smc_model::Verdict;
 use smc_state::{AttachmentId, Phase, Record, StateError, Store};
 
 use crate::kubernetes::announcement::told;
@@ -17,6 +17,10 @@ const SWEEP_BUDGET: Duration = Duration::from_secs(2);
 pub struct Records {
     seen: BTreeMap<AttachmentId, (String, Phase, Option<Verdict>)>,
     errors: Vec<String>,
+    /// When the directory was changed last, before the last look.
+    directory: Option<SystemTime>,
+    /// Something is left to be swept.
+    unfinished: bool,
 }
 
 /// What became of one record since the last look.
@@ -29,10 +33,17 @@ pub enum Change {
 }
 
 impl Records {
+    /// Whether the records' directory changed since the last look, or something was left to do. Every record is written
+    /// by renaming, which changes the directory.
+    pub fn need_a_look(&self, store: &Store) -> bool {
+        self.unfinished || self.directory != changed_at(store)
+    }
+
     /// Logs every record that is new or changed since the last look, then sweeps tombstones, marks and what is
     /// unreadable. Returns what changed.
     pub fn look(&mut self, store: &Store) -> Vec<Change> {
         let mut changes = Vec::new();
+        self.directory = changed_at(store);
         let listing = store.list();
         let errors: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
         for error in errors.iter().filter(|error| !self.errors.contains(error)) {
@@ -50,6 +61,7 @@ impl Records {
             }
             dead |= !record.is_live();
         }
+        self.unfinished = dead;
         if dead {
             let (swept, problems) = sweep(store, Instant::now() + SWEEP_BUDGET);
             for attachment in swept {
@@ -72,6 +84,10 @@ impl Records {
     }
 }
 
+fn changed_at(store: &Store) -> Option<SystemTime> {
+    std::fs::metadata(store.pods_dir()).and_then(|directory| directory.modified()).ok()
+}
+
 fn log(record: &Record) {
     let Record { id, pod, attachment, .. } = record;
     let pod = format!("{}/{}", pod.namespace, pod.name);
@@ -79,7 +95,7 @@ fn log(record: &Record) {
     match (record.phase, &record.verdict) {
         (Phase::Tombstone, _) => tracing::info!(id, pod, container, ifname, "released"),
         (Phase::Intent, _) => tracing::debug!(id, pod, container, ifname, "being set up"),
-        (Phase::Settled, Some(Verdict::Refused { reason: reason @ Reason::SwitchedOff { .. } })) => {
+        (Phase::Settled, Some(Verdict::Refused { reason })) if reason.is_switched_off() => {
             tracing::info!(id, pod, container, ifname, reason = reason.name(), "runs on plain TCP: {reason}");
         }
         (Phase::Settled, Some(Verdict::NeedsRestart { listeners })) => tracing::warn!(
@@ -122,6 +138,8 @@ fn log(record: &Record) {
 
 #[cfg(test)]
 mod tests {
+    use smc_model::Reason;
+
     use super::*;
     use crate::test_values::record;
 
@@ -140,5 +158,29 @@ mod tests {
         store.remove(&web.attachment).unwrap();
         assert_eq!(records.look(&store), [Change::Ended(web.attachment)]);
         assert_eq!(records.look(&store), []);
+    }
+
+    #[test]
+    fn records_are_read_again_when_their_directory_changed_or_something_is_left_to_sweep() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.create().unwrap();
+        let mut records = Records::default();
+        assert!(records.need_a_look(&store), "nothing was looked at");
+        records.look(&store);
+        assert!(!records.need_a_look(&store));
+        // A directory's time advances with the kernel's tick.
+        std::thread::sleep(Duration::from_millis(20));
+        let mut web = record("web-1", Verdict::Configured);
+        store.write(&web).unwrap();
+        assert!(records.need_a_look(&store));
+        records.look(&store);
+        assert!(!records.need_a_look(&store));
+        web.phase = Phase::Tombstone;
+        store.write(&web).unwrap();
+        records.look(&store);
+        assert!(records.need_a_look(&store), "it was swept, and is looked for once more");
+        records.look(&store);
+        assert!(!records.need_a_look(&store));
     }
 }

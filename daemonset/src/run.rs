@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
 use crate::cri::{Cri, LoadedByRuntime};
 use crate::log_level::LogLevel;
-use crate::node::{self, Options, Prepared};
+use crate::node::{self, LastLook, Options, Prepared};
 use crate::records::Records;
 use crate::repair::{Looks, Repairer};
 use crate::surfaces::Surfaces;
@@ -53,7 +53,7 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         options.proc.clone(),
         surfaces.metrics.clone(),
     );
-    let mut node = Node { store, boot_id, published: None, told: Vec::new() };
+    let mut node = Node { store, boot_id, last: LastLook::default(), published: None, told: Vec::new() };
     node.look(options, switch.into()).await?;
     node.tell(surfaces);
     let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
@@ -84,10 +84,11 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
     again.tick().await;
     loop {
         // Every branch only waits; what it leads to is done after the select, so nothing is ever cut off half way.
+        let mut records_changed = false;
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = changed.recv() => {}
+            _ = changed.recv() => records_changed = true,
             Some(status) = next(&mut chain) => told.tell(&status, surfaces),
             Ok(()) = mesh.changed() => {
                 let switch = *mesh.borrow_and_update();
@@ -105,7 +106,10 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         }
         surfaces.main_loop_turned();
         node.tell(surfaces);
-        surfaces.records_changed(&records.look(store));
+        // Reading every record takes a while on a full node.
+        if records_changed || records.need_a_look(store) {
+            surfaces.records_changed(&records.look(store));
+        }
     }
     if let Some(kept) = kept {
         kept.stop();
@@ -164,6 +168,7 @@ impl ChainTold {
 struct Node<'a> {
     store: &'a Store,
     boot_id: String,
+    last: LastLook,
     published: Option<NodeFacts>,
     told: Vec<String>,
 }
@@ -178,7 +183,8 @@ impl Node<'_> {
     /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
     /// they come and go.
     async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool> {
-        let Prepared { facts, devices, problems, notes, made } = node::prepare(options, switch).await?;
+        let prepared = node::prepare(options, switch, &mut self.last).await?;
+        let Prepared { facts, devices, problems, notes, made } = prepared;
         made.remember(self.store).context("cannot put on record what was made on this node")?;
         for note in notes {
             tracing::info!("{note}");

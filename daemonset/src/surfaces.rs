@@ -162,6 +162,9 @@ impl Surfaces {
                     if !self.first_look && record.phase == Phase::Settled {
                         self.metrics.add_ended(record);
                     }
+                    if !self.first_look && record.phase == Phase::Tombstone {
+                        self.metrics.del_ended(record);
+                    }
                     let age = wall().saturating_sub(Duration::from_millis(record.started_ms));
                     if !self.first_look || age < NEWS {
                         self.announce(Announcement::of(record));

@@ -5,16 +5,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use smc_attach::{detach, undo_inside};
+use smc_attach::{Shared, detach, undo_inside};
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::{HostError, pnet, smc};
+use smc_host::{HostError, pnet, smc, with_causes};
+use smc_model::Note;
 use smc_state::{Record, Store};
 
 use crate::bpf::ConversionProgram;
 use crate::guard::Guard;
 use crate::made::{BoundPort, Made};
-use crate::node::with_causes;
 use crate::{anchor, chain};
 
 /// Longest wait for one pod's lock.
@@ -38,6 +38,8 @@ pub struct Options {
 pub struct Undone {
     /// In words, in order.
     pub done: Vec<String>,
+    /// In words: what stays because it is not ours alone.
+    pub left: Vec<String>,
     /// In words; running it again goes on there.
     pub problems: Vec<String>,
 }
@@ -87,8 +89,13 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
 fn pod(store: &Store, record: &Record, proc: &Path, undone: &mut Undone) {
     let name = format!("pod {}/{}", record.pod.namespace, record.pod.name);
     if record.is_live() {
-        let inside = undo_inside(record, proc).map_err(|error| error.with_cause());
+        let inside = undo_inside(record, proc).map_err(|error| error.with_cause()).map(|shared| {
+            undone.left.extend(shared.iter().map(|shared| format!("inside {name}: {shared}")));
+        });
         undone.note(&format!("ended what was ours inside {name}"), inside);
+        if record.plan.notes.contains(&Note::ConversionAdopted) {
+            undone.left.push(format!("the conversion of {name}, which is somebody else's"));
+        }
     }
     let detached = detach(store, &record.attachment, Instant::now() + PATIENCE);
     undone.problems.extend(detached.problems.into_iter().map(|problem| format!("{name}: {problem}")));
@@ -108,7 +115,11 @@ fn node(store: &Store, undone: &mut Undone) {
             for port in &made.ports {
                 let what =
                     format!("took PNETID {} from RDMA port {}/{}", port.pnetid, port.device, port.port);
-                undone.note(&what, kernel.unbind(port));
+                match kernel.unbind(port) {
+                    Ok(None) => undone.done.push(what),
+                    Ok(Some(shared)) => undone.left.push(shared.to_string()),
+                    Err(error) => undone.problems.push(format!("{what}: {}", error.with_cause())),
+                }
             }
             for ueid in &made.ueids {
                 let removed = smc::remove_ueid(&mut kernel.generic, kernel.families.smc, ueid);
@@ -131,18 +142,16 @@ impl Kernel {
         Ok(SmcFamilies::find(&mut generic)?.map(|families| Self { generic, families }))
     }
 
-    /// The kernel removes every member of a PNETID at once: one that somebody else's device bears too is left.
-    fn unbind(&mut self, port: &BoundPort) -> Result<(), String> {
-        let told = |error: HostError| error.with_cause();
-        let entries = pnet::list(&mut self.generic, self.families.pnetid).map_err(told)?;
-        let members: Vec<String> = pnet::members(&entries, &port.pnetid);
+    /// The kernel removes every member of a PNETID at once: one that somebody else's device bears too is left, and
+    /// returned.
+    fn unbind(&mut self, port: &BoundPort) -> Result<Option<Shared>, HostError> {
+        let entries = pnet::list(&mut self.generic, self.families.pnetid)?;
+        let mut others = pnet::members(&entries, &port.pnetid);
         let ours = format!("{}/{}", port.device, port.port);
-        if members.iter().any(|member| *member != ours) {
-            return Err(format!("left in place, since others have it too: {}", members.join(", ")));
+        others.retain(|member| *member != ours);
+        if !others.is_empty() {
+            return Ok(Some(Shared { pnetid: port.pnetid.clone(), others }));
         }
-        if members.is_empty() {
-            return Ok(());
-        }
-        pnet::delete(&mut self.generic, self.families.pnetid, &port.pnetid).map_err(told)
+        pnet::delete(&mut self.generic, self.families.pnetid, &port.pnetid).map(|()| None)
     }
 }

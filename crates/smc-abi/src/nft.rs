@@ -1,4 +1,4 @@
-//! One element of an nftables set, over `NETLINK_NETFILTER` (uapi/linux/netfilter/nf_tables.h).
+//! One element of an nftables set, and the rule set's generation, over `NETLINK_NETFILTER` (uapi/linux/netfilter/nf_tables.h).
 //!
 //! Tables here are of family `inet`. Changes travel in a batch, which the kernel applies as a whole or not
 //! at all (net/netfilter/nfnetlink.c).
@@ -15,6 +15,7 @@ const NFNL_MSG_BATCH_END: u16 = 17;
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_GETSETELEM: u16 = 13;
 const NFT_MSG_DELSETELEM: u16 = 14;
+const NFT_MSG_GETGEN: u16 = 16;
 
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
@@ -22,6 +23,7 @@ const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 const NFTA_LIST_ELEM: u16 = 1;
 const NFTA_SET_ELEM_KEY: u16 = 1;
 const NFTA_DATA_VALUE: u16 = 1;
+const NFTA_GEN_ID: u16 = 1;
 
 /// Bytes of `struct nfgenmsg`.
 const HEADER: usize = 4;
@@ -83,6 +85,29 @@ pub fn parse_elements(body: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
         }
     }
     Ok(keys)
+}
+
+/// Asks for the generation of the namespace's rule set, which every committed change of it advances
+/// (net/netfilter/nf_tables_api.c, `nf_tables_commit`).
+pub fn get_generation() -> Request {
+    let body = vec![NFPROTO_UNSPEC, 0, 0, 0];
+    Request { message_type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, flags: NLM_F_REQUEST, body }
+}
+
+/// Reads the answer to [`get_generation`]; `body` starts with `struct nfgenmsg`. `None` when it tells none.
+pub fn parse_generation(body: &[u8]) -> Result<Option<u32>, DecodeError> {
+    let list = body.get(HEADER..).ok_or(DecodeError::Truncated {
+        what: "nfgenmsg",
+        need: HEADER,
+        have: body.len(),
+    })?;
+    for attribute in attributes(list) {
+        let attribute = attribute?;
+        if attribute.kind == NFTA_GEN_ID {
+            return Ok(attribute.payload.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)));
+        }
+    }
+    Ok(None)
 }
 
 /// The key of one element; a catch-all element has none.

@@ -1,7 +1,7 @@
 //! Set one attachment up.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smc_host::HostError;
 use smc_host::netns::Netns;
@@ -210,7 +210,7 @@ fn unless_deleted(outcome: Outcome, store: &Store, budget: Budget) -> Outcome {
         return outcome;
     }
     // What fails here is left, with the mark or in the tombstone, to the agent's sweep.
-    let ended = end(store, attachment, budget.deadline, &mut Detached::default());
+    let ended = end(store, attachment, budget.deadline, Duration::ZERO, &mut Detached::default());
     match ended.and_then(|()| store.read(attachment)) {
         Ok(Some(record)) => Outcome { record, changed: true },
         _ => outcome,

@@ -1,10 +1,10 @@
 //! Take one attachment's traces out of the host's kernel.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smc_host::apply;
 use smc_model::{Owned, Release, release};
-use smc_state::{AttachmentId, Lock, Phase, Record, StateError, Store};
+use smc_state::{AttachmentId, Lock, Phase, Record, StateError, StepTiming, Store};
 
 /// What came of [`detach`] or of one record's [`sweep`].
 #[derive(Debug, Default)]
@@ -36,22 +36,26 @@ fn try_detach(
     if !store.knows(attachment) {
         return Ok(());
     }
+    let begun = Instant::now();
     let _lock = store.lock(attachment, deadline).or_else(|error| {
         // Whoever holds the lock ends the attachment when done, or else the sweep does.
         store.mark_deleted(attachment)?;
         // It may have been let go just before the mark was there.
         store.lock(attachment, Instant::now()).map_err(|_| error)
     })?;
-    end(store, attachment, deadline, detached)
+    end(store, attachment, deadline, begun.elapsed(), detached)
 }
 
-/// Ends an attachment whose lock the caller holds.
+/// Ends an attachment whose lock the caller holds, after so long a wait. The tombstone tells how long both took, instead
+/// of how long the set-up did.
 pub(crate) fn end(
     store: &Store,
     attachment: &AttachmentId,
     deadline: Instant,
+    waited: Duration,
     detached: &mut Detached,
 ) -> Result<(), StateError> {
+    let begun = Instant::now();
     let (record, unreadable) = store.read_or_quarantine(attachment)?;
     detached.problems.extend(unreadable.map(|why| why.with_cause()));
     match record {
@@ -59,9 +63,10 @@ pub(crate) fn end(
             let Released { left, addresses: _held } =
                 release_owned(store, &record, deadline, &mut detached.problems);
             // The rest goes with the namespace; should the attachment come back in it, it is still of our making.
-            let Owned { sysctl, pnetids, .. } = record.owned.clone();
-            let owned = Owned { sysctl, pnetids, ..left };
-            let tombstone = Record { phase: Phase::Tombstone, owned, ..record.clone() };
+            let Owned { sysctl, named, .. } = record.owned.clone();
+            let owned = Owned { sysctl, named, ..left };
+            let timings = vec![timing("lock", waited), timing("release", begun.elapsed())];
+            let tombstone = Record { phase: Phase::Tombstone, owned, timings, ..record.clone() };
             detached.record = Some(record);
             store.write(&tombstone)?;
         }
@@ -70,6 +75,10 @@ pub(crate) fn end(
         None => store.remove(attachment)?,
     }
     store.unmark_deleted(attachment)
+}
+
+fn timing(phase: &str, took: Duration) -> StepTiming {
+    StepTiming { phase: phase.to_owned(), us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX) }
 }
 
 /// Sets unreadable records aside, ends what was marked as deleted, and finishes every tombstone: releases what its DEL

@@ -1,25 +1,106 @@
 //! What kube-smc put into a pod's own namespace, taken out of a pod that goes on living.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use smc_host::genl::SmcFamilies;
 use smc_host::netns::Netns;
+use smc_host::pnet::PnetEntry;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, apply, kernel, pnet};
+use smc_model::{Owned, PnetId};
 use smc_state::Record;
 
-/// Ends the pod's conversion and removes its PNETIDs, as far as they are ours; `proc` is the host's `/proc`. A namespace
-/// that is gone, or another one by now, has nothing of ours.
-pub fn undo_inside(record: &Record, proc: &Path) -> Result<(), HostError> {
-    let Ok(netns) = Netns::open(&record.netns) else { return Ok(()) };
+/// A PNETID of ours that stays: the kernel takes an id from everybody who has it at once, and somebody else has it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The id.
+    pub pnetid: PnetId,
+    /// Who has it that is not ours, as the kernel names them.
+    pub others: Vec<String>,
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PNETID {}, which {} has from somebody else", self.pnetid, self.others.join(", "))
+    }
+}
+
+/// Ends the pod's conversion and removes its PNETIDs, as far as they are ours alone; `proc` is the host's `/proc`. A
+/// namespace that is gone, or another one by now, has nothing of ours. Returns the ids that stay.
+pub fn undo_inside(record: &Record, proc: &Path) -> Result<Vec<Shared>, HostError> {
+    let Ok(netns) = Netns::open(&record.netns) else { return Ok(Vec::new()) };
     if record.netns_id != Some(netns.id()) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     apply::unconvert(&record.owned, &netns, &Sysctl::at(proc.join("sys")))?;
-    if record.owned.pnetids.is_empty() || !kernel::module_is_loaded("smc") {
-        return Ok(());
+    if record.owned.named.is_empty() || !kernel::module_is_loaded("smc") {
+        return Ok(Vec::new());
     }
     let mut inside = netns.connect()?;
-    let Some(families) = SmcFamilies::find(&mut inside.generic)? else { return Ok(()) };
-    record.owned.pnetids.iter().try_for_each(|id| pnet::delete(&mut inside.generic, families.pnetid, id))
+    let Some(families) = SmcFamilies::find(&mut inside.generic)? else { return Ok(Vec::new()) };
+    let entries = pnet::list(&mut inside.generic, families.pnetid)?;
+    let (alone, shared) = ours(&record.owned, &entries);
+    for id in alone {
+        pnet::delete(&mut inside.generic, families.pnetid, id)?;
+    }
+    Ok(shared)
+}
+
+/// Of the ids that are in the pod's table because of us: those that nobody else has, and the others.
+fn ours<'a>(owned: &'a Owned, entries: &[PnetEntry]) -> (Vec<&'a PnetId>, Vec<Shared>) {
+    let ids: BTreeSet<&PnetId> = owned.named.values().collect();
+    let (mut alone, mut shared) = (Vec::new(), Vec::new());
+    for id in ids {
+        let mut others = pnet::members(entries, id);
+        others.retain(|member| owned.named.get(member) != Some(id));
+        if others.is_empty() {
+            alone.push(id);
+        } else {
+            shared.push(Shared { pnetid: id.clone(), others });
+        }
+    }
+    (alone, shared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> PnetId {
+        text.parse().unwrap()
+    }
+
+    fn entry(netdev: &str, pnetid: &str) -> PnetEntry {
+        PnetEntry::Netdev { pnetid: pnetid.to_owned(), netdev: netdev.to_owned() }
+    }
+
+    fn named(pairs: &[(&str, &str)]) -> Owned {
+        let named = pairs.iter().map(|(interface, pnetid)| ((*interface).to_owned(), id(pnetid)));
+        Owned { named: named.collect(), ..Owned::default() }
+    }
+
+    #[test]
+    fn an_id_that_only_our_interfaces_have_is_removed_once() {
+        let owned = named(&[("eth0", "NET1"), ("eth1", "NET1")]);
+        let table = [entry("eth0", "NET1"), entry("eth1", "NET1"), entry("eth2", "THEIRS")];
+        assert_eq!(ours(&owned, &table), (vec![&id("NET1")], vec![]));
+    }
+
+    #[test]
+    fn an_id_that_somebody_elses_interface_has_too_stays() {
+        let owned = named(&[("eth0", "NET1"), ("eth1", "NET2")]);
+        let table = [entry("eth0", "NET1"), entry("net1", "NET1"), entry("eth1", "NET2")];
+        let shared = Shared { pnetid: id("NET1"), others: vec!["net1".to_owned()] };
+        assert_eq!(ours(&owned, &table), (vec![&id("NET2")], vec![shared]));
+    }
+
+    #[test]
+    fn an_interface_of_ours_that_was_given_another_id_since_is_not_ours_any_more() {
+        let owned = named(&[("eth0", "NET1"), ("eth1", "NET2")]);
+        let table = [entry("eth0", "NET2"), entry("eth1", "NET2")];
+        let shared = Shared { pnetid: id("NET2"), others: vec!["eth0".to_owned()] };
+        assert_eq!(ours(&owned, &table), (vec![&id("NET1")], vec![shared]), "removing what is gone is fine");
+    }
 }

@@ -10,4 +10,4 @@ mod inside;
 
 pub use attach::{AttachError, Budget, Job, Outcome, attach, repair};
 pub use detach::{Detached, detach, sweep};
-pub use inside::undo_inside;
+pub use inside::{Shared, undo_inside};

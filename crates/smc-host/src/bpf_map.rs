@@ -1,4 +1,4 @@
-//! A pinned BPF hash map keyed by namespace cookies: look up, insert, delete.
+//! A pinned BPF hash map keyed by namespace cookies: look up, insert, delete, list.
 //!
 //! The plugin needs three commands of bpf(2) and no more, so it does not carry a BPF library.
 #![allow(unsafe_code, reason = "bpf(2) has no safe wrapper")]
@@ -17,6 +17,7 @@ use crate::{Cause, HostError};
 const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
 const MAP_DELETE_ELEM: libc::c_long = 3;
+const MAP_GET_NEXT_KEY: libc::c_long = 4;
 const OBJ_GET: libc::c_long = 7;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const MAP_TYPE_HASH: u32 = 1;
@@ -113,6 +114,27 @@ impl CookieMap {
             Err(errno) => {
                 Err(HostError::new(format!("remove namespace cookie {cookie} from {}", self.shown), errno))
             }
+        }
+    }
+
+    /// Every cookie in the map. One that is put in or taken out meanwhile may be missing, or make another come twice.
+    pub(crate) fn cookies(&self) -> Result<Vec<NetnsCookie>, HostError> {
+        let mut cookies = Vec::new();
+        let mut key: Option<u64> = None;
+        loop {
+            let mut next = 0_u64;
+            let mut attr = ElementAttr {
+                map_fd: self.fd(),
+                key: key.as_ref().map_or(0, |key| std::ptr::from_ref(key) as u64),
+                value: (&raw mut next) as u64,
+                ..ElementAttr::default()
+            };
+            match bpf(MAP_GET_NEXT_KEY, &mut attr) {
+                Ok(_) => cookies.push(NetnsCookie(next)),
+                Err(Errno::ENOENT) => return Ok(cookies),
+                Err(errno) => return Err(HostError::new(format!("list {}", self.shown), errno)),
+            }
+            key = Some(next);
         }
     }
 

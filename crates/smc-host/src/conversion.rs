@@ -39,6 +39,11 @@ pub fn is_in_map(map: &Path, cookie: NetnsCookie) -> Result<bool, HostError> {
     CookieMap::open(map)?.contains(cookie)
 }
 
+/// The namespaces that are in the BPF program's map.
+pub fn in_map(map: &Path) -> Result<Vec<NetnsCookie>, HostError> {
+    CookieMap::open(map)?.cookies()
+}
+
 /// Puts the namespace into the BPF program's map.
 pub fn add_to_map(map: &Path, cookie: NetnsCookie) -> Result<(), HostError> {
     CookieMap::open(map)?.insert(cookie)

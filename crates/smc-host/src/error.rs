@@ -68,6 +68,12 @@ impl HostError {
     }
 }
 
+/// Any error with all its causes, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Turns a refusal with one of `errnos` into success: the thing is already as it should be.
 pub(crate) fn tolerate(result: Result<(), HostError>, errnos: &[i32]) -> Result<(), HostError> {
     match result {

@@ -41,6 +41,16 @@ fn change(
     netfilter.batch(attempt, &batch.frames(first), sequences)
 }
 
+/// The generation of the namespace's whole nftables rule set: while it is the same, nobody changed a table, a rule or a
+/// set in any way. `None` when the kernel tells none.
+pub fn generation(netfilter: &mut Connection) -> Result<Option<u32>, HostError> {
+    let attempt = "ask for the generation of the nftables rules";
+    let answers = netfilter.request(&attempt, &nft::get_generation())?;
+    let generations = answers.iter().map(|answer| nft::parse_generation(&answer.body));
+    let generations = generations.collect::<Result<Vec<_>, _>>().map_err(HostError::at(attempt))?;
+    Ok(generations.into_iter().flatten().next())
+}
+
 /// Whether `address` is in the set; a set that is not there holds nothing.
 pub fn contains(netfilter: &mut Connection, address: Ipv4Addr) -> Result<bool, HostError> {
     let attempt = format_args!("look {address} up in the nftables set {TABLE}/{SET}");

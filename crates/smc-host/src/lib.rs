@@ -24,4 +24,4 @@ pub mod smc;
 mod sockopt;
 pub mod sysctl;
 
-pub use error::{Cause, HostError};
+pub use error::{Cause, HostError, with_causes};

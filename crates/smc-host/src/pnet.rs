@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use smc_abi::pnetid::{self, PnetEntry};
+use smc_abi::pnetid;
+pub use smc_abi::pnetid::PnetEntry;
 use smc_model::PnetId;
 
 use crate::netlink::Connection;

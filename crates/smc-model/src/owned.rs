@@ -1,6 +1,6 @@
 //! What kube-smc put into the kernel for one attachment, and how it is taken out again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -24,9 +24,9 @@ pub struct Owned {
     /// Whether `net.smc.tcp2smc` was set by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sysctl: bool,
-    /// PNETIDs put into the table of the pod's namespace.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub pnetids: BTreeSet<PnetId>,
+    /// The pod's interfaces that have their PNETID from us: another interface may have the same one from somebody else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: BTreeMap<String, PnetId>,
 }
 
 impl Owned {
@@ -59,13 +59,11 @@ impl Owned {
                 }
                 Step::ConvertByBpf { map } => owned.converted = cookie.map(|cookie| (map.clone(), cookie)),
                 Step::ConvertBySysctl => owned.sysctl = true,
-                Step::SetPnetid { pnetid, .. } => {
-                    owned.pnetids.insert(pnetid.clone());
+                Step::SetPnetid { interface, pnetid } => {
+                    owned.named.insert(interface.clone(), pnetid.clone());
                 }
-                Step::HoldRoute { .. }
-                | Step::DropLocalRoute { .. }
-                | Step::ReleaseRoute { .. }
-                | Step::DropPnetid { .. } => {}
+                Step::DropPnetid { pnetid } => owned.named.retain(|_, named| named != pnetid),
+                Step::HoldRoute { .. } | Step::DropLocalRoute { .. } | Step::ReleaseRoute { .. } => {}
             }
         }
         owned
@@ -74,7 +72,7 @@ impl Owned {
     /// The part that outlasts the pod's namespace.
     #[must_use]
     pub fn in_host(self) -> Self {
-        Self { sysctl: false, pnetids: BTreeSet::new(), ..self }
+        Self { sysctl: false, named: BTreeMap::new(), ..self }
     }
 
     /// Every address that this attachment holds in the host's namespace.
@@ -158,6 +156,22 @@ mod tests {
     fn a_foreign_conversion_is_never_owned() {
         let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &bpf(), Some(NetnsCookie(9)));
         assert_eq!(owned.converted, None);
+    }
+
+    #[test]
+    fn an_interface_that_had_its_pnetid_before_us_is_not_ours_and_a_dropped_id_is_nobodys() {
+        let set = |interface: &str, id: &str| Step::SetPnetid {
+            interface: interface.to_owned(),
+            pnetid: id.parse().unwrap(),
+        };
+        let after = |owned: Owned, steps: &[Step]| {
+            owned.after(steps, &pod(PodConversion::Off), &bpf(), Some(NetnsCookie(9)))
+        };
+        let owned = after(Owned::default(), &[set("eth1", "NET1")]);
+        assert_eq!(owned.named, [("eth1".to_owned(), "NET1".parse().unwrap())].into());
+        let drop = Step::DropPnetid { pnetid: "NET1".parse().unwrap() };
+        let owned = after(owned, &[drop, set("eth0", "NET2")]);
+        assert_eq!(owned.named, [("eth0".to_owned(), "NET2".parse().unwrap())].into());
     }
 
     #[test]

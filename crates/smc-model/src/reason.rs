@@ -112,6 +112,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it is only that the operator does not want it: nothing is wrong.
+    pub fn is_switched_off(&self) -> bool {
+        matches!(self, Self::SwitchedOff { .. })
+    }
+
     /// A stable name for logs, labels and queries.
     pub fn name(&self) -> &'static str {
         match self {

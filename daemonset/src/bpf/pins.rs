@@ -94,7 +94,7 @@ impl Pins {
         Ok(self.link_info()?.map(|info| info.prog_id))
     }
 
-    fn link_info(&self) -> Result<Option<LinkInfo>, BpfError> {
+    pub(super) fn link_info(&self) -> Result<Option<LinkInfo>, BpfError> {
         let path = self.link();
         if !is_there(&path)? {
             return Ok(None);

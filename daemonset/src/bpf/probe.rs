@@ -19,7 +19,7 @@ const SYS_ADMIN: u32 = 21;
 /// at once. Nothing is attached or pinned, and no socket is made.
 pub fn probe() -> Result<(), BpfError> {
     require_hook()?;
-    object::load(super::SMC_PROTOCOLS[0], None).map(drop)
+    object::load(smc_host::conversion::SMC_PROTOCOLS[0], None).map(drop)
 }
 
 /// A clear answer for kernels before 6.6, where loading would fail with a mere ESRCH or EINVAL.

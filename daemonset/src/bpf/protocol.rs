@@ -1,9 +1,7 @@
 //! The number under which this kernel makes SMC sockets in the inet families.
 
+use smc_host::conversion::SMC_PROTOCOLS;
 use socket2::{Domain, Protocol, Socket, Type};
-
-/// `IPPROTO_SMC`: mainline since 6.11 (`include/uapi/linux/in.h`), then Alibaba Cloud Linux 3 (ANCK 5.10).
-pub const SMC_PROTOCOLS: [u16; 2] = [256, 263];
 
 /// The first of [`SMC_PROTOCOLS`] that this kernel makes a socket for, in the caller's network namespace.
 ///

@@ -1,6 +1,6 @@
 //! What a pod's Event says.
 
-use smc_model::{Listener, Reason, Verdict};
+use smc_model::{Listener, Verdict};
 use smc_state::{Phase, PodName, Record};
 
 /// The Event of one verdict.
@@ -49,7 +49,7 @@ impl Announcement {
                 ),
             ),
             Verdict::Refused { reason } => (
-                !matches!(reason, Reason::SwitchedOff { .. }),
+                !reason.is_switched_off(),
                 reason.name(),
                 format!("runs on plain TCP: {reason}; {}. To do: {}", reason.meaning(), reason.remedy()),
             ),
@@ -79,6 +79,8 @@ fn is_object_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use smc_model::Reason;
+
     use super::*;
     use crate::test_values::record;
 

@@ -1,7 +1,6 @@
 //! A client of one API server: paced, never waiting without end, and telling what went wrong in one line.
 
 use std::env;
-use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -325,13 +324,7 @@ pub fn explain_status(status: &Status) -> String {
 
 /// An error with its causes on one line.
 pub fn explain_connect(error: &ConnectError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    one_line(&text)
+    one_line(&smc_host::with_causes(error))
 }
 
 fn one_line(text: &str) -> String {

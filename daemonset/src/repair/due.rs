@@ -81,8 +81,7 @@ fn why(record: &Record, wanted: Wanted, now_ms: u64) -> Option<Why> {
     if record.phase == Phase::Tombstone || wanted == Wanted::Unknown {
         return None;
     }
-    let switched_off =
-        matches!(record.verdict.as_ref().and_then(Verdict::reason), Some(Reason::SwitchedOff { .. }));
+    let switched_off = record.verdict.as_ref().and_then(Verdict::reason).is_some_and(Reason::is_switched_off);
     if wanted == Wanted::Off {
         return (!switched_off && record.phase == Phase::Settled).then_some(Why::SwitchedOff);
     }

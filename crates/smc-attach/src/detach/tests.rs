@@ -1,7 +1,6 @@
 //! What needs no kernel: records that own nothing, or only what another attachment owns too.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use smc_model::{Plan, Verdict};
 use smc_state::{PodName, RECORD_VERSION};
@@ -70,7 +69,10 @@ fn ending_an_attachment_leaves_a_tombstone_and_ending_it_again_does_nothing() {
     let (_dir, store) = store_with(std::slice::from_ref(&alive));
     assert_eq!(detach(&store, &id("a"), soon()).record, Some(alive.clone()));
     let tombstone = store.read(&id("a")).unwrap().unwrap();
-    assert_eq!(tombstone, Record { phase: Phase::Tombstone, ..alive });
+    let phases: Vec<&str> = tombstone.timings.iter().map(|timing| timing.phase.as_str()).collect();
+    assert_eq!(phases, ["lock", "release"]);
+    let timings = tombstone.timings.clone();
+    assert_eq!(tombstone, Record { phase: Phase::Tombstone, timings, ..alive });
     let again = detach(&store, &id("a"), soon());
     assert!(again.record.is_none() && again.problems.is_empty(), "{again:?}");
     assert_eq!(store.read(&id("a")).unwrap(), Some(tombstone));

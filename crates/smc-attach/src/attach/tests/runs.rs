@@ -46,14 +46,14 @@ impl Rig {
 
 /// What is found to be ours without a record: a PNETID may be somebody else's.
 fn found() -> Owned {
-    Owned { pnetids: [].into(), ..ours() }
+    Owned { named: [].into(), ..ours() }
 }
 
 fn ours() -> Owned {
     Owned {
         guarded: [ADDRESS].into(),
         converted: Some(("/map".into(), COOKIE)),
-        pnetids: ["NET1".parse().unwrap()].into(),
+        named: [("eth0".to_owned(), "NET1".parse().unwrap())].into(),
         ..Owned::default()
     }
 }
@@ -171,7 +171,7 @@ fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns() {
     assert!(again.changed && again.record.is_live());
     assert_eq!(
         again.record.owned,
-        Owned { sysctl: true, guarded: [left].into(), pnetids: ours().pnetids, ..Owned::default() }
+        Owned { sysctl: true, guarded: [left].into(), named: ours().named, ..Owned::default() }
     );
     assert_eq!(again.record.plan.notes, [], "the sysctl was not taken for somebody else's");
 }
