@@ -23,6 +23,12 @@ pub fn program() -> String {
     repository().join("target/dist/smc-agent").display().to_string()
 }
 
+/// Undoes on the node what the agent made, which must not run; returns what was said of it.
+#[track_caller]
+pub fn uninstall(node: &Node<'_>) -> String {
+    shell(node, r#""$1" uninstall 2>&1"#, &[&program()])
+}
+
 /// A node without its agent; dropping it starts the agent again.
 #[derive(Debug)]
 pub struct Ended<'n, 'a> {
@@ -51,6 +57,19 @@ impl Ended<'_, '_> {
         self.start_with(&[])
     }
 
+    /// As [`Self::start_with`], and waits until the runtime has loaded the plugin's entry, which uninstalling took away.
+    #[track_caller]
+    pub fn start_chained(&mut self, arguments: &[&str]) -> String {
+        let before = log(self.node);
+        let said = self.start_with(arguments);
+        eventually(PATIENCE, || {
+            let log = log(self.node);
+            let new = log.strip_prefix(&before).unwrap_or(&log).to_owned();
+            if new.contains("has loaded the entry") { Ok(()) } else { Err(new) }
+        });
+        said
+    }
+
     /// As [`Self::start`], with `arguments`.
     #[track_caller]
     pub fn start_with(&mut self, arguments: &[&str]) -> String {
@@ -63,8 +82,9 @@ impl Ended<'_, '_> {
         })
     }
 
+    /// Starts the agent with `arguments` and does not wait for anything.
     #[track_caller]
-    fn spawn(&mut self, arguments: &[&str]) {
+    pub fn spawn(&mut self, arguments: &[&str]) {
         self.started = true;
         let started = of(self.node).with_arguments(arguments).start();
         assert!(started.is_ok() || std::thread::panicking(), "{started:?}");

@@ -1,5 +1,6 @@
 //! What a node's kernel holds of kube-smc.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use smc_model::{NetnsCookie, Owned};
@@ -34,24 +35,33 @@ impl Kernel<'_, '_> {
     /// Which of what an attachment owns is in the kernel: empty when nothing is.
     #[track_caller]
     pub fn holds(self, owned: &Owned) -> Vec<String> {
-        let script = "ip -4 -o address show dev kubesmc0 | awk '{ sub(\"/.*\", \"\", $4); print \"anchor \" $4 }'; \
-                      nft list set inet kube-smc local_pods | grep -Eo '[0-9.]{7,}' | sed 's/^/guard /'";
-        let there = shell(self.0, &format!("{{ {script}; }} || :"), &[]);
-        let there: Vec<&str> = there.lines().collect();
-        let addresses = |what: &str, addresses: &mut dyn Iterator<Item = &Ipv4Addr>| -> Vec<String> {
-            addresses
-                .map(|address| format!("{what} {address}"))
-                .filter(|line| there.contains(&line.as_str()))
-                .collect()
+        let words = |what: &str, owned: &BTreeSet<Ipv4Addr>, there: &BTreeSet<Ipv4Addr>| -> Vec<String> {
+            owned.intersection(there).map(|address| format!("{what} {address}")).collect()
         };
-        let mut held = addresses("anchor", &mut owned.anchored.iter());
-        held.extend(addresses("guard", &mut owned.guarded.iter()));
+        let mut held = words("anchor", &owned.anchored, &self.anchored());
+        held.extend(words("guard", &owned.guarded, &self.guarded()));
         if let Some((map, cookie)) = &owned.converted {
             held.extend(
                 self.converts(&map.display().to_string(), *cookie).then(|| format!("conversion {cookie}")),
             );
         }
         held
+    }
+
+    /// The addresses on the anchor link; none when there is no link.
+    #[track_caller]
+    pub fn anchored(self) -> BTreeSet<Ipv4Addr> {
+        let script =
+            "ip -4 -o address show dev kubesmc0 2>/dev/null | awk '{ sub(\"/.*\", \"\", $4); print $4 }'";
+        shell(self.0, script, &[]).lines().map(|address| address.parse().unwrap()).collect()
+    }
+
+    /// The addresses in the same-node guard's set; none when there is no set.
+    #[track_caller]
+    pub fn guarded(self) -> BTreeSet<Ipv4Addr> {
+        let script =
+            "nft list set inet kube-smc local_pods 2>/dev/null | grep -Eo '([0-9]+\\.){3}[0-9]+' || :";
+        shell(self.0, script, &[]).lines().map(|address| address.parse().unwrap()).collect()
     }
 
     /// Whether the BPF program's map has the namespace with this cookie.
@@ -76,6 +86,43 @@ impl Kernel<'_, '_> {
     #[track_caller]
     pub fn set_pnetid(self, netns: &str, netdev: &str, pnetid: &str) {
         self.node_state(&["set-pnetid", netns, netdev, pnetid]);
+    }
+
+    /// Gives the RDMA device's first port a PNETID, unless it has one.
+    #[track_caller]
+    pub fn set_port(self, device: &str, pnetid: &str) {
+        self.node_state(&["set-port", device, pnetid]);
+    }
+
+    /// Takes a PNETID from everybody in the namespace who has it.
+    #[track_caller]
+    pub fn drop_pnetid(self, netns: &str, pnetid: &str) {
+        self.node_state(&["drop-pnetid", netns, pnetid]);
+    }
+
+    /// Adds an enterprise id to the node.
+    #[track_caller]
+    pub fn add_ueid(self, ueid: &str) {
+        self.node_state(&["add-ueid", ueid]);
+    }
+
+    /// Removes an enterprise id from the node.
+    #[track_caller]
+    pub fn remove_ueid(self, ueid: &str) {
+        self.node_state(&["remove-ueid", ueid]);
+    }
+
+    /// Puts a namespace into the map of a program that converts sockets, and returns its cookie.
+    #[track_caller]
+    pub fn convert(self, map: &str, netns: &str) -> NetnsCookie {
+        NetnsCookie(self.node_state(&["convert", map, netns]).parse().unwrap())
+    }
+
+    /// The namespaces in the BPF program's map.
+    #[track_caller]
+    pub fn converting(self, map: &str) -> BTreeSet<NetnsCookie> {
+        let cookies = self.node_state(&["converting", map]);
+        cookies.lines().map(|cookie| NetnsCookie(cookie.parse().unwrap())).collect()
     }
 
     /// Who keeps the network namespace with this inode: processes in it, descriptors of it, and mounts.

@@ -13,6 +13,7 @@
 )]
 
 pub mod agent;
+pub mod churn;
 mod cluster;
 mod kernel;
 pub mod plugin;

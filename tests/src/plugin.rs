@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use smc_model::ANNOTATION;
 use xtask::rig::{Node, Pod};
 
-use crate::shell;
+use crate::{PATIENCE, client, eventually, shell, start};
 
 const PLUGIN: &str = "/opt/cni/bin/smc-cni";
 const LIST: &str = "/etc/cni/net.d/10-terway.conflist";
@@ -47,6 +47,17 @@ pub fn del(node: &Node<'_>, container: &str) {
     let command =
         command.env("CNI_COMMAND", "DEL").env("CNI_CONTAINERID", container).env("CNI_IFNAME", "eth0");
     command.env("CNI_PATH", "/opt/cni/bin").check().unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Takes the plugin out of the node's chain, and waits until the runtime has seen it. The agent must not run.
+#[track_caller]
+pub fn unchain(node: &Node<'_>) {
+    let strip = r#"jq '.plugins |= map(select(.type != "smc-cni"))' "$1" >"$1.new" && mv "$1.new" "$1""#;
+    shell(node, strip, &[LIST]);
+    eventually(PATIENCE, || {
+        let probe = start(node, &client("probe").annotate(ANNOTATION, "true"));
+        if probe.record_bytes().is_none() { Ok(()) } else { Err("the runtime still calls the plugin") }
+    });
 }
 
 /// Our entry of the node's list, with the list's name and version.

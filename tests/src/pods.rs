@@ -8,7 +8,7 @@ use smc_model::{Reason, Verdict};
 use smc_state::{AttachmentId, DEFAULT_STATE_DIR, Record, Store};
 use xtask::rig::{Node, Pod, PodSpec, RigError};
 
-use crate::shell;
+use crate::{PATIENCE, eventually, shell};
 
 /// A running pod; dropping it removes it.
 #[derive(Debug)]
@@ -67,6 +67,28 @@ impl<'a> TestPod<'a> {
         let record = self.record();
         assert_eq!(record.verdict, Some(Verdict::Configured), "{}", self.name);
         record
+    }
+
+    /// The pod's record once it is as `wanted` says.
+    #[track_caller]
+    pub fn record_once(&self, wanted: impl Fn(&Record) -> bool) -> Record {
+        eventually(PATIENCE, || {
+            let bytes = self.record_bytes().ok_or_else(|| format!("{} has no record", self.name))?;
+            let record: Record = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+            if wanted(&record) { Ok(record) } else { Err(format!("{record:?}")) }
+        })
+    }
+
+    /// The pod's record once it is set up for SMC-R.
+    #[track_caller]
+    pub fn configured_once(&self) -> Record {
+        self.record_once(|record| record.verdict == Some(Verdict::Configured))
+    }
+
+    /// The process ids of everything that runs in the pod's network namespace.
+    #[track_caller]
+    pub fn processes(&self) -> String {
+        shell(self.node(), r#"ip netns pids "$(basename "$1")" | sort -n"#, &[&self.netns_path()])
     }
 
     /// The reason for which the pod runs on TCP; fails when it was set up.

@@ -9,6 +9,10 @@ mod attachments;
 mod connections;
 #[path = "two_nodes/kernel_tests.rs"]
 mod kernel_tests;
+#[path = "two_nodes/mesh.rs"]
+mod mesh;
+#[path = "two_nodes/neighbours.rs"]
+mod neighbours;
 #[path = "two_nodes/nodes.rs"]
 mod nodes;
 #[path = "two_nodes/privileges.rs"]

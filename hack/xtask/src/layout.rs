@@ -25,6 +25,9 @@ pub const IMAGES_FILE: &str = "images.tar";
 pub const TOKEN_FILE: &str = "token";
 /// A file named `<namespace>_<pod>` in this directory of a node holds the address the `terway` plugin gives that pod.
 pub const REQUESTED_ADDRESSES: &str = "/run/rig/requested-addresses";
+/// While a node has this file the `terway` plugin does what Terway does with `enable_erdma`: the PNETID in the file is
+/// given to [`RDMA_DEVICE`] and to the pod's interface.
+pub const ERDMA_PNETID: &str = "/run/rig/erdma-pnetid";
 /// Where containerd writes the containers' output.
 pub const POD_LOGS: &str = "/var/log/pods";
 /// A node prints this on its serial console when it accepts sessions.

@@ -2,6 +2,7 @@
 //! ordinary machine. [`rig`] is the side of this machine, [`guest`] what runs inside the nodes.
 #![forbid(unsafe_code)]
 
+pub mod api_server;
 pub mod bench;
 pub mod counters;
 pub mod demo;

@@ -20,7 +20,7 @@ fn overlays() -> [PathBuf; 3] {
 
 fn kustomizations() -> Vec<PathBuf> {
     let mut all = overlays().to_vec();
-    all.extend([directory().join("base"), directory().join("pod-monitor")]);
+    all.extend(["base", "pod-monitor", "uninstall"].map(|name| directory().join(name)));
     all.push(repository().join("daemonset/examples/fortio"));
     all
 }
@@ -180,6 +180,46 @@ fn mounts_are_of_known_directories_and_what_grows_later_is_seen() {
             assert_eq!(propagation, grows.then_some("HostToContainer"), "{path}");
         }
     }
+}
+
+/// Uninstalling undoes what the agent made, so it needs no more than the agent, and sees the same places.
+#[test]
+fn uninstalling_has_the_agents_mounts_and_no_more_privileges() {
+    let uninstall: DaemonSet =
+        find(&rendered(&directory().join("uninstall")), "DaemonSet", "smc-uninstall").unwrap();
+    let pod = uninstall.spec.unwrap().template.spec.unwrap();
+    let agents = agent(&directory()).spec.unwrap().template.spec.unwrap();
+    assert_eq!((pod.host_network, pod.host_pid, pod.host_ipc), (Some(true), None, None));
+    assert_eq!(pod.security_context, agents.security_context);
+    let [work] = pod.init_containers.as_deref().unwrap() else { panic!("one container works") };
+    let of_agent = &agents.containers[0];
+    assert_eq!(
+        work.args.as_deref(),
+        Some(["uninstall".to_owned(), "--proc=/host/proc".to_owned()].as_slice())
+    );
+    let (mounts, agents_mounts) =
+        (work.volume_mounts.as_ref().unwrap(), of_agent.volume_mounts.as_ref().unwrap());
+    assert!(mounts.iter().all(|mount| agents_mounts.contains(mount)), "{mounts:?}");
+    let agents_volumes = agents.volumes.unwrap();
+    assert!(pod.volumes.unwrap().iter().all(|volume| agents_volumes.contains(volume)));
+    for path in ["/run/kube-smc", "/etc/cni/net.d", "/var/lib/kube-smc", "/sys/fs/bpf", "/run/netns"] {
+        assert!(mounts.iter().any(|mount| mount.mount_path == path), "{path}");
+    }
+    let (mut context, agents_context) =
+        (work.security_context.clone().unwrap(), of_agent.security_context.clone().unwrap());
+    let added = context.capabilities.as_mut().unwrap().add.take().unwrap();
+    let agents_added = agents_context.capabilities.as_ref().unwrap().add.clone().unwrap();
+    assert!(added.iter().all(|capability| agents_added.contains(capability)), "{added:?}");
+    context.capabilities.as_mut().unwrap().add = Some(agents_added);
+    assert_eq!(context, agents_context);
+
+    let [stays] = pod.containers.as_slice() else { panic!("one container stays") };
+    assert_eq!(stays.args.as_deref(), Some(["pause".to_owned()].as_slice()));
+    let context = stays.security_context.clone().unwrap();
+    let capabilities = context.capabilities.unwrap();
+    assert_eq!((capabilities.add, capabilities.drop), (None, Some(vec!["ALL".to_owned()])));
+    assert!(stays.volume_mounts.is_none() && context.run_as_user != Some(0));
+    assert!([work, stays].iter().all(|container| container.image == of_agent.image));
 }
 
 #[test]

@@ -12,6 +12,12 @@ use smc_host::netns::{Inside, Netns};
 use smc_host::{HostError, conversion, pnet, smc};
 use smc_model::NetnsCookie;
 
+/// The host's own network namespace.
+const HOST: &str = "/proc/1/ns/net";
+const USAGE: &str = "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | set-port DEVICE ID | \
+                     drop-pnetid NETNS ID | converts MAP COOKIE | converting MAP | convert MAP NETNS | \
+                     add-ueid UEID | remove-ueid UEID";
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -25,9 +31,26 @@ fn main() -> Result<()> {
             let cookie = NetnsCookie(cookie.parse().context("read the cookie")?);
             format!("{}\n", conversion::is_in_map(Path::new(map), cookie).map_err(|error| explain(&error))?)
         }
-        _ => bail!(
-            "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | converts MAP COOKIE"
-        ),
+        ["converting", map] => {
+            let cookies = conversion::in_map(Path::new(map)).map_err(|error| explain(&error))?;
+            cookies.iter().fold(String::new(), |all, cookie| all + &cookie.to_string() + "\n")
+        }
+        ["convert", map, netns] => convert(map, netns)?,
+        ["set-port", device, pnetid] => set_port(device, pnetid)?,
+        ["drop-pnetid", netns, pnetid] => drop_pnetid(netns, pnetid)?,
+        ["add-ueid", ueid] => {
+            let mut host = Namespace::enter(HOST)?;
+            let ueid = ueid.parse().context("read the UEID")?;
+            let added = smc::add_ueid(&mut host.inside.generic, host.families.smc, &ueid);
+            added.map(|()| String::new()).map_err(|error| explain(&error))?
+        }
+        ["remove-ueid", ueid] => {
+            let mut host = Namespace::enter(HOST)?;
+            let ueid = ueid.parse().context("read the UEID")?;
+            let removed = smc::remove_ueid(&mut host.inside.generic, host.families.smc, &ueid);
+            removed.map(|()| String::new()).map_err(|error| explain(&error))?
+        }
+        _ => bail!("{USAGE}"),
     };
     stdout().write_all(answer.as_bytes()).context("print the answer")
 }
@@ -87,6 +110,29 @@ fn set_pnetid(netns: &str, netdev: &str, pnetid: &str) -> Result<String> {
     pnet::set_netdev(&mut inside.generic, families.pnetid, netdev, &pnetid)
         .map_err(|error| explain(&error))?;
     Ok(String::new())
+}
+
+fn set_port(device: &str, pnetid: &str) -> Result<String> {
+    let Namespace { mut inside, families } = Namespace::enter(HOST)?;
+    let pnetid = pnetid.parse().context("read the PNETID")?;
+    pnet::set_port(&mut inside.generic, families.pnetid, device, 1, &pnetid)
+        .map_err(|error| explain(&error))?;
+    Ok(String::new())
+}
+
+fn drop_pnetid(netns: &str, pnetid: &str) -> Result<String> {
+    let Namespace { mut inside, families } = Namespace::enter(netns)?;
+    let pnetid = pnetid.parse().context("read the PNETID")?;
+    pnet::delete(&mut inside.generic, families.pnetid, &pnetid).map_err(|error| explain(&error))?;
+    Ok(String::new())
+}
+
+/// Puts a namespace into the map of a program that converts sockets.
+fn convert(map: &str, netns: &str) -> Result<String> {
+    let inside = Namespace::enter(netns)?.inside;
+    let cookie = inside.cookie.context("the kernel gives namespaces no cookies")?;
+    conversion::add_to_map(Path::new(map), cookie).map_err(|error| explain(&error))?;
+    Ok(format!("{cookie}\n"))
 }
 
 fn explain(error: &HostError) -> anyhow::Error {

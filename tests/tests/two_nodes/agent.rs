@@ -1,5 +1,6 @@
 //! Pods and nodes outlive the agent.
 
+use rig_tests::churn::churn;
 use rig_tests::{
     Kernel, PATIENCE, TestPod, agent, client, eventually, fetch, server, shell, start, start_both, two_nodes,
     wait_until_served,
@@ -97,9 +98,10 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
     pod.configured();
     wait_until_served(&server);
     let mut ended = agent::end(&two, Ending::Terminate);
-    for _ in ["once", "again: nothing is left to do"] {
-        shell(&two, r#""$1" uninstall 2>&1"#, &[&agent::program()]);
-    }
+    let said = two.uninstall().unwrap_or_else(|error| panic!("{error}"));
+    assert!(said.contains("detached the BPF program") && !said.contains("left in place"), "{said}");
+    // Again: nothing is left to do.
+    agent::uninstall(&two);
 
     let left = shell(
         &two,
@@ -130,6 +132,14 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
     });
     fetch(&pod, &server.ip, 1);
     assert_eq!(Counters::of(&pod).unwrap().client.smcr, 1);
+}
+
+#[test]
+fn pods_come_and_go_while_the_agent_is_killed_and_upgraded() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(2);
+    let churned = churn(&cluster.node(2), 5, 2, &|_| ());
+    assert!(churned.replaced > 0 && churned.killed > 0 && churned.terminated > 0, "{churned:?}");
 }
 
 /// The node's policy is `required` until this is dropped.

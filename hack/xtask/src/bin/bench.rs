@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use xtask::bench::report::table;
-use xtask::bench::{local, node};
+use xtask::bench::{agent, local, node};
 use xtask::rig::repository;
 
 /// Load average above which other work of the machine blurs the figures.
@@ -52,6 +52,7 @@ fn bench(cli: &Cli) -> Result<bool> {
     rows.extend(local::plain_pod(repository(), cli.rounds, &say)?);
     if !cli.local {
         rows.extend(node::measure(repository(), cli.node_rounds, &say)?);
+        rows.extend(agent::measure(repository(), &say)?);
     }
     let path = repository().join("target/bench.json");
     fs::write(&path, format!("{:#}\n", serde_json::to_value(&rows)?))

@@ -31,21 +31,9 @@ pub fn run_as_first_process() -> GuestError {
         Ok(()) => collect_ended_processes(),
         Err(error) => error,
     };
-    let message = format!("{FAILED_LINE} {}\n", chain(&error));
+    let message = format!("{FAILED_LINE} {}\n", smc_host::with_causes(&error));
     let _ = fs::write("/dev/console", message);
     error
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn set_up() -> Result<(), GuestError> {

@@ -29,6 +29,7 @@ mod qemu;
 mod session;
 mod spec;
 mod state;
+mod uninstall;
 mod workload;
 
 use std::path::{Path, PathBuf};

@@ -228,7 +228,7 @@ fn list_sandboxes(cri: &Cri, name: Option<&str>) -> Result<Vec<v1::PodSandbox>, 
     Ok(cri.call("list the pods", async |mut client| client.list_pod_sandbox(request).await)?.items)
 }
 
-fn remove_sandbox(cri: &Cri, id: &str) -> Result<(), RigError> {
+pub(super) fn remove_sandbox(cri: &Cri, id: &str) -> Result<(), RigError> {
     let request = v1::StopPodSandboxRequest { pod_sandbox_id: id.to_owned() };
     cri.call("stop a pod", async |mut client| client.stop_pod_sandbox(request).await)?;
     let request = v1::RemovePodSandboxRequest { pod_sandbox_id: id.to_owned() };

@@ -59,9 +59,35 @@ pub(crate) struct Workload {
 impl Workload {
     /// The pod of the `DaemonSet` of this name in rendered manifests.
     pub(crate) fn of(documents: &[Value], daemonset: &str, place: &Place) -> Result<Self, ManifestError> {
+        Self::of_pod(documents, daemonset, place, |_| Ok(()))
+    }
+
+    /// The same pod with its only init container as the container.
+    pub(crate) fn of_init(
+        documents: &[Value],
+        daemonset: &str,
+        place: &Place,
+    ) -> Result<Self, ManifestError> {
+        Self::of_pod(documents, daemonset, place, |pod| {
+            let init = pod.init_containers.take().unwrap_or_default();
+            if init.len() != 1 {
+                return Err(unsupported("a pod without exactly one init container"));
+            }
+            pod.containers = init;
+            Ok(())
+        })
+    }
+
+    fn of_pod(
+        documents: &[Value],
+        daemonset: &str,
+        place: &Place,
+        choose: impl FnOnce(&mut PodSpec) -> Result<(), ManifestError>,
+    ) -> Result<Self, ManifestError> {
         let found: DaemonSet = find(documents, "DaemonSet", daemonset)?;
         let template = found.spec.unwrap_or_default().template;
-        let pod = template.spec.unwrap_or_default();
+        let mut pod = template.spec.unwrap_or_default();
+        choose(&mut pod)?;
         let [container] = pod.containers.as_slice() else {
             return Err(unsupported("a pod of several containers"));
         };

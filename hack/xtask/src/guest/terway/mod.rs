@@ -2,6 +2,7 @@
 //! and a result whose `sandbox` is a container id.
 
 pub mod datapath;
+pub mod erdma;
 pub mod ipam;
 
 use std::fs;
@@ -9,6 +10,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use smc_host::HostError;
 
 use self::datapath::Veth;
 use self::ipam::{Ipam, IpamError};
@@ -37,6 +39,9 @@ pub enum TerwayError {
     /// No veth.
     #[error("set up the pod's interface")]
     Datapath(#[from] GuestError),
+    /// No PNETID.
+    #[error("give the pod's interface its PNETID")]
+    Erdma(#[from] HostError),
 }
 
 impl TerwayError {
@@ -45,7 +50,7 @@ impl TerwayError {
         match self {
             Self::Missing(_) | Self::UnknownCommand(_) => 4,
             Self::Configuration(_) => 6,
-            Self::Ipam(_) | Self::Datapath(_) => 11,
+            Self::Ipam(_) | Self::Datapath(_) | Self::Erdma(_) => 11,
         }
     }
 }
@@ -114,10 +119,12 @@ fn add(call: &Call, configuration: &str) -> Result<Value, TerwayError> {
     let ipam = node_ipam()?;
     let address = ipam.allocate(&call.container, requested_address(call))?;
     let veth = Veth::new(&call.container, &call.interface, address);
-    if let Err(error) = veth.add(Path::new(&call.netns)) {
+    let netns = Path::new(&call.netns);
+    let added = veth.add(netns).map_err(TerwayError::from);
+    if let Err(error) = added.and_then(|()| Ok(erdma::configure(netns, &call.interface)?)) {
         veth.delete();
         ipam.release(&call.container)?;
-        return Err(error.into());
+        return Err(error);
     }
     Ok(result(call, &configuration, address))
 }

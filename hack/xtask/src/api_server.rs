@@ -1,0 +1,192 @@
+//! A small stand-in for kube-apiserver, for tests and measurements: it keeps one `ASMMeshConfig`, which can be listed,
+//! watched, put and deleted; takes every Event and every patch; and counts what it is asked. On the loopback, without TLS.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+const COLLECTION: &str = "/apis/istio.alibabacloud.com/v1beta1/asmmeshconfigs";
+const NAME: &str = "default";
+/// Not an API server's: how many requests there were, by verb.
+const COUNTS: &str = "/requests";
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The server's memory.
+#[derive(Debug, Default)]
+struct State {
+    /// The resource version of the last change.
+    version: u64,
+    object: Option<Value>,
+    /// Every change of the object, as a watch tells it.
+    events: Vec<Value>,
+    /// By verb: the method, or `WATCH`.
+    requests: BTreeMap<String, u64>,
+}
+
+impl State {
+    /// `None` deletes the object.
+    fn change(&mut self, object: Option<Value>) {
+        self.version += 1;
+        let kind = match (&self.object, &object) {
+            (_, None) => "DELETED",
+            (None, Some(_)) => "ADDED",
+            (Some(_), Some(_)) => "MODIFIED",
+        };
+        let Some(mut told) = object.clone().or_else(|| self.object.take()) else { return };
+        told["metadata"]["name"] = json!(NAME);
+        told["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.object = object.map(|_| told.clone());
+        self.events.push(json!({ "type": kind, "object": told }));
+    }
+}
+
+/// The server.
+#[derive(Debug, Clone, Default)]
+pub struct ApiServer {
+    state: Arc<Mutex<State>>,
+    changed: Arc<watch::Sender<()>>,
+}
+
+impl ApiServer {
+    /// Serves whoever connects, for ever.
+    pub async fn serve(self, listener: TcpListener) -> io::Result<Infallible> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let server = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(|request| {
+                    let server = server.clone();
+                    async move { Ok::<_, Infallible>(server.answer(request).await) }
+                });
+                // Clients may break off.
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
+    /// A kubeconfig that leads to a server on this port of the loopback.
+    pub fn kubeconfig(port: u16) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{ "name": "k", "cluster": { "server": format!("http://127.0.0.1:{port}") } }],
+            "users": [{ "name": "u", "user": { "token": "t" } }],
+            "contexts": [{ "name": "c", "context": { "cluster": "k", "user": "u" } }],
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let query = uri.query().unwrap_or_default();
+        let parameter =
+            |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let watches = matches!(parameter("watch"), Some("true" | "1"));
+        if uri.path() == COUNTS {
+            return whole(StatusCode::OK, &self.with(|state| json!(state.requests)));
+        }
+        let verb = if watches { "WATCH" } else { method.as_str() };
+        self.with(|state| *state.requests.entry(verb.to_owned()).or_default() += 1);
+        let body =
+            request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let item = uri.path().strip_prefix(COLLECTION).map(|rest| rest.strip_prefix('/').unwrap_or(rest));
+        match (&method, item) {
+            (&Method::GET, Some("")) if watches => {
+                let since = parameter("resourceVersion").and_then(|version| version.parse().ok());
+                self.watch(since.unwrap_or(0))
+            }
+            (&Method::GET, Some("")) => whole(StatusCode::OK, &self.list()),
+            (&Method::PUT, Some(NAME)) => {
+                self.change(Some(body.clone()));
+                whole(StatusCode::OK, &body)
+            }
+            (&Method::DELETE, Some(NAME)) => {
+                self.change(None);
+                whole(StatusCode::OK, &json!({ "kind": "Status", "status": "Success" }))
+            }
+            (&Method::POST, None) => whole(StatusCode::CREATED, &body),
+            (&Method::PATCH, None) => whole(StatusCode::OK, &body),
+            _ => whole(StatusCode::NOT_FOUND, &json!({ "kind": "Status", "status": "Failure", "code": 404 })),
+        }
+    }
+
+    fn change(&self, object: Option<Value>) {
+        self.with(|state| state.change(object));
+        self.changed.send_replace(());
+    }
+
+    fn list(&self) -> Value {
+        self.with(|state| {
+            json!({
+                "apiVersion": "istio.alibabacloud.com/v1beta1", "kind": "ASMMeshConfigList",
+                "metadata": { "resourceVersion": state.version.to_string() },
+                "items": state.object.iter().collect::<Vec<_>>(),
+            })
+        })
+    }
+
+    /// Changes after a version as they come; the client ends it.
+    fn watch(&self, since: u64) -> Response<Body> {
+        let told = usize::try_from(since).unwrap_or(usize::MAX);
+        let events = stream::unfold(
+            (self.clone(), self.changed.subscribe(), told),
+            async |(server, mut changed, told)| {
+                loop {
+                    // One event for each version, so the version is how many were told.
+                    let event = server.with(|state| state.events.get(told).cloned());
+                    if let Some(event) = event {
+                        let frame = Frame::data(Bytes::from(format!("{event}\n")));
+                        return Some((Ok(frame), (server, changed, told + 1)));
+                    }
+                    changed.changed().await.ok()?;
+                }
+            },
+        );
+        let mut response = Response::new(UnsyncBoxBody::new(StreamBody::new(events)));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+fn whole(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(UnsyncBoxBody::new(Full::new(Bytes::from(body.to_string()))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_is_an_event_of_the_next_version() {
+        let mut state = State::default();
+        state.change(Some(json!({ "spec": 1 })));
+        state.change(Some(json!({ "spec": 2 })));
+        state.change(None);
+        let kinds: Vec<&str> = state.events.iter().filter_map(|event| event["type"].as_str()).collect();
+        assert_eq!(kinds, ["ADDED", "MODIFIED", "DELETED"]);
+        assert_eq!(state.events[1]["object"]["metadata"]["resourceVersion"], "2");
+        assert_eq!((state.object, state.version), (None, 3));
+    }
+}
