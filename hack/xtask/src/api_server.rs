@@ -82,7 +82,11 @@ impl ApiServer {
     pub fn kubeconfig(port: u16) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{ "name": "k", "cluster": { "server": format!("http://127.0.0.1:{port}") } }],
+            "clusters": [{ "name": "k", "cluster": {
+                "server": format!("http://127.0.0.1:{port}"),
+                // Not used, but a client without any authority is refused before it is known that it needs none.
+                "certificate-authority-data": include_str!("api_server_ca.base64"),
+            } }],
             "users": [{ "name": "u", "user": { "token": "t" } }],
             "contexts": [{ "name": "c", "context": { "cluster": "k", "user": "u" } }],
         })
