@@ -1,4 +1,4 @@
-//! Compiles `bpf/smcify.bpf.c` with clang into an object that the agent embeds.
+//! Compiles the programs in `bpf/` with clang into objects that the agent embeds.
 //!
 //! Needs clang (any since 11) and libbpf's headers (Debian: `clang libbpf-dev`). `CLANG` names another clang.
 
@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, error::Error};
 
-const SOURCE: &str = "bpf/smcify.bpf.c";
+const PROGRAMS: [&str; 2] = ["smcify", "fallbacks"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed={SOURCE}");
     println!("cargo::rerun-if-env-changed=CLANG");
+    PROGRAMS.iter().try_for_each(|program| compile(program))
+}
+
+fn compile(program: &str) -> Result<(), Box<dyn Error>> {
+    let source = format!("bpf/{program}.bpf.c");
+    println!("cargo::rerun-if-changed={source}");
 
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
-    let object = PathBuf::from(env::var("OUT_DIR")?).join("smcify.bpf.o");
+    let object = PathBuf::from(env::var("OUT_DIR")?).join(format!("{program}.bpf.o"));
     let architecture = env::var("CARGO_CFG_TARGET_ARCH")?;
 
     let status = Command::new(&clang)
@@ -22,13 +27,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .args(multiarch_headers(&architecture))
         // Without it the object holds this machine's build path.
         .arg("-fdebug-compilation-dir=.")
-        .args(["-c", SOURCE, "-o"])
+        .args(["-c", &source, "-o"])
         .arg(&object)
         .status()
-        .map_err(|error| format!("cannot run {} to compile {SOURCE}: {error}", clang.display()))?;
+        .map_err(|error| format!("cannot run {} to compile {source}: {error}", clang.display()))?;
     if !status.success() {
         return Err(
-            format!("{} could not compile {SOURCE} (are libbpf's headers there?)", clang.display()).into()
+            format!("{} could not compile {source} (are libbpf's headers there?)", clang.display()).into()
         );
     }
     Ok(())

@@ -13,7 +13,7 @@ use std::time::Instant;
 pub use chain::Chain;
 pub use problems::{Problems, Told};
 pub use readiness::{LOSS_TOLERATED, NotReady, Readiness, STUCK_AFTER};
-pub use view::{DeviceUse, EventCounts, NodeCheck, PodConnections, PodVerdict, View};
+pub use view::{DeviceUse, EventCounts, NodeCheck, PodVerdict, View};
 
 /// The board; clones are the same one.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@
 
 mod build;
 mod error;
+mod fallbacks;
 mod messages;
 mod object;
 mod pinned;
@@ -29,6 +30,7 @@ use libbpf_rs::MapHandle;
 
 use build::Build;
 pub use error::BpfError;
+pub use fallbacks::{FallbackEvent, FallbackEvents};
 pub use pinned::Pinned;
 use pins::Pins;
 pub use probe::probe;

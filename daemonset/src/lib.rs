@@ -30,4 +30,5 @@ pub mod terway;
 #[cfg(test)]
 mod test_values;
 pub mod token_bucket;
+pub mod traffic;
 pub mod uninstall;

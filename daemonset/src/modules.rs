@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Once;
 
 use smc_host::genl::SmcFamilies;
 use smc_host::kernel::module_is_loaded;
@@ -34,6 +35,10 @@ pub fn ensure_loaded(iwarp: bool, proc: &Path) -> Result<(), String> {
             ));
         }
     }
+    if module_is_loaded("smc") {
+        load_smc_diag();
+        return Ok(());
+    }
     // Looking a family up makes the kernel load the module that has it: SMC_PNETID's alias is in smc_diag, which
     // brings smc along (net/netlink/genetlink.c, net/smc/smc_diag.c).
     let mut generic = Connection::open(Protocol::Generic).map_err(|error| error.with_cause())?;
@@ -44,6 +49,23 @@ pub fn ensure_loaded(iwarp: bool, proc: &Path) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Asking for SMC's sockets makes the kernel load `smc_diag` (net/core/sock_diag.c). Without it only the lists of
+/// connections are missing, so it is tried once.
+fn load_smc_diag() {
+    static TRIED: Once = Once::new();
+    TRIED.call_once(|| {
+        let asked = Connection::open(Protocol::SockDiag).and_then(|mut diagnosis| {
+            diagnosis.request(&"list SMC's sockets", &smc_abi::diag::smc_sockets())
+        });
+        if let Err(error) = asked {
+            tracing::warn!(
+                "the module smc_diag is not there, so connections cannot be listed: {}",
+                error.with_cause()
+            );
+        }
+    });
 }
 
 /// Which of the reserved ports are in use as a local TCP port in any network namespace that a process lives in.

@@ -18,7 +18,7 @@ use crate::cri::{Cri, CriError};
 use crate::metrics::{Metrics, Repair as Ended};
 use due::{Due, Wanted, Why, due, orphans};
 
-pub use looks::Looks;
+pub use looks::{Looks, LostPods};
 
 /// The budget for one pod; the plugin's own.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -59,11 +59,12 @@ impl Repairer {
         Self { cri, store, boot_id, proc, metrics, missing: BTreeSet::new() }
     }
 
-    /// Looks at every pod of the node once, and works on those that need it.
+    /// Looks at every pod of the node once, and works on those that need it; `lost` are those of whose set-up something
+    /// was taken away.
     ///
     /// # Errors
     /// When the runtime does not list its pods. What happens to single pods is logged and recorded.
-    pub async fn look(&mut self, wanted: Wanted) -> Result<(), CriError> {
+    pub async fn look(&mut self, wanted: Wanted, lost: &BTreeSet<AttachmentId>) -> Result<(), CriError> {
         // The records first: whoever is on record by then and not in the later list is really gone.
         let records = self.store.list().records;
         let sandboxes = self.cri.sandboxes().await?;
@@ -72,7 +73,7 @@ impl Repairer {
             self.end_orphan(attachment);
         }
         self.missing = missing;
-        let due = due(&sandboxes, &records, wanted, now_ms());
+        let due = due(&sandboxes, &records, wanted, lost, now_ms());
         let many = due.len() > 10;
         if many {
             tracing::info!(pods = due.len(), "setting pods up in place");

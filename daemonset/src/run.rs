@@ -19,6 +19,7 @@ use crate::node::{self, LastLook, Options, Prepared};
 use crate::records::Records;
 use crate::repair::{Looks, Repairer};
 use crate::surfaces::Surfaces;
+use crate::traffic::{Tools, Traffic};
 
 /// How often the node is looked at again: what was lost is made anew, and a port that came or went is published.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -55,8 +56,11 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
     );
     let mut node = Node { store, boot_id, last: LastLook::default(), published: None, told: Vec::new() };
     node.look(options, switch.into()).await?;
-    node.tell(surfaces);
     let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
+    let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
+    let tools = Tools { store: store.clone(), board, announcer, lost: repair.lost() };
+    let traffic = Traffic::start(tools).context("cannot start the thread that looks at traffic")?;
+    node.tell(surfaces, &traffic);
     let kept = match chain.mode {
         Mode::Off => None,
         _ => Some(keep_chain(chain, &cri).await?),
@@ -79,7 +83,9 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         .with_context(|| format!("cannot watch {}", store.pods_dir().display()))?;
 
     let mut records = Records::default();
-    surfaces.records_changed(&records.look(store));
+    let first = records.look(store);
+    surfaces.records_changed(&first);
+    traffic.records_changed(&first);
     let mut again = tokio::time::interval(LOOK_AGAIN);
     again.tick().await;
     loop {
@@ -105,10 +111,12 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
             }
         }
         surfaces.main_loop_turned();
-        node.tell(surfaces);
+        node.tell(surfaces, &traffic);
         // Reading every record takes a while on a full node.
         if records_changed || records.need_a_look(store) {
-            surfaces.records_changed(&records.look(store));
+            let news = records.look(store);
+            surfaces.records_changed(&news);
+            traffic.records_changed(&news);
         }
     }
     if let Some(kept) = kept {
@@ -174,9 +182,10 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
-    fn tell(&self, surfaces: &Surfaces) {
+    fn tell(&self, surfaces: &Surfaces, traffic: &Traffic) {
         if let Some(facts) = &self.published {
             surfaces.node_is(facts);
+            traffic.node_is(facts);
         }
     }
 
@@ -187,7 +196,11 @@ impl Node<'_> {
         let Prepared { facts, devices, problems, notes, made } = prepared;
         made.remember(self.store).context("cannot put on record what was made on this node")?;
         for note in notes {
-            tracing::info!("{note}");
+            if self.published.is_some() {
+                tracing::warn!("something was lost since the last look, so: {note}");
+            } else {
+                tracing::info!("{note}");
+            }
         }
         for problem in problems.iter().filter(|problem| !self.told.contains(problem)) {
             tracing::warn!("{problem}");

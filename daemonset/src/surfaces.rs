@@ -69,9 +69,27 @@ pub struct Surfaces {
     /// The metrics.
     pub metrics: Metrics,
     mesh: watch::Receiver<MeshSwitch>,
-    announcements: mpsc::Sender<Announcement>,
+    announcer: Announcer,
     conditions: watch::Sender<Option<Condition>>,
     first_look: bool,
+}
+
+/// Takes Events to whoever writes them; clones do the same.
+#[derive(Debug, Clone)]
+pub struct Announcer {
+    sender: mpsc::Sender<Announcement>,
+    board: Board,
+}
+
+impl Announcer {
+    /// Hands an Event over, if there is one. Never waits.
+    pub fn announce(&self, announcement: Option<Announcement>) {
+        let Some(announcement) = announcement else { return };
+        // Closed: there is nobody to write events, and nobody who misses them.
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(announcement) {
+            self.board.update(|view| view.events.dropped_before_queue += 1);
+        }
+    }
 }
 
 /// The thread's end of it.
@@ -111,12 +129,18 @@ impl Surfaces {
                 runtime.block_on(serve(&options, &store, &board, &metrics, ends));
             })
             .map_err(SurfacesError::Thread)?;
-        Ok(Self { board, metrics, mesh, announcements, conditions, first_look: true })
+        let events = Announcer { sender: announcements, board: board.clone() };
+        Ok(Self { board, metrics, mesh, announcer: events, conditions, first_look: true })
     }
 
     /// The mesh switch, to be read and waited on.
     pub fn mesh(&self) -> watch::Receiver<MeshSwitch> {
         self.mesh.clone()
+    }
+
+    /// For others who announce.
+    pub fn announcer(&self) -> Announcer {
+        self.announcer.clone()
     }
 
     /// Takes in what a look at the node said.
@@ -167,21 +191,13 @@ impl Surfaces {
                     }
                     let age = wall().saturating_sub(Duration::from_millis(record.started_ms));
                     if !self.first_look || age < NEWS {
-                        self.announce(Announcement::of(record));
+                        self.announcer.announce(Announcement::of(record));
                     }
                 }
                 Change::Ended(attachment) => self.board.update(|view| drop(view.pods.remove(attachment))),
             }
         }
         self.first_look = false;
-    }
-
-    fn announce(&self, announcement: Option<Announcement>) {
-        let Some(announcement) = announcement else { return };
-        // Closed: there is nobody to write events, and nobody who misses them.
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.announcements.try_send(announcement) {
-            self.board.update(|view| view.events.dropped_before_queue += 1);
-        }
     }
 
     fn renew_condition(&self) {

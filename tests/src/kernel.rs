@@ -125,6 +125,12 @@ impl Kernel<'_, '_> {
         cookies.lines().map(|cookie| NetnsCookie(cookie.parse().unwrap())).collect()
     }
 
+    /// Takes a namespace out of the BPF program's map.
+    #[track_caller]
+    pub fn unconvert(self, map: &str, cookie: NetnsCookie) {
+        self.node_state(&["unconvert", map, &cookie.0.to_string()]);
+    }
+
     /// Who keeps the network namespace with this inode: processes in it, descriptors of it, and mounts.
     #[track_caller]
     pub fn keepers(self, inode: &str) -> String {

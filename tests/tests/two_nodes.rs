@@ -19,3 +19,5 @@ mod nodes;
 mod privileges;
 #[path = "two_nodes/repair.rs"]
 mod repair;
+#[path = "two_nodes/traffic.rs"]
+mod traffic;

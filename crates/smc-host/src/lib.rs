@@ -23,5 +23,6 @@ pub mod route;
 pub mod smc;
 mod sockopt;
 pub mod sysctl;
+pub mod traffic;
 
 pub use error::{Cause, HostError, with_causes};

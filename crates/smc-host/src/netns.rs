@@ -1,9 +1,11 @@
 //! Network namespaces: opening one, telling it from another, and working inside it.
 
 use std::fs::{File, OpenOptions};
+use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::thread;
 
 use nix::errno::Errno;
@@ -108,6 +110,32 @@ impl Netns {
                 protocol: protocol_of_a_new_tcp_socket()?,
             })
         })?
+    }
+}
+
+/// Runs `work` on a thread of its own that may go from one namespace to the next, and ends afterwards. For many
+/// namespaces, where a thread for each would cost more than the look at it.
+pub fn wander<T: Send>(work: impl FnOnce(&Wanderer) -> T + Send) -> Result<T, HostError> {
+    let attempt = "start a thread to look into network namespaces";
+    thread::scope(|scope| {
+        let worker = thread::Builder::new()
+            .name("in-netns".to_owned())
+            .stack_size(256 * 1024)
+            .spawn_scoped(scope, || work(&Wanderer(PhantomData)))
+            .map_err(HostError::at(attempt))?;
+        worker.join().map_err(|_| HostError::new(attempt, Cause::Unexpected("it panicked".to_owned())))
+    })
+}
+
+/// A thread that may change its namespace; it cannot be given to another.
+#[derive(Debug)]
+pub struct Wanderer(PhantomData<Rc<()>>);
+
+impl Wanderer {
+    /// Goes into a namespace, and stays there until the next; only so long it is kept alive.
+    pub fn enter(&self, netns: &Netns) -> Result<(), HostError> {
+        let attempt = format_args!("enter the network namespace {}", netns.shown.display());
+        enter(&netns.file).map_err(HostError::at(attempt))
     }
 }
 

@@ -1,6 +1,6 @@
-//! What SMC itself tells: devices, enterprise ids, counters.
+//! What SMC itself tells: devices, link groups, enterprise ids, counters.
 
-use smc_abi::smc::{self, FallbackStats, SmcDevice, Stats};
+use smc_abi::smc::{self, FallbackStats, Link, LinkGroup, LinkRecord, SmcDevice, Stats};
 use smc_model::Ueid;
 
 use crate::netlink::Connection;
@@ -15,6 +15,32 @@ pub fn devices(generic: &mut Connection, family: u16) -> Result<Vec<SmcDevice>, 
         .map(|answer| smc::parse_device(&answer.body))
         .collect::<Result<_, _>>()
         .map_err(HostError::at(attempt))
+}
+
+/// A link group with its links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedGroup {
+    /// The group.
+    pub group: LinkGroup,
+    /// Its links; each is a queue pair of its device.
+    pub links: Vec<Link>,
+}
+
+/// Every SMC-R link group of the host with its links; the same in every namespace.
+pub fn link_groups(generic: &mut Connection, family: u16) -> Result<Vec<LinkedGroup>, HostError> {
+    let attempt = "list SMC's link groups";
+    let mut groups: Vec<LinkedGroup> = Vec::new();
+    for answer in generic.request(&attempt, &smc::links(family))? {
+        match smc::parse_link_record(&answer.body).map_err(HostError::at(attempt))? {
+            LinkRecord::Group(group) => groups.push(LinkedGroup { group, links: Vec::new() }),
+            LinkRecord::Link(link) => {
+                if let Some(last) = groups.last_mut() {
+                    last.links.push(link);
+                }
+            }
+        }
+    }
+    Ok(groups)
 }
 
 /// Whether the kernel offers SMC-D loopback, by which pods of one node can talk without RDMA (CONFIG_SMC_LO,

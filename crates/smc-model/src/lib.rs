@@ -5,8 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod fallback_label;
 mod ipv4_net;
+mod judge;
 mod listener;
+mod live;
 mod netns;
 mod node;
 mod owned;
@@ -14,12 +17,16 @@ mod plan;
 mod pnetid;
 mod pod;
 mod reason;
+mod traffic;
 mod ueid;
 mod verdict;
 
 pub use annotation::{ANNOTATION, Wish};
+pub use fallback_label::fallback_label;
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
+pub use judge::{Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters, standing_cause};
 pub use listener::{Listener, Process, TcpListener, old_listeners};
+pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode,
@@ -30,5 +37,9 @@ pub use plan::{Binding, Note, Plan, Step, decide};
 pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, PodConversion, PodFacts, PodInterface};
 pub use reason::Reason;
+pub use traffic::{
+    Connection, Connections, Counters, Growth, PEER_WITHOUT_SMC, PodTraffic, Side, SideCounters, TrafficPath,
+    Transport,
+};
 pub use ueid::{Ueid, UeidError};
 pub use verdict::Verdict;

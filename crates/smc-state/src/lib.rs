@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! /run/kube-smc/node.json                       the node's facts, written by the agent
+//! /run/kube-smc/traffic.json                    live verdicts and counters, written by the agent, see [`Traffic`]
 //! /run/kube-smc/mesh.json, …                    what the agent keeps for its next start, see [`Document`]
 //! /run/kube-smc/pods/<container>-<ifname>.json  one record per attachment of an annotated pod
 //! /run/kube-smc/pods/….json.unreadable          a record that could not be read, set aside
@@ -23,6 +24,7 @@ mod node_file;
 mod quarantine;
 mod record;
 mod store;
+mod traffic;
 
 pub use attachment::{AttachmentId, AttachmentIdError};
 pub use document::Document;
@@ -31,3 +33,4 @@ pub use lock::Lock;
 pub use node_file::{NODE_FILE_VERSION, NodeFile};
 pub use record::{Phase, PodName, RECORD_VERSION, Record, StepTiming};
 pub use store::{DEFAULT_STATE_DIR, Listing, Store};
+pub use traffic::{FallbackCount, LivePod, Traffic};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use smc_model::{Reason, Verdict};
-use smc_state::{AttachmentId, PodName};
+use smc_model::{LiveVerdict, Reason, Verdict, live_name};
+use smc_state::{AttachmentId, LivePod, PodName};
 
 use super::{Chain, Problems, Readiness};
 use crate::mesh::{MeshMode, MeshSwitch};
@@ -26,8 +26,10 @@ pub struct View {
     pub mesh: MeshSwitch,
     /// Every attachment of an annotated pod that has a verdict.
     pub pods: BTreeMap<AttachmentId, PodVerdict>,
-    /// What became of the pods' connections; whoever counts them replaces the whole list.
-    pub connections: Vec<PodConnections>,
+    /// What came of the traffic of each attachment that is set up; whoever looks replaces all of it.
+    pub live: BTreeMap<AttachmentId, LivePod>,
+    /// Why the kernel does not tell of fallbacks when they happen; `None` when it does.
+    pub no_fallback_events: Option<String>,
     /// What is used of the RDMA devices; whoever counts it replaces the whole list.
     pub devices: Vec<DeviceUse>,
     /// What became of the Events.
@@ -54,19 +56,6 @@ pub struct PodVerdict {
     pub id: String,
     /// Its verdict.
     pub verdict: Verdict,
-}
-
-/// What the kernel counted of one pod's connections since its namespace was made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PodConnections {
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod's name.
-    pub pod: String,
-    /// Connections that became SMC-R.
-    pub smc_r: u64,
-    /// Connections that fell back to TCP, by the reason's name.
-    pub fallbacks: BTreeMap<String, u64>,
 }
 
 /// What SMC-R uses of one RDMA device.
@@ -112,20 +101,33 @@ impl View {
             mesh_mode,
             mesh,
             pods: BTreeMap::new(),
-            connections: Vec::new(),
+            live: BTreeMap::new(),
+            no_fallback_events: None,
             devices: Vec::new(),
             events: EventCounts::default(),
             problems: Problems::default(),
         }
     }
 
-    /// How many attachments have each verdict, by its name and its reason's (empty when it has none).
+    /// How many attachments have each live verdict, by its name and its reason's (empty when it has none).
     pub fn pods_by_verdict(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         let mut counts = BTreeMap::new();
-        for pod in self.pods.values() {
-            let reason = pod.verdict.reason().map_or("", Reason::name);
-            *counts.entry((pod.verdict.name(), reason)).or_default() += 1;
+        for (attachment, pod) in &self.pods {
+            let live = self.live.get(attachment).map(|pod| &pod.live);
+            let name = live_name(&pod.verdict, live);
+            let of_live = live.filter(|live| live.name() == name).and_then(LiveVerdict::reason);
+            let reason = of_live.or(pod.verdict.reason().map(Reason::name)).unwrap_or_default();
+            *counts.entry((name, reason)).or_default() += 1;
         }
         counts
+    }
+
+    /// What came of each pod's traffic, once for each pod: its attachments share one namespace.
+    pub fn live_pods(&self) -> impl Iterator<Item = &LivePod> {
+        let mut last = None;
+        self.live.values().filter(move |pod| {
+            let container = Some(pod.attachment.container());
+            std::mem::replace(&mut last, container) != container
+        })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use smc_model::Reason;
+use smc_state::LivePod;
 
 use crate::board::{Chain, View};
 
@@ -39,6 +40,7 @@ pub fn status(view: &View, now: Instant, wall: u64) -> Value {
                 "interface": attachment.ifname(),
                 "id": pod.id,
                 "verdict": pod.verdict.name(),
+                "live": view.live.get(attachment).map(live),
                 "reason": pod.verdict.reason().map(explained),
             })
         })
@@ -81,6 +83,7 @@ pub fn status(view: &View, now: Instant, wall: u64) -> Value {
         },
         "pods": pods,
         "devices": devices,
+        "fallback_events": {"on": view.no_fallback_events.is_none(), "why_not": view.no_fallback_events},
         "events": {
             "written": view.events.written,
             "superseded": view.events.superseded,
@@ -91,6 +94,19 @@ pub fn status(view: &View, now: Instant, wall: u64) -> Value {
                 + view.events.dropped_rejected,
         },
         "problems": problems,
+    })
+}
+
+/// What the kernel showed of a pod's traffic.
+fn live(pod: &LivePod) -> Value {
+    json!({
+        "verdict": pod.live,
+        "reason": pod.live.reason(),
+        "since": pod.since,
+        "smcr": pod.smcr,
+        "handshake_errors": pod.handshake_errors,
+        "fallbacks": pod.fallbacks,
+        "peers_without_smc": pod.peers_without_smc,
     })
 }
 

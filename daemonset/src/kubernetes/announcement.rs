@@ -23,8 +23,8 @@ pub struct Announcement {
 impl Announcement {
     /// The Event of a record; `None` while it has no verdict, and for a pod that Kubernetes could not name.
     pub fn of(record: &Record) -> Option<Self> {
-        let Record { pod, attachment, id, plan, .. } = record;
-        if record.phase != Phase::Settled || !is_object_name(&pod.namespace) || !is_object_name(&pod.name) {
+        let Record { attachment, plan, .. } = record;
+        if record.phase != Phase::Settled {
             return None;
         }
         let (warning, reason, message) = match record.verdict.as_ref()? {
@@ -54,6 +54,17 @@ impl Announcement {
                 format!("runs on plain TCP: {reason}; {}. To do: {}", reason.meaning(), reason.remedy()),
             ),
         };
+        Self::about(record, warning, reason, &message)
+    }
+}
+
+impl Announcement {
+    /// An Event about the pod of a record; `None` for a pod that Kubernetes could not name.
+    pub(crate) fn about(record: &Record, warning: bool, reason: &'static str, message: &str) -> Option<Self> {
+        let Record { pod, attachment, id, .. } = record;
+        if !is_object_name(&pod.namespace) || !is_object_name(&pod.name) {
+            return None;
+        }
         Some(Self {
             pod: pod.clone(),
             interface: attachment.ifname().to_owned(),

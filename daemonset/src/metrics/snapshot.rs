@@ -1,5 +1,6 @@
 //! The metrics that are read off the board.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -8,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use smc_model::Reason;
+use smc_state::LivePod;
 
 use crate::board::{Board, View};
 
@@ -56,33 +58,57 @@ fn node(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 }
 
 fn pods(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let mut family =
-        Values::gauges(encoder, "pods", "Interfaces of this node's annotated pods, by verdict and reason")?;
+    let mut family = Values::gauges(
+        encoder,
+        "pods",
+        "Interfaces of this node's annotated pods, by live verdict and reason",
+    )?;
     for ((verdict, reason), count) in view.pods_by_verdict() {
         family.put(&[("verdict", verdict), ("reason", reason)], number(count))?;
     }
     let mut family = Values::counters(encoder, "smcr_connections", "Connections of a pod that became SMC-R")?;
-    for pod in &view.connections {
-        family.add(&[("namespace", pod.namespace.as_str()), ("pod", pod.pod.as_str())], pod.smc_r)?;
+    for pod in view.live_pods() {
+        family.add(&labels(pod), pod.smcr)?;
     }
     let mut family = Values::counters(
         encoder,
         "fallbacks",
         "Connections of a pod that fell back to TCP, by the kernel's reason",
     )?;
-    for pod in &view.connections {
-        for (reason, count) in &pod.fallbacks {
-            family.add(
-                &[
-                    ("namespace", pod.namespace.as_str()),
-                    ("pod", pod.pod.as_str()),
-                    ("reason", reason.as_str()),
-                ],
-                *count,
-            )?;
+    for pod in view.live_pods() {
+        // Codes that are not the kernel's share a name.
+        let mut counts = BTreeMap::<&str, u64>::new();
+        for fallback in &pod.fallbacks {
+            *counts.entry(&fallback.reason).or_default() += fallback.count;
+        }
+        for (reason, count) in counts {
+            let [namespace, name] = labels(pod);
+            family.add(&[namespace, name, ("reason", reason)], count)?;
         }
     }
+    let mut family = Values::counters(
+        encoder,
+        "peer_without_smc",
+        "Connections of a pod with peers elsewhere that do not speak SMC: probes, scrapes, plain pods; no fault",
+    )?;
+    for pod in view.live_pods() {
+        family.add(&labels(pod), pod.peers_without_smc.total())?;
+    }
+    let mut family = Values::gauges(
+        encoder,
+        "degraded_since_seconds",
+        "Since when connections of a pod that should be SMC-R are TCP, in seconds since the epoch",
+    )?;
+    for pod in view.live_pods().filter(|pod| pod.live.is_degraded()) {
+        let [namespace, name] = labels(pod);
+        let reason = ("reason", pod.live.reason().unwrap_or_default());
+        family.put(&[namespace, name, reason], number(pod.since))?;
+    }
     Ok(())
+}
+
+fn labels(pod: &LivePod) -> [(&'static str, &str); 2] {
+    [("namespace", pod.pod.namespace.as_str()), ("pod", pod.pod.name.as_str())]
 }
 
 fn devices(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

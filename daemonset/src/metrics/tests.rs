@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use smc_model::{Reason, Verdict};
-use smc_state::StepTiming;
+use smc_model::{Failure, Failures, LiveVerdict, PeersWithoutSmc, Reason, Verdict};
+use smc_state::{AttachmentId, FallbackCount, LivePod, PodName, StepTiming};
 
 use super::*;
-use crate::board::{Chain, DeviceUse, NodeCheck, PodConnections, PodVerdict};
+use crate::board::{Chain, DeviceUse, NodeCheck, PodVerdict};
 use crate::test_values::{board, record};
 
 /// A family as it was read.
@@ -105,6 +105,28 @@ fn read_labels(mut text: &str) -> BTreeMap<String, String> {
     labels
 }
 
+/// Traffic of a pod: the first is degraded, the others are active.
+fn live(pod: &PodName, attachment: AttachmentId) -> LivePod {
+    let failure = Failure::Fallback { code: 0x0303_0000, peer_diagnosis: 0, ipv6_socket: false };
+    let degraded = LiveVerdict::Degraded { cause: None, failures: vec![Failures { count: 3, failure }] };
+    let count = |reason: &str, count| FallbackCount { code: 1, reason: reason.to_owned(), count };
+    LivePod {
+        attachment,
+        pod: pod.clone(),
+        id: "id".to_owned(),
+        live: if pod.name == "web-1" { degraded } else { LiveVerdict::Active },
+        since: 1_700_000_000,
+        smcr: 11,
+        handshake_errors: 0,
+        fallbacks: vec![
+            count("peer \"x\" declined\n", 3),
+            count("UnknownReason", 2),
+            count("UnknownReason", 2),
+        ],
+        peers_without_smc: PeersWithoutSmc { counts: [("10.0.0.9".parse().unwrap(), 4)].into(), others: 1 },
+    }
+}
+
 /// A board with something of everything.
 fn full() -> (Board, Metrics) {
     let board = board();
@@ -117,15 +139,10 @@ fn full() -> (Board, Metrics) {
             let record = record(pod, verdict.clone());
             view.pods.insert(record.attachment, PodVerdict { pod: record.pod, id: record.id, verdict });
         }
-        view.connections = vec![PodConnections {
-            namespace: "shop".to_owned(),
-            pod: "web-1".to_owned(),
-            smc_r: 11,
-            fallbacks: BTreeMap::from([
-                ("peer \"x\" declined\n".to_owned(), 3),
-                ("peer has no SMC".to_owned(), 4),
-            ]),
-        }];
+        for attachment in view.pods.keys().take(2).cloned().collect::<Vec<_>>() {
+            let pod = live(&view.pods[&attachment].pod, attachment.clone());
+            view.live.insert(attachment, pod);
+        }
         view.devices = vec![
             DeviceUse {
                 device: "erdma_0".to_owned(),
@@ -185,12 +202,19 @@ fn every_family_is_there_before_anything_happened() {
 fn values_are_those_on_the_board() {
     let families = read(&full().1.text().unwrap());
     let value = |family: &str, labels: &[(&str, &str)]| format!("{}", families[family].value(labels));
-    assert_eq!(value("kube_smc_pods", &[("verdict", "configured"), ("reason", "")]), "2");
+    assert_eq!(value("kube_smc_pods", &[("verdict", "active"), ("reason", "")]), "1");
+    assert_eq!(value("kube_smc_pods", &[("verdict", "degraded"), ("reason", "NoSmcDevice")]), "1");
     assert_eq!(value("kube_smc_pods", &[("verdict", "refused"), ("reason", "NoRdmaDevice")]), "1");
     let pod = [("namespace", "shop"), ("pod", "web-1")];
     assert_eq!(value("kube_smc_smcr_connections", &pod), "11");
     let reason = ("reason", "peer \"x\" declined\n");
     assert_eq!(value("kube_smc_fallbacks", &[pod[0], pod[1], reason]), "3");
+    let unknown = ("reason", "UnknownReason");
+    assert_eq!(value("kube_smc_fallbacks", &[pod[0], pod[1], unknown]), "4");
+    assert_eq!(value("kube_smc_peer_without_smc", &pod), "5");
+    let since = &[pod[0], pod[1], ("reason", "NoSmcDevice")];
+    assert_eq!(value("kube_smc_degraded_since_seconds", since), "1700000000");
+    assert_eq!(families["kube_smc_degraded_since_seconds"].samples.len(), 1);
     assert_eq!(value("kube_smc_queue_pairs_max", &[("device", "erdma_0")]), "1024");
     assert_eq!(
         families["kube_smc_queue_pairs_max"].samples.len(),
@@ -233,7 +257,7 @@ fn what_is_gone_from_the_board_is_gone_from_the_metrics() {
     let (board, metrics) = full();
     board.update(|view| {
         view.pods.clear();
-        view.connections.clear();
+        view.live.clear();
     });
     let families = read(&metrics.text().unwrap());
     assert!(families["kube_smc_pods"].samples.is_empty());

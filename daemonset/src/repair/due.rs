@@ -50,18 +50,27 @@ pub enum Why {
     Refused,
     /// Programs that listen on older sockets may have been restarted.
     NeedsRestart,
+    /// Something of its set-up was taken away.
+    Lost,
     /// The feature is switched off.
     SwitchedOff,
 }
 
-/// Which running pods need work, in the runtime's order.
-pub fn due(sandboxes: &[Sandbox], records: &[Record], wanted: Wanted, now_ms: u64) -> Vec<Due> {
+/// Which running pods need work, in the runtime's order. `lost` are those that are set up by their records, but not by
+/// what the kernel shows.
+pub fn due(
+    sandboxes: &[Sandbox],
+    records: &[Record],
+    wanted: Wanted,
+    lost: &BTreeSet<AttachmentId>,
+    now_ms: u64,
+) -> Vec<Due> {
     let mut due = Vec::new();
     for sandbox in sandboxes.iter().filter(|sandbox| sandbox.ready && sandbox.wish != Wish::Disabled) {
         let mut missed = true;
         for record in records.iter().filter(|record| record.attachment.container() == sandbox.id) {
             missed = false;
-            if let Some(why) = why(record, wanted, now_ms) {
+            if let Some(why) = why(record, wanted, lost.contains(&record.attachment), now_ms) {
                 let (attachment, network) = (record.attachment.clone(), record.network.clone());
                 due.push(Due { attachment, sandbox: sandbox.clone(), network, why });
             }
@@ -76,7 +85,7 @@ pub fn due(sandboxes: &[Sandbox], records: &[Record], wanted: Wanted, now_ms: u6
     due
 }
 
-fn why(record: &Record, wanted: Wanted, now_ms: u64) -> Option<Why> {
+fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> {
     // Its DEL came already.
     if record.phase == Phase::Tombstone || wanted == Wanted::Unknown {
         return None;
@@ -89,6 +98,7 @@ fn why(record: &Record, wanted: Wanted, now_ms: u64) -> Option<Why> {
         _ if record.phase == Phase::Intent => {
             (now_ms.saturating_sub(record.started_ms) > INTENT_PATIENCE_MS).then_some(Why::Interrupted)
         }
+        Some(Verdict::Configured) if lost => Some(Why::Lost),
         // The annotation of a living sandbox cannot change.
         Some(Verdict::Configured | Verdict::Refused { reason: Reason::AnnotationInvalid { .. } }) => None,
         Some(Verdict::NeedsRestart { .. }) => Some(Why::NeedsRestart),
@@ -124,7 +134,7 @@ mod tests {
     }
 
     fn whys(record: &Record, wanted: Wanted) -> Vec<Why> {
-        due(&[of(record)], std::slice::from_ref(record), wanted, 1_000_000)
+        due(&[of(record)], std::slice::from_ref(record), wanted, &BTreeSet::new(), 1_000_000)
             .iter()
             .map(|due| due.why)
             .collect()
@@ -133,16 +143,16 @@ mod tests {
     #[test]
     fn a_running_annotated_pod_without_a_record_was_missed() {
         let pods = [sandbox("a", Wish::Enabled), sandbox("b", Wish::Disabled)];
-        let found = due(&pods, &[], ON, 0);
+        let found = due(&pods, &[], ON, &BTreeSet::new(), 0);
         assert_eq!(
             (found.len(), found[0].why, found[0].attachment.to_string()),
             (1, Why::Missed, "a-eth0".into())
         );
         for wanted in [Wanted::On { missed: false }, Wanted::Off, Wanted::Unknown] {
-            assert_eq!(due(&pods, &[], wanted, 0), []);
+            assert_eq!(due(&pods, &[], wanted, &BTreeSet::new(), 0), []);
         }
         let stopped = Sandbox { ready: false, ..sandbox("a", Wish::Enabled) };
-        assert_eq!(due(&[stopped], &[], ON, 0), []);
+        assert_eq!(due(&[stopped], &[], ON, &BTreeSet::new(), 0), []);
     }
 
     #[test]
@@ -151,6 +161,16 @@ mod tests {
         assert_eq!(whys(&configured, ON), []);
         assert_eq!(whys(&configured, Wanted::Unknown), []);
         assert_eq!(whys(&configured, Wanted::Off), [Why::SwitchedOff]);
+    }
+
+    #[test]
+    fn a_pod_that_lost_something_is_set_up_again_unless_it_is_switched_off() {
+        let web = record("web", Verdict::Configured);
+        let lost = BTreeSet::from([web.attachment.clone()]);
+        let why = |wanted| due(&[of(&web)], std::slice::from_ref(&web), wanted, &lost, 0)[0].why;
+        assert_eq!(why(ON), Why::Lost);
+        assert_eq!(why(Wanted::On { missed: false }), Why::Lost);
+        assert_eq!(why(Wanted::Off), Why::SwitchedOff);
     }
 
     #[test]

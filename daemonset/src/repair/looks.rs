@@ -1,10 +1,12 @@
 //! When repair looks: at the agent's start, when something changed, when the runtime tells of a container, and every 30
 //! seconds.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use smc_state::AttachmentId;
 use tokio::sync::{Notify, watch};
 
 use super::Repairer;
@@ -30,21 +32,49 @@ impl From<MeshSwitch> for Wanted {
     }
 }
 
+/// Pods of whose set-up something was taken away, on their way to repair; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct LostPods {
+    pods: Arc<Mutex<BTreeSet<AttachmentId>>>,
+    now: Arc<Notify>,
+}
+
+impl LostPods {
+    /// Asks for a pod to be set up again.
+    pub fn tell(&self, attachment: AttachmentId) {
+        self.lock().insert(attachment);
+        self.now.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<AttachmentId> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<AttachmentId>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The task that looks. It ends with the runtime, after the pod that it works on.
 #[derive(Debug)]
 pub struct Looks {
     wanted: watch::Sender<Wanted>,
-    now: Arc<Notify>,
+    lost: LostPods,
 }
 
 impl Looks {
     /// Starts the task, and with it the first look.
     pub fn start(repairer: Repairer, wanted: Wanted, board: Board) -> Self {
         let (sender, receiver) = watch::channel(wanted);
-        let now = Arc::new(Notify::new());
-        tokio::spawn(follow_events(repairer.cri.clone(), now.clone()));
-        tokio::spawn(look_again_and_again(repairer, receiver, now.clone(), board));
-        Self { wanted: sender, now }
+        let lost = LostPods::default();
+        tokio::spawn(follow_events(repairer.cri.clone(), lost.now.clone()));
+        tokio::spawn(look_again_and_again(repairer, receiver, lost.clone(), board));
+        Self { wanted: sender, lost }
+    }
+
+    /// For whoever finds that something of a pod's set-up was taken away.
+    pub fn lost(&self) -> LostPods {
+        self.lost.clone()
     }
 
     /// What is wanted from now on.
@@ -54,20 +84,20 @@ impl Looks {
 
     /// Looks as soon as the look under way is over.
     pub fn look_now(&self) {
-        self.now.notify_one();
+        self.lost.now.notify_one();
     }
 }
 
 async fn look_again_and_again(
     mut repairer: Repairer,
     mut wanted: watch::Receiver<Wanted>,
-    now: Arc<Notify>,
+    lost: LostPods,
     board: Board,
 ) {
     loop {
         let result = {
             let wanted = *wanted.borrow_and_update();
-            repairer.look(wanted).await
+            repairer.look(wanted, &lost.take()).await
         };
         board.problem(
             "repair",
@@ -78,7 +108,7 @@ async fn look_again_and_again(
         // Each of these only waits.
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
-            () = now.notified() => tokio::time::sleep(GATHER).await,
+            () = lost.now.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(AT_LEAST_EVERY) => {}
         }
     }

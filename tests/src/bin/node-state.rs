@@ -16,7 +16,7 @@ use smc_model::NetnsCookie;
 const HOST: &str = "/proc/1/ns/net";
 const USAGE: &str = "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | set-port DEVICE ID | \
                      drop-pnetid NETNS ID | converts MAP COOKIE | converting MAP | convert MAP NETNS | \
-                     add-ueid UEID | remove-ueid UEID";
+                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +49,11 @@ fn main() -> Result<()> {
             let ueid = ueid.parse().context("read the UEID")?;
             let removed = smc::remove_ueid(&mut host.inside.generic, host.families.smc, &ueid);
             removed.map(|()| String::new()).map_err(|error| explain(&error))?
+        }
+        ["unconvert", map, cookie] => {
+            let cookie = NetnsCookie(cookie.parse().context("read the cookie")?);
+            conversion::remove_from_map(Path::new(map), cookie).map_err(|error| explain(&error))?;
+            String::new()
         }
         _ => bail!("{USAGE}"),
     };

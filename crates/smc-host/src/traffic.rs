@@ -1,0 +1,336 @@
+//! What the kernel tells of a pod's connections. A look opens sockets in the pod's namespace and closes them again:
+//! nothing of it keeps the namespace. It loads no SMC module.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use smc_abi::diag::{self, IpFamily, Mode, SmcSocket, SmcState, TcpSocket, TcpState};
+use smc_abi::smc::{FallbackStats, Role, Stats};
+use smc_model::{
+    Connection, Connections, Counters, PnetId, PodTraffic, Side, SideCounters, TrafficPath, Transport,
+};
+
+use crate::genl::SmcFamilies;
+use crate::kernel::module_is_loaded;
+use crate::netlink::{self, Protocol};
+use crate::netns::{Netns, protocol_of_a_new_tcp_socket};
+use crate::{HostError, pnet, route, smc};
+
+/// What is looked for beside the counters, which are cheap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Want {
+    /// The connections. For each such look the kernel goes through the sockets of all namespaces.
+    pub connections: bool,
+    /// What was set up in the namespace.
+    pub set_up: bool,
+}
+
+/// What a visit showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// The counters.
+    pub counters: Counters,
+    /// The connections, when they were wanted.
+    pub connections: Option<Connections>,
+    /// The set-up, when it was wanted.
+    pub set_up: Option<SetUp>,
+}
+
+/// What is in place in a pod's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetUp {
+    /// PNETIDs by interface.
+    pub pnetids: BTreeMap<String, PnetId>,
+    /// `SO_PROTOCOL` of a new TCP socket.
+    pub protocol: u16,
+}
+
+/// Counters and connections of the namespace. `same_node` are the addresses of this node's pods.
+pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>) -> Result<PodTraffic, HostError> {
+    netns.run(|| {
+        let counters = match families()? {
+            Some(families) => counters(&mut netlink::Connection::open(Protocol::Generic)?, families)?,
+            None => Counters::default(),
+        };
+        Ok(PodTraffic { counters, connections: connections(same_node)? })
+    })?
+}
+
+/// The numbers of SMC's families, where smc is loaded.
+pub fn families() -> Result<Option<SmcFamilies>, HostError> {
+    if !module_is_loaded("smc") {
+        return Ok(None);
+    }
+    SmcFamilies::find(&mut netlink::Connection::open(Protocol::Generic)?)
+}
+
+/// Looks at the namespace that the calling thread is in. `want` says what is looked for beside the counters.
+pub fn visit(
+    families: SmcFamilies,
+    want: impl FnOnce(&Counters) -> Want,
+    same_node: &BTreeSet<IpAddr>,
+) -> Result<Visit, HostError> {
+    let mut generic = netlink::Connection::open(Protocol::Generic)?;
+    let counters = counters(&mut generic, families)?;
+    let want = want(&counters);
+    let mut set_up = None;
+    if want.set_up {
+        let entries = pnet::list(&mut generic, families.pnetid)?;
+        let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id));
+        set_up = Some(SetUp { pnetids: pnetids.collect(), protocol: protocol_of_a_new_tcp_socket()? });
+    }
+    let connections = if want.connections { Some(connections(same_node)?) } else { None };
+    Ok(Visit { counters, connections, set_up })
+}
+
+/// The counters of the namespace that `generic` was opened in.
+pub fn counters(generic: &mut netlink::Connection, families: SmcFamilies) -> Result<Counters, HostError> {
+    let stats = smc::stats(generic, families.smc)?;
+    Ok(counted(&stats, &smc::fallback_stats(generic, families.smc)?))
+}
+
+/// The connections of the calling thread's namespace. Without smc all are plain TCP; without `smc_diag` nobody can tell.
+pub fn connections(same_node: &BTreeSet<IpAddr>) -> Result<Connections, HostError> {
+    let with_smc = module_is_loaded("smc");
+    if with_smc && !module_is_loaded("smc_diag") {
+        return Ok(Connections::Unknown { why: "smc_diag is not loaded".to_owned() });
+    }
+    let mut diagnosis = netlink::Connection::open(Protocol::SockDiag)?;
+    // SMC before TCP: a connection that comes in between is plain TCP for once, and none is lost.
+    let smc = if with_smc { smc_sockets(&mut diagnosis) } else { Ok(Some(Vec::new())) };
+    let Some(mut smc) = smc? else {
+        return Ok(Connections::Unknown { why: "the kernel lists no SMC sockets (smc_diag)".to_owned() });
+    };
+    let tcp = tcp_sockets(&mut diagnosis)?;
+    diag::join(&mut smc, &tcp);
+    let own = route::addresses(&mut netlink::Connection::open(Protocol::Route)?)?;
+    let own = own.into_iter().map(|(_, net)| IpAddr::V4(net.address())).collect();
+    Ok(Connections::Known(joined(&smc, &tcp, &own, same_node)))
+}
+
+/// `None` where the kernel does not know SMC sockets.
+fn smc_sockets(diagnosis: &mut netlink::Connection) -> Result<Option<Vec<SmcSocket>>, HostError> {
+    let attempt = "list the SMC sockets";
+    let answers = match diagnosis.request(&attempt, &diag::smc_sockets()) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
+        answers => answers?,
+    };
+    let sockets = answers.iter().map(|answer| diag::parse_smc_socket(&answer.body));
+    sockets.collect::<Result<_, _>>().map(Some).map_err(HostError::at(attempt))
+}
+
+/// All TCP sockets but those that wait for nothing but time (`TIME_WAIT` is 6, `CLOSE` 7).
+fn tcp_sockets(diagnosis: &mut netlink::Connection) -> Result<Vec<TcpSocket>, HostError> {
+    let attempt = "list the TCP sockets";
+    let states: u32 = [1, 2, 3, 4, 5, 8, 9, 10, 11].map(|number| TcpState::from(number).bit()).iter().sum();
+    let mut sockets = Vec::new();
+    for family in [IpFamily::V4, IpFamily::V6] {
+        for answer in diagnosis.request(&attempt, &diag::tcp_sockets(family, states))? {
+            sockets.push(diag::parse_tcp_socket(&answer.body).map_err(HostError::at(attempt))?);
+        }
+    }
+    Ok(sockets)
+}
+
+fn counted(stats: &Stats, fallbacks: &[FallbackStats]) -> Counters {
+    let of = |role: Role| {
+        let fallbacks = fallbacks.iter().filter(|stats| stats.role == role && stats.count > 0);
+        fallbacks.map(|stats| (stats.reason, stats.count)).collect::<BTreeMap<_, _>>()
+    };
+    Counters {
+        client: SideCounters {
+            smcr_v1: stats.smcr.client_v1,
+            smcr_v2: stats.smcr.client_v2,
+            errors: stats.client_handshake_errors,
+            fallbacks: of(Role::Client),
+        },
+        server: SideCounters {
+            smcr_v1: stats.smcr.server_v1,
+            smcr_v2: stats.smcr.server_v2,
+            errors: stats.server_handshake_errors,
+            fallbacks: of(Role::Server),
+        },
+    }
+}
+
+/// The connections: SMC sockets that have one, and the TCP sockets that are no part of an SMC socket. `smc` was joined
+/// with `tcp` before.
+fn joined(
+    smc: &[SmcSocket],
+    tcp: &[TcpSocket],
+    own: &BTreeSet<IpAddr>,
+    same_node: &BTreeSet<IpAddr>,
+) -> Vec<Connection> {
+    let listening = tcp.iter().filter(|socket| socket.state == TcpState::Listen);
+    let listening: BTreeSet<u16> = listening.map(|socket| socket.local.port()).collect();
+    let path =
+        |local: SocketAddr, remote: SocketAddr| TrafficPath::between(local.ip(), remote.ip(), own, same_node);
+    // Whoever has the port of a listener was accepted by it, or nearly always was.
+    let side =
+        |local: SocketAddr| Some(if listening.contains(&local.port()) { Side::Server } else { Side::Client });
+    let mut connections = Vec::new();
+    let (mut inner, mut nameless) = (BTreeSet::new(), BTreeSet::new());
+    for socket in smc {
+        inner.insert((socket.local, socket.remote));
+        if socket.remote.ip().is_unspecified() {
+            nameless.insert((socket.local.port(), socket.remote.port()));
+        }
+        let Some(transport) = transport(socket) else { continue };
+        let (local, remote) = (socket.local, socket.remote);
+        let side = socket.link.as_ref().map(|link| side_of(link.role)).or_else(|| side(local));
+        connections.push(Connection { local, remote, side, transport, path: path(local, remote) });
+    }
+    let plain = tcp.iter().filter(|socket| {
+        let (local, remote) = (socket.local, socket.remote);
+        socket.state != TcpState::Listen
+            && !inner.contains(&(local, remote))
+            && !nameless.contains(&(local.port(), remote.port()))
+    });
+    connections.extend(plain.map(|socket| Connection {
+        local: socket.local,
+        remote: socket.remote,
+        side: side(socket.local),
+        transport: Transport::PlainTcp,
+        path: path(socket.local, socket.remote),
+    }));
+    connections
+}
+
+fn side_of(role: Role) -> Side {
+    match role {
+        Role::Client => Side::Client,
+        Role::Server => Side::Server,
+    }
+}
+
+/// `None` for sockets without a connection.
+fn transport(socket: &SmcSocket) -> Option<Transport> {
+    if matches!(socket.state, SmcState::Init | SmcState::Listen | SmcState::Closed) {
+        return None;
+    }
+    match socket.mode? {
+        Mode::SmcR => {
+            let link = socket.link.as_ref();
+            Some(Transport::SmcR {
+                device: link.map_or_else(String::new, |link| link.device.clone()),
+                port: link.map_or(0, |link| link.port),
+                link: link.map_or(0, |link| link.link_id),
+                gid: link.map_or_else(String::new, |link| link.gid.clone()),
+                peer_gid: link.map_or_else(String::new, |link| link.peer_gid.clone()),
+            })
+        }
+        Mode::SmcD => Some(Transport::SmcD),
+        Mode::Tcp => {
+            let fallback = socket.fallback.as_ref();
+            Some(Transport::Fallback {
+                reason: fallback.map_or(0, |fallback| fallback.reason),
+                peer_diagnosis: fallback.map_or(0, |fallback| fallback.peer_diagnosis),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smc_abi::diag::{Fallback, LinkInfo};
+
+    use super::*;
+
+    fn smc(local: &str, remote: &str, mode: Option<Mode>) -> SmcSocket {
+        SmcSocket {
+            family: 2,
+            state: if mode.is_some() { SmcState::Active } else { SmcState::Listen },
+            mode,
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            interface: None,
+            uid: 0,
+            inode: 1,
+            receive_shutdown: false,
+            send_shutdown: false,
+            fallback: (mode == Some(Mode::Tcp))
+                .then_some(Fallback { reason: 0x0500_0000, peer_diagnosis: 0x0303_0000 }),
+            connection: None,
+            link: (mode == Some(Mode::SmcR)).then(|| LinkInfo {
+                link_id: 1,
+                device: "rxe0".into(),
+                port: 1,
+                gid: "::1".into(),
+                peer_gid: "::2".into(),
+                role: Role::Server,
+            }),
+        }
+    }
+
+    fn tcp(local: &str, remote: &str, state: TcpState) -> TcpSocket {
+        let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
+        TcpSocket { state, local, remote, uid: 0, inode: 2, interface: None }
+    }
+
+    #[test]
+    fn each_connection_comes_once_with_what_carries_it() {
+        let mut sockets = vec![
+            smc("0.0.0.0:80", "0.0.0.0:0", None),
+            smc("0.0.0.0:80", "0.0.0.0:5000", Some(Mode::SmcR)),
+            smc("10.0.0.5:4000", "10.0.0.6:90", Some(Mode::Tcp)),
+        ];
+        let inside = [
+            tcp("0.0.0.0:80", "0.0.0.0:0", TcpState::Listen),
+            tcp("10.0.0.5:80", "10.0.1.9:5000", TcpState::Established),
+            tcp("10.0.0.5:4000", "10.0.0.6:90", TcpState::Established),
+            tcp("127.0.0.1:33000", "127.0.0.1:15000", TcpState::Established),
+        ];
+        diag::join(&mut sockets, &inside);
+        let own = BTreeSet::from(["10.0.0.5".parse().unwrap()]);
+        let node = BTreeSet::from(["10.0.0.6".parse().unwrap()]);
+        let found = joined(&sockets, &inside, &own, &node);
+        let told: Vec<_> =
+            found.iter().map(|c| (c.remote.to_string(), c.side, c.path, c.transport.clone())).collect();
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(told[0].0, "10.0.1.9:5000");
+        assert_eq!((told[0].1, told[0].2), (Some(Side::Server), TrafficPath::Remote));
+        assert!(matches!(&told[0].3, Transport::SmcR { device, port: 1, .. } if device == "rxe0"));
+        assert_eq!((told[1].1, told[1].2), (Some(Side::Client), TrafficPath::SameNode));
+        let declined = Transport::Fallback { reason: 0x0500_0000, peer_diagnosis: 0x0303_0000 };
+        assert_eq!(told[1].3, declined);
+        assert_eq!((told[2].2, &told[2].3), (TrafficPath::Loopback, &Transport::PlainTcp));
+    }
+
+    #[test]
+    fn the_tcp_sockets_within_smc_sockets_that_cannot_be_told_apart_are_no_plain_tcp() {
+        let mut sockets = vec![smc("0.0.0.0:80", "0.0.0.0:5000", Some(Mode::SmcR)); 2];
+        let inside = [
+            tcp("10.0.0.5:80", "10.0.1.8:5000", TcpState::Established),
+            tcp("10.0.0.5:80", "10.0.1.9:5000", TcpState::Established),
+        ];
+        diag::join(&mut sockets, &inside);
+        let found = joined(&sockets, &inside, &BTreeSet::new(), &BTreeSet::new());
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|c| c.path == TrafficPath::Unknown && c.transport != Transport::PlainTcp));
+    }
+
+    #[test]
+    fn where_there_is_no_smc_a_look_finds_plain_connections_and_loads_nothing() {
+        if module_is_loaded("smc") {
+            return;
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let traffic = look(&Netns::current().unwrap(), &BTreeSet::new()).unwrap();
+        assert_eq!(traffic.counters, Counters::default());
+        let ours = traffic.connections.known().iter().find(|connection| connection.remote == address);
+        let ours = ours.unwrap_or_else(|| panic!("{traffic:?}"));
+        assert_eq!((ours.side, ours.path), (Some(Side::Client), TrafficPath::Loopback));
+        assert_eq!(ours.transport, Transport::PlainTcp);
+        assert!(!module_is_loaded("smc"));
+    }
+
+    #[test]
+    fn every_code_of_the_kernel_has_a_label_of_its_own() {
+        let labels: BTreeSet<_> = smc_abi::fallback::codes().map(smc_model::fallback_label).collect();
+        assert_eq!(labels.len(), smc_abi::fallback::codes().count());
+        assert!(!labels.contains(smc_model::fallback_label(1)));
+        assert_eq!(smc_abi::fallback::PEERNOSMC, smc_model::PEER_WITHOUT_SMC);
+    }
+}

@@ -1,0 +1,45 @@
+//! Short names of the kernel's fallback codes.
+
+/// A stable short name of a kernel fallback code (net/smc/smc_clc.h, `SMC_CLC_DECL_*`), for labels and events;
+/// `UnknownReason` for codes that are not the kernel's.
+pub fn fallback_label(code: u32) -> &'static str {
+    match code {
+        0x0101_0000 => "OutOfMemory",
+        0x0201_0000 => "RdmaTimeout",
+        0x0202_0000 => "AddLinkTimeout",
+        0x0300_0000 => "NoPrefix",
+        0x0301_0000 => "PeerWithoutSmc",
+        0x0302_0000 => "IpsecPolicy",
+        0x0303_0000 => "NoSmcDevice",
+        0x0303_0001 => "NoSmcDDevice",
+        0x0303_0002 => "NoSmcRDevice",
+        0x0303_0003 => "NoIsmV2",
+        0x0303_0004 => "PeerWithoutV2",
+        0x0303_0005 => "PeerWithoutSmcDV2",
+        0x0303_0006 => "PeerWithoutSeid",
+        0x0303_0007 => "NoSmcDV2Device",
+        0x0303_0008 => "PeerWithoutUeid",
+        0x0303_0009 => "NoCommonRelease",
+        0x0303_000a => "MaxConnectionsDiffer",
+        0x0303_000b => "MaxLinksDiffer",
+        0x0304_0000 => "ModesDiffer",
+        0x0305_0000 => "EyeCatchers",
+        0x0306_0000 => "TcpOptionUnsupported",
+        0x0307_0000 => "SubnetsDiffer",
+        0x0308_0000 => "VlanUnknown",
+        0x0309_0000 => "IsmVlanFailed",
+        0x030a_0000 => "NoActiveLink",
+        0x030b_0000 => "UnknownServerLink",
+        0x030c_0000 => "VersionsDiffer",
+        0x030d_0000 => "NoDmbLeft",
+        0x030e_0000 => "NoRoute",
+        0x030f_0000 => "GatewaysDiffer",
+        0x0400_0000 => "LinkGroupsOutOfStep",
+        0x0500_0000 => "PeerDeclined",
+        0x0999_0000 => "InternalError",
+        0x0999_0001 => "TokenNotStored",
+        0x0999_0002 => "LinkNotReady",
+        0x0999_0003 => "BufferNotRegistered",
+        _ => "UnknownReason",
+    }
+}

@@ -1,0 +1,191 @@
+//! Which fallbacks are failures.
+//!
+//! In-pod and same-node traffic can never be RDMA. A peer without SMC is none either: kubelet's probes, Prometheus and
+//! load balancers all are such peers. It is counted by its address, and is a failure only when it spoke SMC before.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Connection, Failure, Growth, NodeFacts, PEER_WITHOUT_SMC, Plan, Reason, Side, TrafficPath, Transport,
+};
+
+/// Set before there is a peer, so it proves nothing about one (`SMC_CLC_DECL_OPTUNSUPP`).
+const OPTION_UNSUPPORTED: u32 = 0x0306_0000;
+/// How many peers without SMC are counted by their addresses in each pod.
+const PEERS_COUNTED: usize = 64;
+/// How long a peer is known to speak SMC after it was last seen to. Pod addresses are used again.
+const PEER_KNOWN: Duration = Duration::from_secs(600);
+/// How many peers are known on a node.
+const PEERS_KNOWN: usize = 4096;
+
+/// One connection that fell back, as the kernel told when it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallback {
+    /// Which side the pod is.
+    pub side: Side,
+    /// The kernel's code.
+    pub code: u32,
+    /// The code that the peer gave when it declined; else 0.
+    pub peer_diagnosis: u32,
+    /// The program's socket is an IPv6 one.
+    pub ipv6_socket: bool,
+    /// The peer; `None` when it fell back before there was one.
+    pub peer: Option<IpAddr>,
+    /// Where the peer is.
+    pub path: TrafficPath,
+}
+
+/// What a fallback means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// In-pod or same-node traffic.
+    Local,
+    /// The peer does not speak SMC, and need not.
+    PeerWithoutSmc,
+    /// It should have been SMC-R.
+    Failed(Failure),
+}
+
+impl Fallback {
+    /// What it means; `speaks_smc` says whether its peer was seen to speak SMC.
+    pub fn judge(&self, speaks_smc: bool) -> Judgement {
+        let Self { code, peer_diagnosis, ipv6_socket, peer, path, .. } = *self;
+        match (path.can_be_rdma(), code, peer) {
+            (false, ..) => Judgement::Local,
+            (true, PEER_WITHOUT_SMC, Some(peer)) if speaks_smc => {
+                Judgement::Failed(Failure::PeerLostSmc { peer })
+            }
+            (true, PEER_WITHOUT_SMC, _) => Judgement::PeerWithoutSmc,
+            (true, ..) => Judgement::Failed(Failure::Fallback { code, peer_diagnosis, ipv6_socket }),
+        }
+    }
+
+    /// Whether the fallback proves that its peer speaks SMC: it offered it, and only then something went wrong
+    /// (net/smc/af_smc.c, `__smc_connect`, `smc_listen_work`).
+    pub fn proves_peer(&self) -> Option<IpAddr> {
+        self.peer.filter(|_| {
+            self.path.can_be_rdma() && !matches!(self.code, PEER_WITHOUT_SMC | OPTION_UNSUPPORTED)
+        })
+    }
+}
+
+/// What failed, judged by counters alone: they know no peers, so what was in-pod traffic must be inferred.
+///
+/// An in-pod connection that falls back is counted on both sides of the same pod, one that leaves the pod on one: what the
+/// larger side has more is remote for certain. Where there are living connections with a code, they tell where its
+/// fallbacks belong. What cannot be told is no failure.
+pub fn failed_by_counters(growth: &Growth, connections: &[Connection]) -> BTreeMap<Failure, u64> {
+    let grown = || growth.fallbacks.iter().filter(|((_, code), _)| *code != PEER_WITHOUT_SMC);
+    let sum = |side: Side| grown().filter(|((of, _), _)| *of == side).map(|(_, count)| count).sum::<u64>();
+    let (client, server) = (sum(Side::Client), sum(Side::Server));
+    let larger = if client >= server { Side::Client } else { Side::Server };
+    let mut surplus = client.abs_diff(server);
+    let mut failed = BTreeMap::new();
+    for (&(side, code), &count) in grown() {
+        let mut with_code = connections.iter().filter_map(|connection| match connection.transport {
+            Transport::Fallback { reason, peer_diagnosis } if reason == code => {
+                Some((connection.path, peer_diagnosis))
+            }
+            _ => None,
+        });
+        let living = with_code.clone().count();
+        let remote = with_code.find(|(path, _)| *path == TrafficPath::Remote);
+        let counted = match remote {
+            Some(_) => count,
+            None if living > 0 => 0,
+            None if side == larger => count.min(surplus),
+            None => 0,
+        };
+        if side == larger {
+            surplus -= counted.min(surplus);
+        }
+        if counted > 0 {
+            let peer_diagnosis = remote.map_or(0, |(_, diagnosis)| diagnosis);
+            *failed.entry(Failure::Fallback { code, peer_diagnosis, ipv6_socket: false }).or_default() +=
+                counted;
+        }
+    }
+    failed
+}
+
+/// The peers that were seen to speak SMC, by any pod of this node. Times as in [`crate::Live`].
+#[derive(Debug, Clone, Default)]
+pub struct SmcPeers(BTreeMap<IpAddr, Duration>);
+
+impl SmcPeers {
+    /// A peer spoke SMC.
+    pub fn saw(&mut self, peer: IpAddr, now: Duration) {
+        if self.0.len() >= PEERS_KNOWN && !self.0.contains_key(&peer) {
+            self.forget(now);
+        }
+        if self.0.len() < PEERS_KNOWN || self.0.contains_key(&peer) {
+            self.0.insert(peer, now);
+        }
+    }
+
+    /// Whether a peer spoke SMC lately.
+    pub fn speaks(&self, peer: IpAddr, now: Duration) -> bool {
+        self.0.get(&peer).is_some_and(|&last| now.saturating_sub(last) < PEER_KNOWN)
+    }
+
+    /// Drops those that are known no longer.
+    pub fn forget(&mut self, now: Duration) {
+        self.0.retain(|_, last| now.saturating_sub(*last) < PEER_KNOWN);
+    }
+}
+
+/// How often each peer was found without SMC, of one pod.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PeersWithoutSmc {
+    /// Connections by the peer's address, for the first 64 peers.
+    pub counts: BTreeMap<IpAddr, u64>,
+    /// Connections with all other peers, and with those whose address is not known.
+    #[serde(default)]
+    pub others: u64,
+}
+
+impl PeersWithoutSmc {
+    /// Counts connections.
+    pub fn count(&mut self, peer: Option<IpAddr>, connections: u64) {
+        match peer {
+            Some(peer) if self.counts.len() < PEERS_COUNTED || self.counts.contains_key(&peer) => {
+                *self.counts.entry(peer).or_default() += connections;
+            }
+            _ => self.others += connections,
+        }
+    }
+
+    /// All connections.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum::<u64>() + self.others
+    }
+}
+
+/// What is wrong, at this moment, with the node or with the ports that a pod's interfaces were bound to. A feature that
+/// is switched off is nothing wrong.
+pub fn standing_cause(plan: &Plan, node: &NodeFacts) -> Option<Reason> {
+    match node.obstacle() {
+        None | Some(Reason::SwitchedOff { .. }) => {}
+        obstacle => return obstacle,
+    }
+    let mut first = None;
+    for binding in &plan.bindings {
+        let name = format!("{}/{}", binding.device, binding.port);
+        let port = node.ports.iter().find(|port| port.device == binding.device && port.port == binding.port);
+        let reason = match port {
+            None => Reason::RdmaPortDown { port: format!("{name} (gone)") },
+            Some(port) if !port.active => Reason::RdmaPortDown { port: name },
+            Some(port) if port.pnetid.is_none() => Reason::PnetidMissing { port: name },
+            Some(_) => return None,
+        };
+        first.get_or_insert(reason);
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests;

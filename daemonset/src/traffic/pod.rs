@@ -1,0 +1,311 @@
+//! What is known of one pod's traffic, and what each look and each event adds to it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use smc_host::traffic::Visit;
+use smc_model::{
+    Connections, Counters, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live, LiveVerdict,
+    PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, SmcPeers, TrafficPath, Transport, failed_by_counters,
+    fallback_label,
+};
+use smc_state::{AttachmentId, FallbackCount, LivePod, Record};
+
+/// How often a pod is looked at whose connections come and go, or whose fallbacks nobody tells of.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often one is that nothing was seen of for [`IDLE_AFTER`].
+const LOOK_AT_IDLE_EVERY: Duration = Duration::from_secs(20);
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// How soon a pod is looked at of which the kernel told a failure: its successes are then read, too.
+const LOOK_AFTER_EVENT: Duration = Duration::from_secs(2);
+/// How often its set-up is checked.
+const CHECK_EVERY: Duration = Duration::from_secs(20);
+/// How often connections are listed to learn which peers speak SMC.
+const LEARN_EVERY: Duration = Duration::from_secs(60);
+
+/// A pod that is set up: everything in one network namespace.
+#[derive(Debug)]
+pub(super) struct Pod {
+    /// Its attachments.
+    pub(super) records: BTreeMap<AttachmentId, Record>,
+    pub(super) live: Live,
+    /// Since when the verdict is what it is, in seconds since the epoch.
+    pub(super) since: u64,
+    /// Whether it was ever active, as far as this agent knows.
+    pub(super) was_active: bool,
+    counters: Option<Counters>,
+    smcr: u64,
+    errors: u64,
+    fallbacks: BTreeMap<u32, u64>,
+    pub(super) peers: PeersWithoutSmc,
+    /// What failed by the kernel's events since the last look.
+    failed: BTreeMap<Failure, u64>,
+    /// What the last check found missing; told only when the next finds the same.
+    pub(super) suspected: Vec<super::set_up::Lost>,
+    next_look: Duration,
+    moved: Duration,
+    checked: Option<Duration>,
+    learned: Option<Duration>,
+}
+
+impl Pod {
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            records: BTreeMap::new(),
+            live: Live::default(),
+            since: super::wall(),
+            was_active: false,
+            counters: None,
+            smcr: 0,
+            errors: 0,
+            fallbacks: BTreeMap::new(),
+            peers: PeersWithoutSmc::default(),
+            failed: BTreeMap::new(),
+            suspected: Vec::new(),
+            next_look: now,
+            moved: now,
+            checked: None,
+            learned: None,
+        }
+    }
+
+    /// Takes up what an earlier run of the agent published. The counters go on from what the kernel says.
+    pub(super) fn resume(&mut self, before: LivePod, now: Duration) {
+        self.was_active = before.live == LiveVerdict::Active;
+        self.live = Live::resume(before.live, now);
+        self.since = before.since;
+        self.peers = before.peers_without_smc;
+    }
+
+    /// The record that speaks for the pod.
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.records.values().next()
+    }
+
+    /// When it is to be looked at.
+    pub(super) fn next_look(&self) -> Duration {
+        self.next_look
+    }
+
+    /// Looks as soon as possible.
+    pub(super) fn look_now(&mut self, now: Duration) {
+        self.next_look = now;
+    }
+
+    /// Whether the set-up is to be checked at this look.
+    pub(super) fn check_is_due(&self, now: Duration) -> bool {
+        !self.suspected.is_empty()
+            || self.checked.is_none_or(|checked| now.saturating_sub(checked) >= CHECK_EVERY)
+    }
+
+    /// Whether the growth calls for a list of the connections.
+    pub(super) fn wants_connections(&self, counters: &Counters, by_events: bool, now: Duration) -> bool {
+        let growth = counters.since(self.counters.as_ref().unwrap_or(&Counters::default()));
+        let failed = growth.fallbacks.keys().any(|(_, code)| *code != PEER_WITHOUT_SMC);
+        let learn =
+            growth.smcr > 0 && self.learned.is_none_or(|learned| now.saturating_sub(learned) >= LEARN_EVERY);
+        learn || (failed && !by_events)
+    }
+
+    /// Takes in a fallback of which the kernel told.
+    pub(super) fn fell_back(&mut self, fallback: &Fallback, peers: &mut SmcPeers, now: Duration) {
+        if let Some(peer) = fallback.proves_peer() {
+            peers.saw(peer, now);
+        }
+        let speaks_smc = fallback.peer.is_some_and(|peer| peers.speaks(peer, now));
+        match fallback.judge(speaks_smc) {
+            Judgement::Local => {}
+            Judgement::PeerWithoutSmc => self.peers.count(fallback.peer, 1),
+            Judgement::Failed(failure) => {
+                if let Failure::PeerLostSmc { peer } = failure {
+                    self.peers.count(Some(peer), 1);
+                }
+                *self.failed.entry(failure).or_default() += 1;
+                self.next_look = self.next_look.min(now + LOOK_AFTER_EVENT);
+            }
+        }
+        self.moved = now;
+    }
+
+    /// Takes in a look; whether the live verdict changed its name. `by_events` says whether the kernel told of every
+    /// fallback since the look before.
+    pub(super) fn looked(
+        &mut self,
+        visit: &Visit,
+        by_events: bool,
+        cause: Option<Reason>,
+        peers: &mut SmcPeers,
+        now: Duration,
+    ) -> bool {
+        let first = self.counters.is_none();
+        let growth = visit.counters.since(self.counters.as_ref().unwrap_or(&Counters::default()));
+        self.add(&growth);
+        self.counters = Some(visit.counters.clone());
+        let connections = visit.connections.as_ref().map_or(&[][..], Connections::known);
+        if visit.connections.is_some() {
+            self.learned = Some(now);
+        }
+        let mut live = false;
+        for connection in connections {
+            if let (Transport::SmcR { .. }, TrafficPath::Remote) = (&connection.transport, connection.path) {
+                live = true;
+                peers.saw(connection.remote.ip(), now);
+            }
+        }
+        let mut failed = std::mem::take(&mut self.failed);
+        // What was counted before the first look fell back at a time that nobody knows.
+        if !by_events && !first {
+            failed.extend(failed_by_counters(&growth, connections));
+            let without_smc = growth.fallbacks.iter().filter(|((_, code), _)| *code == PEER_WITHOUT_SMC);
+            self.peers.count(None, without_smc.map(|(_, count)| count).sum());
+        }
+        if !growth.is_zero() {
+            self.moved = now;
+        }
+        let changed = self.judge(Seen { successes: growth.smcr, live, failed, cause }, now);
+        let every = if self.live.is_suspicious(now) || !self.suspected.is_empty() {
+            LOOK_AGAIN
+        } else if by_events && now.saturating_sub(self.moved) >= IDLE_AFTER {
+            LOOK_AT_IDLE_EVERY
+        } else {
+            LOOK_EVERY
+        };
+        self.next_look = now + every;
+        changed
+    }
+
+    /// The pod could not be looked at, most likely because it ends.
+    pub(super) fn not_looked(&mut self, now: Duration) {
+        self.next_look = now + LOOK_EVERY;
+    }
+
+    /// Takes in what is wrong with the node between two looks.
+    pub(super) fn node_has(&mut self, cause: Reason, now: Duration) -> bool {
+        self.judge(Seen { cause: Some(cause), ..Seen::default() }, now)
+    }
+
+    /// Its set-up was checked.
+    pub(super) fn was_checked(&mut self, now: Duration) {
+        self.checked = Some(now);
+    }
+
+    fn judge(&mut self, seen: Seen, now: Duration) -> bool {
+        let changed = self.live.look(now, seen);
+        if changed {
+            self.since = super::wall();
+        }
+        changed
+    }
+
+    fn add(&mut self, growth: &Growth) {
+        self.smcr += growth.smcr;
+        self.errors += growth.errors;
+        for (&(_, code), count) in &growth.fallbacks {
+            *self.fallbacks.entry(code).or_default() += count;
+        }
+    }
+
+    /// What is published of each attachment.
+    pub(super) fn published(&self) -> impl Iterator<Item = LivePod> {
+        let mut fallbacks: Vec<FallbackCount> = self
+            .fallbacks
+            .iter()
+            .map(|(&code, &count)| FallbackCount { code, reason: fallback_label(code).to_owned(), count })
+            .collect();
+        fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.count));
+        self.records.values().map(move |record| LivePod {
+            attachment: record.attachment.clone(),
+            pod: record.pod.clone(),
+            id: record.id.clone(),
+            live: self.live.verdict().clone(),
+            since: self.since,
+            smcr: self.smcr,
+            handshake_errors: self.errors,
+            fallbacks: fallbacks.clone(),
+            peers_without_smc: self.peers.clone(),
+        })
+    }
+
+    /// The addresses by which other pods of this node reach it.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.records.values().flat_map(|record| record.owned.addresses()).map(IpAddr::V4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smc_model::{Side, SideCounters};
+
+    use super::*;
+
+    const NO_DEVICE: u32 = 0x0303_0000;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn visit(smcr: u64, fallbacks: &[(u32, u16)]) -> Visit {
+        let client = SideCounters {
+            smcr_v2: smcr,
+            fallbacks: fallbacks.iter().copied().collect(),
+            ..SideCounters::default()
+        };
+        let counters = Counters { client, server: SideCounters::default() };
+        Visit { counters, connections: None, set_up: None }
+    }
+
+    fn fallback(code: u32, peer: [u8; 4], path: TrafficPath) -> Fallback {
+        let peer = Some(IpAddr::from(peer));
+        Fallback { side: Side::Client, code, peer_diagnosis: 0, ipv6_socket: false, peer, path }
+    }
+
+    #[test]
+    fn what_the_kernel_counted_before_the_first_look_is_counted_and_blamed_on_nobody() {
+        let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
+        pod.looked(&visit(0, &[(NO_DEVICE, 7), (PEER_WITHOUT_SMC, 2)]), false, None, &mut peers, seconds(0));
+        assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
+        assert_eq!((pod.fallbacks[&NO_DEVICE], pod.peers.total()), (7, 0));
+        assert!(pod.looked(&visit(0, &[(NO_DEVICE, 8)]), false, None, &mut peers, seconds(10)));
+        assert!(pod.live.verdict().is_degraded());
+        assert_eq!(pod.fallbacks[&NO_DEVICE], 8);
+    }
+
+    #[test]
+    fn with_events_the_counters_blame_nobody() {
+        let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
+        pod.looked(&visit(0, &[]), true, None, &mut peers, seconds(0));
+        pod.fell_back(&fallback(NO_DEVICE, [127, 0, 0, 1], TrafficPath::Loopback), &mut peers, seconds(3));
+        pod.looked(&visit(0, &[(NO_DEVICE, 1)]), true, None, &mut peers, seconds(10));
+        assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
+        pod.fell_back(&fallback(NO_DEVICE, [10, 0, 1, 9], TrafficPath::Remote), &mut peers, seconds(11));
+        assert_eq!(pod.next_look(), seconds(13));
+        assert!(pod.looked(&visit(0, &[(NO_DEVICE, 2)]), true, None, &mut peers, seconds(13)));
+        assert_eq!(pod.live.verdict().reason(), Some("NoSmcDevice"));
+    }
+
+    #[test]
+    fn a_peer_without_smc_is_counted_by_its_address_and_degrades_only_when_it_spoke_smc() {
+        let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
+        let lost = fallback(PEER_WITHOUT_SMC, [10, 0, 1, 9], TrafficPath::Remote);
+        pod.fell_back(&lost, &mut peers, seconds(1));
+        pod.looked(&visit(0, &[]), true, None, &mut peers, seconds(10));
+        assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
+        assert_eq!(pod.peers.counts, [("10.0.1.9".parse().unwrap(), 1)].into());
+        peers.saw("10.0.1.9".parse().unwrap(), seconds(12));
+        pod.fell_back(&lost, &mut peers, seconds(13));
+        pod.looked(&visit(0, &[]), true, None, &mut peers, seconds(15));
+        assert_eq!(pod.live.verdict().reason(), Some("PeerLostSmc"));
+    }
+
+    #[test]
+    fn idle_pods_are_looked_at_less_often_where_the_kernel_tells() {
+        let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
+        pod.looked(&visit(1, &[]), true, None, &mut peers, seconds(0));
+        assert_eq!(pod.next_look(), seconds(10));
+        pod.looked(&visit(1, &[]), true, None, &mut peers, seconds(60));
+        assert_eq!(pod.next_look(), seconds(80));
+        pod.looked(&visit(1, &[]), false, None, &mut peers, seconds(80));
+        assert_eq!(pod.next_look(), seconds(90));
+    }
+}

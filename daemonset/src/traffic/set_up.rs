@@ -1,0 +1,168 @@
+//! Whether what was set up for a pod is still there.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use smc_host::conversion;
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::traffic::SetUp;
+use smc_host::{HostError, guard, route};
+use smc_model::{Anchor, Guard, NodeFacts, PnetId, Switch};
+use smc_state::Record;
+
+/// Something of a pod's set-up that somebody took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lost {
+    Pnetid { interface: String, pnetid: PnetId },
+    Conversion,
+    Anchor { address: Ipv4Addr },
+    Guard { address: Ipv4Addr },
+}
+
+impl Lost {
+    /// The Event's reason.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Pnetid { .. } => "PnetidLost",
+            Self::Conversion => "ConversionLost",
+            Self::Anchor { .. } => "SourceAnchorLost",
+            Self::Guard { .. } => "SameNodeGuardLost",
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pnetid { interface, pnetid } => {
+                write!(f, "the PNETID {pnetid} of {interface} was removed from the pod's PNET table")
+            }
+            Self::Conversion => f.write_str("the conversion of new TCP sockets was switched off in the pod"),
+            Self::Anchor { address } => {
+                write!(f, "{address} was removed from the link {}", route::ANCHOR_LINK)
+            }
+            Self::Guard { address } => {
+                write!(f, "{address} was removed from the nftables set {}/{}", guard::TABLE, guard::SET)
+            }
+        }
+    }
+}
+
+/// What the host's namespace holds for its pods.
+#[derive(Debug, Default)]
+pub(super) struct HostSide {
+    anchored: Option<BTreeSet<Ipv4Addr>>,
+    guarded: BTreeSet<Ipv4Addr>,
+}
+
+/// Reads what the host holds of `wanted`. To be called in the host's own namespace.
+pub(super) fn host_side(facts: &NodeFacts, wanted: &BTreeSet<Ipv4Addr>) -> Result<HostSide, HostError> {
+    let mut side = HostSide::default();
+    if let Anchor::Ready { index } = facts.anchor {
+        let addresses = route::addresses(&mut Connection::open(Protocol::Route)?)?;
+        let anchored = addresses.iter().filter(|(link, _)| *link == index);
+        side.anchored = Some(anchored.map(|(_, net)| net.address()).collect());
+    }
+    if facts.guard == Guard::Ready {
+        let mut netfilter = Connection::open(Protocol::Netfilter)?;
+        for &address in wanted {
+            if guard::contains(&mut netfilter, address)? {
+                side.guarded.insert(address);
+            }
+        }
+    }
+    Ok(side)
+}
+
+/// What of a record's set-up is not there. Where the feature is off, or the node cannot have it, nothing is missed.
+pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &HostSide) -> Vec<Lost> {
+    if facts.switch != Switch::On {
+        return Vec::new();
+    }
+    let mut lost = Vec::new();
+    for binding in &record.plan.bindings {
+        if inside.pnetids.get(&binding.interface) != Some(&binding.pnetid) {
+            let (interface, pnetid) = (binding.interface.clone(), binding.pnetid.clone());
+            lost.push(Lost::Pnetid { interface, pnetid });
+        }
+    }
+    if !conversion::is_smc(inside.protocol) {
+        lost.push(Lost::Conversion);
+    }
+    if let Some(anchored) = &host.anchored {
+        let gone = record.owned.anchored.difference(anchored);
+        lost.extend(gone.map(|&address| Lost::Anchor { address }));
+    }
+    if facts.guard == Guard::Ready {
+        let gone = record.owned.guarded.difference(&host.guarded);
+        lost.extend(gone.map(|&address| Lost::Guard { address }));
+    }
+    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use smc_model::{
+        Binding, Conversion, Datapath, Kernel, KernelFamily, Owned, Plan, RdmaNetnsMode, Verdict,
+    };
+
+    use super::*;
+    use crate::test_values;
+
+    fn facts() -> NodeFacts {
+        NodeFacts {
+            kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
+            smc_loaded: true,
+            conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
+            rdma_netns_mode: RdmaNetnsMode::Shared,
+            ports: Vec::new(),
+            ueids: Vec::new(),
+            guard: Guard::Ready,
+            anchor: Anchor::Ready { index: 3 },
+            datapath: Datapath::Netfilter,
+            switch: Switch::On,
+        }
+    }
+
+    fn record() -> Record {
+        let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
+        let binding = Binding {
+            interface: "eth0".into(),
+            device: "rxe0".into(),
+            port: 1,
+            pnetid: "A".parse().unwrap(),
+        };
+        Record {
+            plan: Plan { bindings: vec![binding], ..Plan::default() },
+            owned: Owned { anchored: address.clone(), guarded: address, ..Owned::default() },
+            ..test_values::record("web-1", Verdict::Configured)
+        }
+    }
+
+    fn names(facts: &NodeFacts, pnetid: &str, protocol: u16, host: &[u8]) -> Vec<&'static str> {
+        let pnetids = [("eth0".to_owned(), pnetid.parse().unwrap())].into();
+        let addresses: BTreeSet<_> = host.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last)).collect();
+        let host = HostSide { anchored: Some(addresses.clone()), guarded: addresses };
+        lost(&record(), facts, &SetUp { pnetids, protocol }, &host).iter().map(Lost::name).collect()
+    }
+
+    #[test]
+    fn what_is_in_place_is_not_missed() {
+        assert_eq!(names(&facts(), "A", 256, &[5, 6]), [""; 0]);
+        assert_eq!(names(&facts(), "A", 263, &[5]), [""; 0]);
+    }
+
+    #[test]
+    fn each_part_that_was_taken_away_is_named() {
+        assert_eq!(names(&facts(), "B", 256, &[5]), ["PnetidLost"]);
+        assert_eq!(names(&facts(), "A", 6, &[5]), ["ConversionLost"]);
+        assert_eq!(names(&facts(), "A", 256, &[6]), ["SourceAnchorLost", "SameNodeGuardLost"]);
+    }
+
+    #[test]
+    fn nothing_is_missed_where_the_feature_is_off() {
+        let off = NodeFacts { switch: Switch::Off { why: "x".into() }, ..facts() };
+        assert_eq!(names(&off, "B", 6, &[]), [""; 0]);
+    }
+}

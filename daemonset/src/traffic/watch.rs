@@ -1,0 +1,383 @@
+//! The thread's work: takes in what came, looks at who is due, tells and publishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use smc_host::genl::SmcFamilies;
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::netns::{Netns, wander};
+use smc_host::traffic::{self, Visit, Want};
+use smc_host::{HostError, smc, with_causes};
+use smc_model::{
+    Conversion, Fallback, NetnsCookie, NodeFacts, SmcPeers, TrafficPath, Verdict, standing_cause,
+};
+use smc_state::{AttachmentId, LivePod, Phase};
+use smc_verbs::DeviceLimits;
+
+use super::pod::Pod;
+use super::set_up::{HostSide, host_side, lost};
+use super::{Inbox, Tools, Traffic, tell, wall};
+use crate::board::DeviceUse;
+use crate::bpf::{BpfError, FallbackEvent, FallbackEvents};
+use crate::records::Change;
+
+/// How often devices are counted while there are pods.
+const COUNT_DEVICES_EVERY: Duration = Duration::from_secs(10);
+/// How often the attached program is checked, or attached anew where it could not be.
+const CHECK_EVENTS_EVERY: Duration = Duration::from_secs(30);
+/// The longest rest.
+const REST: Duration = Duration::from_secs(60);
+/// The file is written anew at least this often, so that its readers see that the agent lives.
+const WRITE_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    tools: Tools,
+    start: Instant,
+    /// By container.
+    pods: BTreeMap<String, Pod>,
+    facts: Option<NodeFacts>,
+    peers: SmcPeers,
+    events: Option<FallbackEvents>,
+    no_events: Option<String>,
+    /// Events that were lost by the last look.
+    events_lost: u64,
+    events_checked: Option<Duration>,
+    devices_counted: Option<Duration>,
+    limits: BTreeMap<String, Option<u64>>,
+    /// What an earlier run published, until its pods are seen.
+    before: BTreeMap<AttachmentId, LivePod>,
+    published: Option<(smc_state::Traffic, Duration)>,
+}
+
+impl Watch {
+    pub(super) fn new(tools: Tools) -> Self {
+        let before = match tools.store.read_document::<smc_state::Traffic>() {
+            Ok(file) => file.map(|file| file.pods).unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!("{}; live verdicts start anew", error.with_cause());
+                Vec::new()
+            }
+        };
+        Self {
+            tools,
+            start: Instant::now(),
+            pods: BTreeMap::new(),
+            facts: None,
+            peers: SmcPeers::default(),
+            events: None,
+            no_events: Some("the node was not looked at yet".to_owned()),
+            events_lost: 0,
+            events_checked: None,
+            devices_counted: None,
+            limits: BTreeMap::new(),
+            before: before.into_iter().map(|pod| (pod.attachment.clone(), pod)).collect(),
+            published: None,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// How long nothing need be done.
+    pub(super) fn rest(&self) -> Duration {
+        let next = self.pods.values().map(Pod::next_look).min();
+        next.map_or(REST, |next| next.saturating_sub(self.now())).min(REST)
+    }
+
+    pub(super) fn turn(&mut self, inbox: Inbox, ear: &Traffic) {
+        let Inbox { changes, facts, events, overflowed, .. } = inbox;
+        for change in changes {
+            self.record_changed(change);
+        }
+        if let Some(facts) = facts {
+            self.node_is(facts);
+        }
+        self.keep_events(ear);
+        self.take_events(&events);
+        // Counters are judged where the kernel could not tell of everything.
+        let lost = self.events.as_ref().map_or(0, FallbackEvents::lost);
+        let by_events = self.events.is_some() && !overflowed && lost == self.events_lost;
+        self.events_lost = lost;
+        self.look(by_events);
+        self.count_devices();
+        self.publish();
+    }
+
+    fn record_changed(&mut self, change: Change) {
+        let now = self.now();
+        match change {
+            Change::Seen(record) => {
+                let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
+                if record.phase != Phase::Settled || !set_up {
+                    return self.ended(&record.attachment);
+                }
+                let container = record.attachment.container().to_owned();
+                let pod = self.pods.entry(container).or_insert_with(|| Pod::new(now));
+                if let Some(before) = self.before.remove(&record.attachment) {
+                    pod.resume(before, now);
+                }
+                pod.records.insert(record.attachment.clone(), *record);
+                pod.suspected.clear();
+                pod.look_now(now);
+            }
+            Change::Ended(attachment) => self.ended(&attachment),
+        }
+    }
+
+    fn ended(&mut self, attachment: &AttachmentId) {
+        if let Some(pod) = self.pods.get_mut(attachment.container()) {
+            pod.records.remove(attachment);
+            if pod.records.is_empty() {
+                self.pods.remove(attachment.container());
+            }
+        }
+    }
+
+    /// What is wrong with the node is told at once, not at the pods' next looks.
+    fn node_is(&mut self, facts: NodeFacts) {
+        let now = self.now();
+        for pod in self.pods.values_mut() {
+            let cause = pod.record().and_then(|record| standing_cause(&record.plan, &facts));
+            if cause.is_some_and(|cause| pod.node_has(cause, now)) {
+                announce(&self.tools, pod);
+            }
+        }
+        self.facts = Some(facts);
+    }
+
+    /// Attaches the program that tells of fallbacks, anew when the map of namespaces is another one.
+    fn keep_events(&mut self, ear: &Traffic) {
+        let now = self.now();
+        let Some(facts) = &self.facts else { return };
+        if self.events_checked.is_some_and(|checked| now.saturating_sub(checked) < CHECK_EVENTS_EVERY) {
+            return;
+        }
+        self.events_checked = Some(now);
+        let Conversion::Bpf { map, .. } = &facts.conversion else {
+            self.events = None;
+            self.no_events = Some("sockets of this node are not converted by BPF".to_owned());
+            return;
+        };
+        let Some(pins) = map.parent() else { return };
+        if self.events.as_ref().is_some_and(|events| events.is_current(pins)) {
+            return;
+        }
+        let ear = ear.clone();
+        match FallbackEvents::watch(pins, move |event| ear.fell_back(event)) {
+            Ok(events) => {
+                if self.events.is_none() {
+                    tracing::info!("the kernel tells of each fallback when it happens");
+                }
+                (self.events, self.no_events, self.events_lost) = (Some(events), None, 0);
+            }
+            Err(error) => {
+                let why = format!("{}; {}", with_causes(&error), BpfError::remedy(&error));
+                if self.no_events.as_ref() != Some(&why) {
+                    tracing::warn!("fallbacks are judged by counters, without their peers: {why}");
+                }
+                (self.events, self.no_events) = (None, Some(why));
+            }
+        }
+    }
+
+    fn take_events(&mut self, events: &[FallbackEvent]) {
+        if events.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let same_node = self.same_node();
+        let mut containers: BTreeMap<NetnsCookie, String> = BTreeMap::new();
+        for (container, pod) in &self.pods {
+            containers.extend(pod.record().and_then(|r| r.cookie).map(|cookie| (cookie, container.clone())));
+        }
+        for event in events {
+            let Some(container) = containers.get(&event.cookie) else { continue };
+            let Some(pod) = self.pods.get_mut(container) else { continue };
+            let own: BTreeSet<IpAddr> = pod.addresses().collect();
+            let (local, remote) = (event.local.ip(), event.remote.ip());
+            let fallback = Fallback {
+                side: event.side,
+                code: event.code,
+                peer_diagnosis: event.peer_diagnosis,
+                ipv6_socket: event.ipv6_socket,
+                peer: (!remote.is_unspecified()).then_some(remote),
+                path: TrafficPath::between(local, remote, &own, &same_node),
+            };
+            pod.fell_back(&fallback, &mut self.peers, now);
+        }
+    }
+
+    /// The addresses of this node's pods.
+    fn same_node(&self) -> BTreeSet<IpAddr> {
+        self.pods.values().flat_map(Pod::addresses).collect()
+    }
+
+    fn look(&mut self, by_events: bool) {
+        let now = self.now();
+        let due: Vec<String> = self
+            .pods
+            .iter()
+            .filter(|(_, pod)| pod.next_look() <= now)
+            .map(|(container, _)| container.clone())
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        self.peers.forget(now);
+        let same_node = self.same_node();
+        let pods = &self.pods;
+        let visits = traffic::families().and_then(|families| {
+            let Some(families) = families else { return Ok(Vec::new()) };
+            wander(|wanderer| {
+                let look = |container: &String| {
+                    let pod = pods.get(container)?;
+                    let record = pod.record()?;
+                    let netns = Netns::open(&record.netns).ok()?;
+                    // The path may be another pod's by now.
+                    if Some(netns.id()) != record.netns_id {
+                        return None;
+                    }
+                    wanderer.enter(&netns).ok()?;
+                    let want = |counters: &_| Want {
+                        connections: pod.wants_connections(counters, by_events, now),
+                        set_up: pod.check_is_due(now),
+                    };
+                    traffic::visit(families, want, &same_node).ok()
+                };
+                due.iter().map(|container| (container.clone(), look(container))).collect()
+            })
+        });
+        let visits: Vec<(String, Option<Visit>)> = match visits {
+            Ok(visits) => visits,
+            Err(error) => {
+                tracing::debug!("{}", error.with_cause());
+                due.iter().map(|container| (container.clone(), None)).collect()
+            }
+        };
+        // Where there is no smc, there is nothing to look at, but causes to tell.
+        if visits.is_empty() {
+            for pod in self.pods.values_mut() {
+                pod.not_looked(now);
+            }
+        }
+        let host = self.host_side(&visits);
+        for (container, visit) in visits {
+            self.looked(&container, visit, by_events, host.as_ref(), now);
+        }
+    }
+
+    fn host_side(&self, visits: &[(String, Option<Visit>)]) -> Option<HostSide> {
+        let checked = visits.iter().filter(|(_, visit)| visit.as_ref().is_some_and(|v| v.set_up.is_some()));
+        let records =
+            checked.filter_map(|(container, _)| self.pods.get(container)).flat_map(|pod| &pod.records);
+        let wanted: BTreeSet<_> = records.flat_map(|(_, record)| record.owned.guarded.clone()).collect();
+        let facts = self.facts.as_ref()?;
+        host_side(facts, &wanted).inspect_err(|error| tracing::debug!("{}", error.with_cause())).ok()
+    }
+
+    fn looked(
+        &mut self,
+        container: &str,
+        visit: Option<Visit>,
+        by_events: bool,
+        host: Option<&HostSide>,
+        now: Duration,
+    ) {
+        let Some(pod) = self.pods.get_mut(container) else { return };
+        let Some(visit) = visit else { return pod.not_looked(now) };
+        if let (Some(inside), Some(host), Some(facts)) = (&visit.set_up, host, &self.facts) {
+            pod.was_checked(now);
+            let missing = pod.records.values().map(|record| (record, lost(record, facts, inside, host)));
+            let missing: Vec<_> = missing.filter(|(_, lost)| !lost.is_empty()).collect();
+            let found: Vec<_> = missing.iter().flat_map(|(_, lost)| lost.clone()).collect();
+            // A pod's end, and the switch, take things away too, in a moment between two looks.
+            let again = !found.is_empty() && found == pod.suspected;
+            if again {
+                for (record, lost) in &missing {
+                    self.tools.announcer.announce(tell::lost(record, lost));
+                    self.tools.lost.tell(record.attachment.clone());
+                }
+            }
+            pod.suspected = if again { Vec::new() } else { found };
+        }
+        let cause = match (&self.facts, pod.record()) {
+            (Some(facts), Some(record)) => standing_cause(&record.plan, facts),
+            _ => None,
+        };
+        if pod.looked(&visit, by_events, cause, &mut self.peers, now) {
+            announce(&self.tools, pod);
+        }
+    }
+
+    fn count_devices(&mut self) {
+        let now = self.now();
+        let rested =
+            self.devices_counted.is_none_or(|counted| now.saturating_sub(counted) >= COUNT_DEVICES_EVERY);
+        if self.facts.is_none() || !rested {
+            return;
+        }
+        self.devices_counted = Some(now);
+        let used = match traffic::families().and_then(|families| families.map(devices).transpose()) {
+            Ok(devices) => devices.unwrap_or_default(),
+            Err(error) => return tracing::debug!("{}", error.with_cause()),
+        };
+        let devices = used.into_iter().map(|(device, (link_groups, queue_pairs))| {
+            let limit = || match smc_verbs::device_limits(&device) {
+                DeviceLimits::Known(limits) => Some(u64::from(limits.max_qp)),
+                DeviceLimits::Unknown(_) => None,
+            };
+            let queue_pairs_max = *self.limits.entry(device.clone()).or_insert_with(limit);
+            DeviceUse { device, link_groups, queue_pairs, queue_pairs_max }
+        });
+        let devices: Vec<DeviceUse> = devices.collect();
+        self.tools.board.update(|view| view.devices = devices);
+    }
+
+    fn publish(&mut self) {
+        let now = self.now();
+        let pods: Vec<LivePod> = self.pods.values().flat_map(Pod::published).collect();
+        let no_events = self.no_events.clone();
+        let mut file = smc_state::Traffic { written: 0, no_events, pods };
+        if let Some((last, at)) = &self.published
+            && *last == file
+            && now.saturating_sub(*at) < WRITE_EVERY
+        {
+            return;
+        }
+        self.tools.board.update(|view| {
+            view.live = file.pods.iter().map(|pod| (pod.attachment.clone(), pod.clone())).collect();
+            view.no_fallback_events.clone_from(&file.no_events);
+        });
+        let unwritten = file.clone();
+        file.written = wall();
+        let written = self.tools.store.write_document(&file);
+        self.tools.board.problem("traffic file", written.err().map(|error| error.with_cause()));
+        self.published = Some((unwritten, now));
+    }
+}
+
+fn announce(tools: &Tools, pod: &mut Pod) {
+    tools.announcer.announce(tell::changed(pod));
+    pod.was_active |= *pod.live.verdict() == smc_model::LiveVerdict::Active;
+}
+
+/// Link groups and links of each device that SMC knows. Each link is a queue pair.
+fn devices(families: SmcFamilies) -> Result<BTreeMap<String, (u64, u64)>, HostError> {
+    let mut generic = Connection::open(Protocol::Generic)?;
+    let known = smc::devices(&mut generic, families.smc)?;
+    let mut used: BTreeMap<String, (u64, u64)> =
+        known.into_iter().map(|device| (device.name, (0, 0))).collect();
+    for linked in smc::link_groups(&mut generic, families.smc)? {
+        let of: BTreeSet<&String> = linked.links.iter().map(|link| &link.device).collect();
+        for device in of {
+            used.entry(device.clone()).or_default().0 += 1;
+        }
+        for link in &linked.links {
+            used.entry(link.device.clone()).or_default().1 += 1;
+        }
+    }
+    Ok(used)
+}
