@@ -36,12 +36,7 @@ use pins::Pins;
 pub use probe::probe;
 pub use protocol::smc_protocol;
 
-/// Where the pins live unless told otherwise; the mount point of the bpffs is `/sys/fs/bpf`.
-pub const DEFAULT_PIN_DIRECTORY: &str = "/sys/fs/bpf/kube-smc";
-/// File name of the pinned map of namespaces.
-pub const MAP_NAME: &str = "converting_netns";
-/// File name of the pinned link.
-pub const LINK_NAME: &str = "smcify_link";
+pub use smc_host::conversion::{DEFAULT_PIN_DIR as DEFAULT_PIN_DIRECTORY, LINK_NAME, MAP_NAME};
 
 /// The program that converts sockets, as a pinned thing on this node rather than an object in this process.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub const TABLE_NAME: &str = "kube-smc";
 /// The set of this node's accelerated pods' addresses, type `ipv4_addr`.
 pub const SET_NAME: &str = "local_pods";
 /// The chain with the rule.
-pub const CHAIN_NAME: &str = "same_node";
+pub const CHAIN_NAME: &str = smc_host::guard::CHAIN;
 
 /// What the guard looks like on the node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,6 @@ pub mod http;
 pub mod kubernetes;
 pub mod log_level;
 pub mod logging;
-pub mod made;
 pub mod mesh;
 pub mod metrics;
 pub mod modules;

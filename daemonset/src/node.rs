@@ -16,9 +16,9 @@ use smc_model::{
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
 use crate::guard::{self, GuardError};
-use crate::made::{BoundPort, Made};
 use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
+use smc_state::{BoundPort, Made};
 
 /// Where things are on the node, and what to make.
 #[derive(Debug, Clone)]
@@ -231,7 +231,7 @@ impl Preparation {
 
     /// The ports, each with a PNETID: the one it has, else one from its network device's MAC address.
     fn ports(&mut self, smc: &mut Smc) -> Vec<RdmaPort> {
-        let ports = named_ports(smc);
+        let ports = observe::named_ports(&mut smc.route, &mut smc.generic, smc.families);
         let Some(ports) = self.check_host("list SMC's RDMA ports", ports) else { return Vec::new() };
         let bare = ports.iter().filter(|port| port.pnetid.is_none()).count();
         for port in &ports {
@@ -253,7 +253,7 @@ impl Preparation {
         if bare == 0 {
             return ports;
         }
-        let bound = named_ports(smc);
+        let bound = observe::named_ports(&mut smc.route, &mut smc.generic, smc.families);
         self.check_host("list SMC's RDMA ports", bound).unwrap_or(ports)
     }
 
@@ -298,21 +298,6 @@ impl Preparation {
             }
         }
     }
-}
-
-/// SMC's ports with their network devices' names and addresses.
-fn named_ports(smc: &mut Smc) -> Result<Vec<RdmaPort>, HostError> {
-    let addresses = route::addresses(&mut smc.route)?;
-    let links = route::links(&mut smc.route)?;
-    let mut ports = observe::ports(&mut smc.generic, smc.families, &addresses, &[])?;
-    for port in &mut ports {
-        port.netdev = port.netdev.take().and_then(|mut netdev| {
-            let link = links.iter().find(|link| link.index == netdev.index)?;
-            link.name.clone_into(&mut netdev.name);
-            Some(netdev)
-        });
-    }
-    Ok(ports)
 }
 
 fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {

@@ -14,8 +14,8 @@ use smc_state::{Record, Store};
 
 use crate::bpf::ConversionProgram;
 use crate::guard::Guard;
-use crate::made::{BoundPort, Made};
 use crate::{anchor, chain};
+use smc_state::{BoundPort, Made};
 
 /// Longest wait for one pod's lock.
 const PATIENCE: Duration = Duration::from_secs(2);

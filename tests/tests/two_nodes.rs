@@ -19,5 +19,7 @@ mod nodes;
 mod privileges;
 #[path = "two_nodes/repair.rs"]
 mod repair;
+#[path = "two_nodes/smcctl.rs"]
+mod smcctl;
 #[path = "two_nodes/traffic.rs"]
 mod traffic;

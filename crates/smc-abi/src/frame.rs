@@ -13,6 +13,8 @@ pub const NLM_F_ACK: u16 = 0x004;
 pub const NLM_F_DUMP: u16 = 0x300;
 /// Make the object when it is not there.
 pub const NLM_F_CREATE: u16 = 0x400;
+/// Fail where it exists already.
+pub const NLM_F_EXCL: u16 = 0x200;
 /// In an acknowledgement: of the request only the header is repeated.
 pub const NLM_F_CAPPED: u16 = 0x100;
 /// In an acknowledgement: extended-acknowledgement attributes follow.

@@ -1,10 +1,11 @@
-//! One element of an nftables set, and the rule set's generation, over `NETLINK_NETFILTER` (uapi/linux/netfilter/nf_tables.h).
+//! One element of an nftables set, whether set and rules are there, and the rule set's generation, over
+//! `NETLINK_NETFILTER` (uapi/linux/netfilter/nf_tables.h).
 //!
 //! Tables here are of family `inet`. Changes travel in a batch, which the kernel applies as a whole or not
 //! at all (net/netfilter/nfnetlink.c).
 
 use crate::attribute::{AttributeWriter, attributes};
-use crate::frame::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST};
+use crate::frame::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST};
 use crate::{DecodeError, Request};
 
 const NFPROTO_UNSPEC: u8 = 0;
@@ -12,11 +13,17 @@ const NFPROTO_INET: u8 = 1;
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 16;
 const NFNL_MSG_BATCH_END: u16 = 17;
+const NFT_MSG_GETRULE: u16 = 7;
+const NFT_MSG_GETSET: u16 = 10;
 const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_GETSETELEM: u16 = 13;
 const NFT_MSG_DELSETELEM: u16 = 14;
 const NFT_MSG_GETGEN: u16 = 16;
 
+const NFTA_RULE_TABLE: u16 = 1;
+const NFTA_RULE_CHAIN: u16 = 2;
+const NFTA_SET_TABLE: u16 = 1;
+const NFTA_SET_NAME: u16 = 2;
 const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
@@ -66,6 +73,26 @@ pub fn delete_element(table: &str, set: &str, key: &[u8]) -> Batch {
 /// answer.
 pub fn get_element(table: &str, set: &str, key: &[u8]) -> Request {
     request(NFT_MSG_GETSETELEM, NLM_F_REQUEST | NLM_F_ACK, table, set, key)
+}
+
+/// Asks for a set; ENOENT when set or table is not there. An acknowledgement follows the answer.
+pub fn get_set(table: &str, set: &str) -> Request {
+    let body = inet().string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set);
+    Request {
+        message_type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSET,
+        flags: NLM_F_REQUEST | NLM_F_ACK,
+        body: body.finish(),
+    }
+}
+
+/// Asks for the rules of a chain, one message each; none when chain or table is not there.
+pub fn get_rules(table: &str, chain: &str) -> Request {
+    let body = inet().string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+    Request {
+        message_type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE,
+        flags: NLM_F_REQUEST | NLM_F_DUMP,
+        body: body.finish(),
+    }
 }
 
 /// Reads the keys in one message of the answer to [`get_element`]; `body` starts with `struct nfgenmsg`.
@@ -130,11 +157,16 @@ fn request(message: u16, flags: u16, table: &str, set: &str, key: &[u8]) -> Requ
     let empty = AttributeWriter::default;
     let data = empty().bytes(NFTA_DATA_VALUE, key);
     let element = empty().nested(NFTA_SET_ELEM_KEY, &data);
-    let body = AttributeWriter::new(&[NFPROTO_INET, 0, 0, 0])
+    let body = inet()
         .string(NFTA_SET_ELEM_LIST_TABLE, table)
         .string(NFTA_SET_ELEM_LIST_SET, set)
         .nested(NFTA_SET_ELEM_LIST_ELEMENTS, &empty().nested(NFTA_LIST_ELEM, &element));
     Request { message_type: NFNL_SUBSYS_NFTABLES << 8 | message, flags, body: body.finish() }
+}
+
+/// `struct nfgenmsg` of family inet.
+fn inet() -> AttributeWriter {
+    AttributeWriter::new(&[NFPROTO_INET, 0, 0, 0])
 }
 
 /// A batch's begin or end; the subsystem it is for stands in `nfgenmsg.res_id`, in network order.

@@ -13,6 +13,13 @@ pub const TCP2SMC: &str = "net.smc.tcp2smc";
 /// `IPPROTO_SMC` of mainline (6.11 and newer) and of Alibaba's 5.10 kernel.
 pub const SMC_PROTOCOLS: [u16; 2] = [256, 263];
 
+/// Where the agent pins the BPF program's link and map unless told otherwise; the bpffs is mounted at `/sys/fs/bpf`.
+pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/kube-smc";
+/// File name of the pinned map of namespaces.
+pub const MAP_NAME: &str = "converting_netns";
+/// File name of the pinned link.
+pub const LINK_NAME: &str = "smcify_link";
+
 /// Whether `SO_PROTOCOL` of a TCP socket says that it is an SMC socket.
 pub fn is_smc(protocol: u16) -> bool {
     SMC_PROTOCOLS.contains(&protocol)

@@ -1,4 +1,5 @@
-//! The same-node guard's set: one pod address in or out. Table, chain and rule are the agent's.
+//! The same-node guard's set: one pod address in or out. Table, chain and rule are the agent's; here it is only looked
+//! whether they are there.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -12,6 +13,9 @@ use crate::{HostError, error};
 pub const TABLE: &str = "kube-smc";
 /// The set of this node's accelerated pods.
 pub const SET: &str = "local_pods";
+
+/// The chain with the guard's rule.
+pub const CHAIN: &str = "same_node";
 
 /// Puts `address` into the set; fine when it is there.
 ///
@@ -57,6 +61,26 @@ pub fn contains(netfilter: &mut Connection, address: Ipv4Addr) -> Result<bool, H
     match netfilter.request(&attempt, &nft::get_element(TABLE, SET, &address.octets())) {
         Ok(answers) => Ok(!answers.is_empty()),
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is a set of that name.
+pub fn has_set(netfilter: &mut Connection) -> Result<bool, HostError> {
+    let attempt = format_args!("look for the nftables set {TABLE}/{SET}");
+    match netfilter.request(&attempt, &nft::get_set(TABLE, SET)) {
+        Ok(answers) => Ok(!answers.is_empty()),
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// How many rules the chain has; none when there is no such chain.
+pub fn rules(netfilter: &mut Connection) -> Result<usize, HostError> {
+    let attempt = format_args!("list the rules of the nftables chain {TABLE}/{CHAIN}");
+    match netfilter.request(&attempt, &nft::get_rules(TABLE, CHAIN)) {
+        Ok(answers) => Ok(answers.len()),
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(0),
         Err(error) => Err(error),
     }
 }

@@ -19,10 +19,12 @@ pub mod netns;
 pub mod observe;
 pub mod pnet;
 pub mod rdma;
+pub mod reserved_ports;
 pub mod route;
 pub mod smc;
 mod sockopt;
 pub mod sysctl;
 pub mod traffic;
+pub mod veth;
 
 pub use error::{Cause, HostError, with_causes};

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::marker::PhantomData;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -55,6 +55,25 @@ impl Netns {
         let metadata = file.metadata().map_err(HostError::at(attempt))?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
         Ok(Self { file, id, shown: path.to_owned(), home: None })
+    }
+
+    /// Makes a network namespace, which goes with this value unless something else holds it by then.
+    pub fn make() -> Result<Self, HostError> {
+        let attempt = "make a network namespace";
+        let maker = thread::Builder::new().name("new-netns".to_owned()).spawn(move || {
+            #[expect(clippy::disallowed_methods, reason = "this thread ends at once")]
+            nix::sched::unshare(CloneFlags::CLONE_NEWNET).map_err(HostError::at(attempt))?;
+            Self::current()
+        });
+        let made = maker.map_err(HostError::at(attempt))?.join();
+        made.unwrap_or_else(|_| {
+            Err(HostError::new(attempt, Cause::Unexpected("its maker panicked".to_owned())))
+        })
+    }
+
+    /// A path by which other functions of this process can open the namespace while this value lives.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
     /// From now on [`Self::run`] visits the namespace on the caller's own thread and comes back to `home`, the caller's
@@ -110,6 +129,12 @@ impl Netns {
                 protocol: protocol_of_a_new_tcp_socket()?,
             })
         })?
+    }
+}
+
+impl AsRawFd for Netns {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.file.as_raw_fd()
     }
 }
 

@@ -76,6 +76,25 @@ pub fn ports(
     Ok(ports)
 }
 
+/// Every RDMA port that SMC knows, with its network device's name and addresses; both connections are the host's.
+pub fn named_ports(
+    route: &mut Connection,
+    generic: &mut Connection,
+    families: SmcFamilies,
+) -> Result<Vec<RdmaPort>, HostError> {
+    let addresses = route::addresses(route)?;
+    let links = route::links(route)?;
+    let mut ports = ports(generic, families, &addresses, &[])?;
+    for port in &mut ports {
+        port.netdev = port.netdev.take().and_then(|mut netdev| {
+            let link = links.iter().find(|link| link.index == netdev.index)?;
+            link.name.clone_into(&mut netdev.name);
+            Some(netdev)
+        });
+    }
+    Ok(ports)
+}
+
 /// Reads again what may have changed since the agent published `published`: the module, port states, PNETIDs,
 /// addresses and the anchor link. `addresses` are the host's.
 pub fn refresh(

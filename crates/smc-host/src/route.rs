@@ -27,20 +27,20 @@ const TABLE_LOCAL: u8 = 255;
 
 // uapi/linux/if_link.h, uapi/linux/if_addr.h, uapi/linux/rtnetlink.h.
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
+pub(crate) const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
+pub(crate) const IFLA_LINKINFO: u16 = 18;
+pub(crate) const IFLA_INFO_KIND: u16 = 1;
 const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
+pub(crate) const IFA_ADDRESS: u16 = 1;
+pub(crate) const IFA_LOCAL: u16 = 2;
+pub(crate) const RTA_DST: u16 = 1;
+pub(crate) const RTA_OIF: u16 = 4;
 const RTA_MULTIPATH: u16 = 9;
 
 /// Bytes of `struct ifinfomsg`, `struct ifaddrmsg` and `struct rtmsg`.
-const LINK_HEADER: usize = 16;
+pub(crate) const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 const ROUTE_HEADER: usize = 12;
 
@@ -275,13 +275,13 @@ fn address_on_link(address: Ipv4Addr, interface: u32) -> AttributeWriter {
     writer(&header).bytes(IFA_LOCAL, &address.octets()).bytes(IFA_ADDRESS, &address.octets())
 }
 
-fn writer(header: &impl Emitable) -> AttributeWriter {
+pub(crate) fn writer(header: &impl Emitable) -> AttributeWriter {
     let mut bytes = vec![0; header.buffer_len()];
     header.emit(&mut bytes);
     AttributeWriter::new(&bytes)
 }
 
-fn request(message_type: u16, flags: u16, body: AttributeWriter) -> Request {
+pub(crate) fn request(message_type: u16, flags: u16, body: AttributeWriter) -> Request {
     Request { message_type, flags: NLM_F_REQUEST | flags, body: body.finish() }
 }
 

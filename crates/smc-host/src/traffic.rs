@@ -325,12 +325,4 @@ mod tests {
         assert_eq!(ours.transport, Transport::PlainTcp);
         assert!(!module_is_loaded("smc"));
     }
-
-    #[test]
-    fn every_code_of_the_kernel_has_a_label_of_its_own() {
-        let labels: BTreeSet<_> = smc_abi::fallback::codes().map(smc_model::fallback_label).collect();
-        assert_eq!(labels.len(), smc_abi::fallback::codes().count());
-        assert!(!labels.contains(smc_model::fallback_label(1)));
-        assert_eq!(smc_abi::fallback::PEERNOSMC, smc_model::PEER_WITHOUT_SMC);
-    }
 }

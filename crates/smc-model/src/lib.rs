@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
-mod fallback_label;
 mod ipv4_net;
 mod judge;
 mod listener;
@@ -17,12 +16,12 @@ mod plan;
 mod pnetid;
 mod pod;
 mod reason;
+pub mod reasons;
 mod traffic;
 mod ueid;
 mod verdict;
 
 pub use annotation::{ANNOTATION, Wish};
-pub use fallback_label::fallback_label;
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
 pub use judge::{Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters, standing_cause};
 pub use listener::{Listener, Process, TcpListener, old_listeners};
@@ -37,6 +36,7 @@ pub use plan::{Binding, Note, Plan, Step, decide};
 pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, PodConversion, PodFacts, PodInterface};
 pub use reason::Reason;
+pub use reasons::fallback_label;
 pub use traffic::{
     Connection, Connections, Counters, Growth, PEER_WITHOUT_SMC, PodTraffic, Side, SideCounters, TrafficPath,
     Transport,

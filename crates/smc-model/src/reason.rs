@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::ANNOTATION;
+use crate::reasons::{Entry, refusal};
 
 /// Why an annotated pod runs on plain TCP.
 ///
-/// `Display` tells what was seen; [`Reason::meaning`] what follows from it; [`Reason::remedy`] what to do.
+/// `Display` tells what was seen, with its particulars; [`Reason::entry`] what follows from it and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason")]
 pub enum Reason {
@@ -112,6 +113,32 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Its entry in the table of reasons.
+    pub fn entry(&self) -> &'static Entry {
+        match self {
+            Self::AnnotationInvalid { .. } => &refusal::ANNOTATION_INVALID,
+            Self::SwitchedOff { .. } => &refusal::SWITCHED_OFF,
+            Self::AgentNotReady { .. } => &refusal::AGENT_NOT_READY,
+            Self::NodeFileUnusable { .. } => &refusal::NODE_FILE_UNUSABLE,
+            Self::SmcNotAvailable { .. } => &refusal::SMC_NOT_AVAILABLE,
+            Self::NoConversion { .. } => &refusal::NO_CONVERSION,
+            Self::NoRdmaDevice => &refusal::NO_RDMA_DEVICE,
+            Self::RdmaNetnsExclusive => &refusal::RDMA_NETNS_EXCLUSIVE,
+            Self::NoUeid => &refusal::NO_UEID,
+            Self::DatapathBypassesNetfilter { .. } => &refusal::DATAPATH_BYPASSES_NETFILTER,
+            Self::SameNodeGuardMissing { .. } => &refusal::SAME_NODE_GUARD_MISSING,
+            Self::SourceAnchorMissing { .. } => &refusal::SOURCE_ANCHOR_MISSING,
+            Self::NoIpv4Route => &refusal::NO_IPV4_ROUTE,
+            Self::NoDeviceInSubnet { .. } => &refusal::NO_DEVICE_IN_SUBNET,
+            Self::RdmaPortDown { .. } => &refusal::RDMA_PORT_DOWN,
+            Self::PnetidMissing { .. } => &refusal::PNETID_MISSING,
+            Self::StepFailed { .. } => &refusal::STEP_FAILED,
+            Self::ReadBackFailed { .. } => &refusal::READ_BACK_FAILED,
+            Self::CannotObserve { .. } => &refusal::CANNOT_OBSERVE,
+            Self::BudgetExceeded { .. } => &refusal::BUDGET_EXCEEDED,
+        }
+    }
+
     /// Whether it is only that the operator does not want it: nothing is wrong.
     pub fn is_switched_off(&self) -> bool {
         matches!(self, Self::SwitchedOff { .. })
@@ -119,75 +146,17 @@ impl Reason {
 
     /// A stable name for logs, labels and queries.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::AnnotationInvalid { .. } => "AnnotationInvalid",
-            Self::SwitchedOff { .. } => "SwitchedOff",
-            Self::AgentNotReady { .. } => "AgentNotReady",
-            Self::NodeFileUnusable { .. } => "NodeFileUnusable",
-            Self::SmcNotAvailable { .. } => "SmcNotAvailable",
-            Self::NoConversion { .. } => "NoConversion",
-            Self::NoRdmaDevice => "NoRdmaDevice",
-            Self::RdmaNetnsExclusive => "RdmaNetnsExclusive",
-            Self::NoUeid => "NoUeid",
-            Self::DatapathBypassesNetfilter { .. } => "DatapathBypassesNetfilter",
-            Self::SameNodeGuardMissing { .. } => "SameNodeGuardMissing",
-            Self::SourceAnchorMissing { .. } => "SourceAnchorMissing",
-            Self::NoIpv4Route => "NoIpv4Route",
-            Self::NoDeviceInSubnet { .. } => "NoDeviceInSubnet",
-            Self::RdmaPortDown { .. } => "RdmaPortDown",
-            Self::PnetidMissing { .. } => "PnetidMissing",
-            Self::StepFailed { .. } => "StepFailed",
-            Self::ReadBackFailed { .. } => "ReadBackFailed",
-            Self::CannotObserve { .. } => "CannotObserve",
-            Self::BudgetExceeded { .. } => "BudgetExceeded",
-        }
+        self.entry().name
     }
 
     /// What it means for the pod or node.
     pub fn meaning(&self) -> &'static str {
-        match self {
-            Self::AnnotationInvalid { .. } => {
-                "Kubernetes annotations are strings; kube-smc does not guess what was meant"
-            }
-            Self::SwitchedOff { .. } => {
-                "new connections of annotated pods are TCP until it is switched on again; no pod needs a restart for that"
-            }
-            Self::AgentNotReady { .. } => "the agent has not prepared this node since it booted",
-            Self::NodeFileUnusable { .. } => "what the agent published about this node cannot be trusted",
-            Self::SmcNotAvailable { .. } => "this kernel cannot speak SMC, so all traffic stays TCP",
-            Self::NoConversion { .. } => {
-                "this kernel has no way to convert TCP sockets, so programs that open TCP sockets stay on TCP"
-            }
-            Self::NoRdmaDevice => "SMC-R needs an RDMA device; this node has none that SMC can use",
-            Self::RdmaNetnsExclusive => {
-                "RDMA devices in exclusive mode are invisible in pods, so every connection would fall back"
-            }
-            Self::NoUeid => {
-                "SMC-R v2 peers must share an enterprise id (UEID); without one it is not even proposed"
-            }
-            Self::DatapathBypassesNetfilter { .. } => {
-                "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that would see no packet"
-            }
-            Self::SameNodeGuardMissing { .. } => {
-                "without the guard two accelerated pods on one node would stall and could corrupt their streams"
-            }
-            Self::SourceAnchorMissing { .. } => "the kernel would find no RDMA device for the pod's address",
-            Self::NoIpv4Route => {
-                "SMC-R v2 works with IPv4 only, and the pod has no routed interface with an IPv4 address"
-            }
-            Self::NoDeviceInSubnet { .. } => {
-                "SMC-R v2 takes an RDMA port only when its network device has an address in the pod's subnet"
-            }
-            Self::RdmaPortDown { .. } => "the kernel skips ports that are not ACTIVE",
-            Self::PnetidMissing { .. } => "the pod's interface cannot be tied to the RDMA port",
-            Self::StepFailed { .. } | Self::ReadBackFailed { .. } => {
-                "nothing of the set-up was left behind; the pod runs on TCP"
-            }
-            Self::CannotObserve { .. } => "nothing was changed; the pod runs on TCP",
-            Self::BudgetExceeded { .. } => {
-                "a pod's start is never held up for long; what had been done was undone"
-            }
-        }
+        self.entry().meaning
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        self.entry().remedy
     }
 
     /// Whether a pod that is converted already must not stay so: without the guard, or half set up, its connections
@@ -217,54 +186,6 @@ impl Reason {
             | Self::CannotObserve { .. } => false,
         }
     }
-
-    /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::AnnotationInvalid { .. } => {
-                "set the annotation to \"true\" or \"false\" and restart the pod"
-            }
-            Self::SwitchedOff { .. } => {
-                "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or start smc-agent with --mesh enabled"
-            }
-            Self::AgentNotReady { .. } => {
-                "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does"
-            }
-            Self::NodeFileUnusable { .. } => "restart smc-agent on this node, then the pod",
-            Self::SmcNotAvailable { .. } => {
-                "use a kernel with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)"
-            }
-            Self::NoConversion { .. } => {
-                "use a kernel that has one: Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer (net.smc.tcp2smc), or mainline 6.11 or newer with CONFIG_MPTCP, CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF"
-            }
-            Self::NoRdmaDevice => {
-                "attach an eRDMA interface (or a RoCE NIC) to the node and see that `rdma link` lists it"
-            }
-            Self::RdmaNetnsExclusive => {
-                "boot the node with ib_core.netns_mode=1 (`rdma system set netns shared` works only while no other network namespace exists)"
-            }
-            Self::NoUeid => "restart smc-agent on this node; it adds the default one",
-            Self::DatapathBypassesNetfilter { .. } => {
-                "use Terway's veth datapath on this node, or a kernel with its own same-node path"
-            }
-            Self::SameNodeGuardMissing { .. } => {
-                "see smc-agent's log on this node; it needs nftables and a kernel with `reset tcp option` (5.18 or newer)"
-            }
-            Self::SourceAnchorMissing { .. } => {
-                "see smc-agent's log on this node; it makes the link kubesmc0"
-            }
-            Self::NoIpv4Route => "give the pod an IPv4 address",
-            Self::NoDeviceInSubnet { .. } => {
-                "give the RDMA network device an address in the pods' subnet, or run the pod on a node whose device has one"
-            }
-            Self::RdmaPortDown { .. } => "see `rdma link` and `ip link` on the node",
-            Self::PnetidMissing { .. } => "restart smc-agent on this node; it gives every RDMA port a PNETID",
-            Self::StepFailed { .. } | Self::ReadBackFailed { .. } | Self::CannotObserve { .. } => {
-                "see the plugin's log under /var/log/kube-smc on the node, then restart the pod"
-            }
-            Self::BudgetExceeded { .. } => "see how loaded the node is, then restart the pod",
-        }
-    }
 }
 
 impl fmt::Display for Reason {
@@ -280,11 +201,9 @@ impl fmt::Display for Reason {
             Self::NoConversion { kernel, why } => {
                 write!(f, "kernel {kernel} has no way to convert TCP sockets to SMC: {why}")
             }
-            Self::NoRdmaDevice => f.write_str("no RDMA device is known to SMC on this node"),
-            Self::RdmaNetnsExclusive => {
-                f.write_str("the RDMA subsystem is in exclusive network namespace mode")
+            Self::NoRdmaDevice | Self::RdmaNetnsExclusive | Self::NoUeid | Self::NoIpv4Route => {
+                f.write_str(self.entry().seen)
             }
-            Self::NoUeid => f.write_str("the node has no UEID"),
             Self::DatapathBypassesNetfilter { datapath } => {
                 write!(
                     f,
@@ -293,7 +212,6 @@ impl fmt::Display for Reason {
             }
             Self::SameNodeGuardMissing { why } => write!(f, "the same-node guard is not in place: {why}"),
             Self::SourceAnchorMissing { why } => write!(f, "the pod's address cannot be anchored: {why}"),
-            Self::NoIpv4Route => f.write_str("the pod has no routed interface with an IPv4 address"),
             Self::NoDeviceInSubnet { address, ports } => {
                 write!(f, "no RDMA port's network device is in the subnet of {address} (ports: {ports})")
             }

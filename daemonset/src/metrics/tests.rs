@@ -120,8 +120,8 @@ fn live(pod: &PodName, attachment: AttachmentId) -> LivePod {
         handshake_errors: 0,
         fallbacks: vec![
             count("peer \"x\" declined\n", 3),
-            count("UnknownReason", 2),
-            count("UnknownReason", 2),
+            count("UnknownFallback", 2),
+            count("UnknownFallback", 2),
         ],
         peers_without_smc: PeersWithoutSmc { counts: [("10.0.0.9".parse().unwrap(), 4)].into(), others: 1 },
     }
@@ -209,7 +209,7 @@ fn values_are_those_on_the_board() {
     assert_eq!(value("kube_smc_smcr_connections", &pod), "11");
     let reason = ("reason", "peer \"x\" declined\n");
     assert_eq!(value("kube_smc_fallbacks", &[pod[0], pod[1], reason]), "3");
-    let unknown = ("reason", "UnknownReason");
+    let unknown = ("reason", "UnknownFallback");
     assert_eq!(value("kube_smc_fallbacks", &[pod[0], pod[1], unknown]), "4");
     assert_eq!(value("kube_smc_peer_without_smc", &pod), "5");
     let since = &[pod[0], pod[1], ("reason", "NoSmcDevice")];

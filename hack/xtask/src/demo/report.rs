@@ -1,7 +1,7 @@
 //! The result, for people and for programs.
 
 use serde_json::{Value, json};
-use smc_abi::fallback;
+use smc_model::reasons::fallback_seen;
 
 use crate::counters::{Counters, RoleCounters};
 use crate::demo::{Pair, Seen};
@@ -48,7 +48,7 @@ impl Report {
             return "not an SMC socket at all".to_owned();
         }
         let reasons =
-            client.fallback.iter().map(|(&code, count)| format!("{} ({count})", fallback::describe(code)));
+            client.fallback.iter().map(|(&code, count)| format!("{} ({count})", fallback_seen(code)));
         reasons.collect::<Vec<_>>().join(", ")
     }
 }

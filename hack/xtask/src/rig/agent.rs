@@ -53,7 +53,7 @@ fn image_archive() -> PathBuf {
 pub(crate) fn check_built() -> Result<(), RigError> {
     let built = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let archive = image_archive();
-    let binaries = ["smc-agent", "smc-cni"].map(|name| built(&archive.with_file_name(name)));
+    let binaries = ["smc-agent", "smc-cni", "smcctl"].map(|name| built(&archive.with_file_name(name)));
     match built(&archive) {
         Some(time) if binaries.iter().all(|binary| binary.is_some_and(|binary| binary <= time)) => Ok(()),
         _ => Err(RigError::NotBuilt(archive)),

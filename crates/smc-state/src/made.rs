@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use smc_model::{PnetId, Ueid};
-use smc_state::{Document, StateError, Store};
+
+use crate::{Document, StateError, Store};
 
 /// Written when something was made. The kernel forgets it at a reboot, and so does the state directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,0 +1,307 @@
+//! What the agent and `smcctl doctor` find wrong with a node or a pod that was not refused.
+
+use super::{Cause, Entry};
+
+/// NeedsRestart.
+pub static NEEDS_RESTART: Entry = Entry {
+    name: "NeedsRestart",
+    kernel: None,
+    seen: "programs of the pod listen on sockets that are older than its conversion",
+    meaning: "everything is in place for new sockets; what those programs accept stays TCP until they are restarted",
+    causes: &[Cause {
+        what: "the pod started while smc-cni was not in the chain, and was set up where it ran",
+        check: "`smcctl pod POD`: ports and processes",
+    }],
+    remedy: "restart the programs, or the pod",
+};
+
+/// Degraded.
+pub static DEGRADED: Entry = Entry {
+    name: "Degraded",
+    kernel: None,
+    seen: "connections to peers that should speak SMC-R all fall back",
+    meaning: "the pod is set up, and yet its connections to accelerated pods on other nodes are TCP",
+    causes: &[Cause {
+        what: "the kernel's reason says which side",
+        check: "`smcctl pod POD`; `smcctl conns --pod POD`; `smcctl explain` with the code",
+    }],
+    remedy: "do what the fallback's own reason says",
+};
+
+/// PeerLostSmc.
+pub static PEER_LOST_SMC: Entry = Entry {
+    name: "PeerLostSmc",
+    kernel: None,
+    seen: "a peer that spoke SMC a short while ago does not offer it now",
+    meaning: "something changed at the peer or on the way to it, and new connections to it are TCP",
+    causes: &[
+        Cause {
+            what: "the peer's set-up was taken away, or its node's feature switched off",
+            check: "`smcctl pod POD` and `smcctl doctor` on the peer's node",
+        },
+        Cause {
+            what: "a program listens there now whose socket was made before the conversion",
+            check: "`smcctl pod POD` on the peer's node says needs-restart",
+        },
+    ],
+    remedy: "see the peer's node; nothing is to be done if SMC was switched off there on purpose",
+};
+
+/// NotSetUp.
+pub static NOT_SET_UP: Entry = Entry {
+    name: "NotSetUp",
+    kernel: None,
+    seen: "an annotated pod runs, and nothing is known of it here",
+    meaning: "neither the plugin nor the agent has set the pod up, so it runs on TCP",
+    causes: &[
+        Cause {
+            what: "the runtime has not loaded the chain entry",
+            check: "`smcctl doctor`, line chain entry",
+        },
+        Cause {
+            what: "smc-agent does not run: it sets up pods that were missed",
+            check: "`smcctl status`, line agent",
+        },
+        Cause {
+            what: "the pod uses the host's network",
+            check: "`kubectl get pod POD -o jsonpath='{.spec.hostNetwork}'`",
+        },
+    ],
+    remedy: "see the causes; the agent sets missed pods up within 30 s, without a restart",
+};
+
+/// HostNetworkPod.
+pub static HOST_NETWORK_POD: Entry = Entry {
+    name: "HostNetworkPod",
+    kernel: None,
+    seen: "an annotated pod uses the host's network",
+    meaning: "no CNI plugin is called for such a pod, and converting the host's namespace would convert the whole node",
+    causes: &[Cause {
+        what: "hostNetwork: true in the pod's specification",
+        check: "`kubectl get pod POD -o jsonpath='{.spec.hostNetwork}'`",
+    }],
+    remedy: "give the pod a network of its own, or take the annotation off",
+};
+
+/// KernelTooOld.
+pub static KERNEL_TOO_OLD: Entry = Entry {
+    name: "KernelTooOld",
+    kernel: None,
+    seen: "the kernel is older than the oldest that can be used",
+    meaning: "pods of this node stay on TCP, or work less well than they could",
+    causes: &[Cause {
+        what: "the node's image is old",
+        check: "`uname -r`: 5.10.134-17.3 (Alibaba Cloud Linux 3) or 6.11 (mainline) is the oldest",
+    }],
+    remedy: "use a newer node image",
+};
+
+/// SmcDiagMissing.
+pub static SMC_DIAG_MISSING: Entry = Entry {
+    name: "SmcDiagMissing",
+    kernel: None,
+    seen: "the module smc_diag is not loaded",
+    meaning: "pods are accelerated all the same, but their connections cannot be listed, so verdicts say less",
+    causes: &[
+        Cause {
+            what: "the kernel was built without CONFIG_SMC_DIAG",
+            check: "`modinfo smc_diag`: not found",
+        },
+        Cause {
+            what: "the module is there, and may not be loaded",
+            check: "`modprobe smc_diag`; `grep -r smc_diag /etc/modprobe.d`",
+        },
+    ],
+    remedy: "load smc_diag on the node; smc-agent does so where the kernel allows",
+};
+
+/// ConversionLost.
+pub static CONVERSION_LOST: Entry = Entry {
+    name: "ConversionLost",
+    kernel: None,
+    seen: "an annotated pod's new sockets are TCP again",
+    meaning: "somebody switched the conversion off after the pod had been set up",
+    causes: &[
+        Cause {
+            what: "net.smc.tcp2smc was set to 0 in the pod",
+            check: "`sysctl net.smc.tcp2smc` in the pod",
+        },
+        Cause {
+            what: "the BPF program was unpinned, or the pod's namespace taken out of its map",
+            check: "`smcctl doctor`, line conversion; `bpftool map dump pinned` of the map",
+        },
+    ],
+    remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within 30 s",
+};
+
+/// PnetidLost.
+pub static PNETID_LOST: Entry = Entry {
+    name: "PnetidLost",
+    kernel: None,
+    seen: "a pod's interface bears no PNETID, or another one than its RDMA port",
+    meaning: "the kernel finds no RDMA device for the pod's connections, so they fall back (NoSmcDevice)",
+    causes: &[
+        Cause {
+            what: "somebody flushed or changed the PNET table in the pod",
+            check: "`smcctl pod POD`, lines PNETID",
+        },
+        Cause {
+            what: "the RDMA port's PNETID was changed after the pod had been set up",
+            check: "`smcctl doctor`, line PNETIDs",
+        },
+    ],
+    remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within 30 s",
+};
+
+/// ChainEntryMissing.
+pub static CHAIN_ENTRY_MISSING: Entry = Entry {
+    name: "ChainEntryMissing",
+    kernel: None,
+    seen: "no entry of smc-cni in the CNI configuration",
+    meaning: "annotated pods start on TCP; the agent sets them up afterwards, if it runs",
+    causes: &[
+        Cause {
+            what: "another writer of the file took it out, and the agent does not run",
+            check: "`ls -l /etc/cni/net.d`; `smcctl status`, line agent",
+        },
+        Cause {
+            what: "smc-agent runs with --chain off or managed",
+            check: "the agent's arguments; with Terway: key 10-terway.conflist of ConfigMap eni-config",
+        },
+    ],
+    remedy: "run smc-agent, or add the entry to the list's source",
+};
+
+/// ChainEntryNotLoaded.
+pub static CHAIN_ENTRY_NOT_LOADED: Entry = Entry {
+    name: "ChainEntryNotLoaded",
+    kernel: None,
+    seen: "the container runtime has not loaded the entry of smc-cni",
+    meaning: "the file is right and the runtime uses an older state of it: new pods are set up only after their start",
+    causes: &[Cause {
+        what: "the runtime lost sight of its configuration directory",
+        check: "`crictl info`: cniconfig; the runtime's log",
+    }],
+    remedy: "restart the container runtime (running pods stay)",
+};
+
+/// PluginMissing.
+pub static PLUGIN_MISSING: Entry = Entry {
+    name: "PluginMissing",
+    kernel: None,
+    seen: "the chain has an entry of smc-cni, and the program is not there",
+    meaning: "the runtime cannot start any pod on this node: it calls every program of the chain",
+    causes: &[Cause {
+        what: "the program was removed from /opt/cni/bin",
+        check: "`ls -l /opt/cni/bin/smc-cni`",
+    }],
+    remedy: "start smc-agent, which puts it there, or run `smc-agent install`",
+};
+
+/// ForeignPnetid.
+pub static FOREIGN_PNETID: Entry = Entry {
+    name: "ForeignPnetid",
+    kernel: None,
+    seen: "somebody else set the RDMA port's PNETID",
+    meaning: "kube-smc uses the id as it is and never changes it; who set it may change it again",
+    causes: &[
+        Cause {
+            what: "Alibaba's erdma-controller or Terway set it: the id is the MAC address in capitals",
+            check: "`kubectl get pods -A | grep -E 'erdma|terway'`",
+        },
+        Cause {
+            what: "an administrator used smc_pnet, or the hardware brings it",
+            check: "`smc_pnet`; `smcctl status`, lines ports",
+        },
+    ],
+    remedy: "nothing, if one manager is enough; else see that only one of them changes it",
+};
+
+/// QueuePairsLow.
+pub static QUEUE_PAIRS_LOW: Entry = Entry {
+    name: "QueuePairsLow",
+    kernel: None,
+    seen: "the RDMA device's queue pairs are nearly used up",
+    meaning: "connections to further peers fall back to TCP (InternalError) when none is left",
+    causes: &[Cause {
+        what: "many accelerated pods with many peers each: every pair of pods needs a queue pair at both ends",
+        check: "`smcctl capacity`",
+    }],
+    remedy: "spread the pods over more nodes, annotate fewer, or use an instance type with more queue pairs",
+};
+
+/// MemoryLow.
+pub static MEMORY_LOW: Entry = Entry {
+    name: "MemoryLow",
+    kernel: None,
+    seen: "the node is short of memory for SMC's buffers",
+    meaning: "every SMC-R connection pins two buffers; without memory for them it falls back (OutOfMemory)",
+    causes: &[Cause {
+        what: "many connections, or large buffers",
+        check: "`smcctl conns`; `sysctl net.smc` in the pods: wmem, rmem",
+    }],
+    remedy: "lower net.smc.wmem and net.smc.rmem in the pods, or run fewer of them here",
+};
+
+/// DriverMode.
+pub static DRIVER_MODE: Entry = Entry {
+    name: "DriverMode",
+    kernel: None,
+    seen: "the eRDMA driver is in a mode in which SMC-R is not supported",
+    meaning: "Alibaba supports SMC-R with the driver's default mode only (compat_mode=N)",
+    causes: &[Cause {
+        what: "the driver was installed for GPU nodes (ofed) or in compat mode",
+        check: "`cat /sys/module/erdma/parameters/compat_mode`; driver in erdma-controller's configuration",
+    }],
+    remedy: "set the driver of erdma-controller to default and let it load erdma again",
+};
+
+/// ReservedPortsTaken.
+pub static RESERVED_PORTS_TAKEN: Entry = Entry {
+    name: "ReservedPortsTaken",
+    kernel: None,
+    seen: "a program uses one of the ports 65500 to 65515",
+    meaning: "on Alibaba's kernel SMC over eRDMA needs these 16 TCP ports in every namespace; while one is taken, the module does not load, or no namespace can be made",
+    causes: &[
+        Cause {
+            what: "a program listens there, or the kernel gave the port to a connection",
+            check: "`ss -tanp 'sport >= 65500 and sport <= 65515'`",
+        },
+        Cause { what: "the ports are not reserved", check: "`sysctl net.ipv4.ip_local_reserved_ports`" },
+    ],
+    remedy: "add 65500-65515 to net.ipv4.ip_local_reserved_ports and move the program to another port",
+};
+
+/// RdmaMtu.
+pub static RDMA_MTU: Entry = Entry {
+    name: "RdmaMtu",
+    kernel: None,
+    seen: "an RDMA network device has a small MTU",
+    meaning: "RDMA messages are cut into small packets; where the two nodes' MTUs differ, packets can be lost, and connections end with RdmaTimeout",
+    causes: &[Cause {
+        what: "the network device's MTU was lowered, or never raised to the network's",
+        check: "`ip link` on all nodes",
+    }],
+    remedy: "set the same MTU, 1500 or more, on the RDMA network devices of all nodes, and make the RDMA device anew",
+};
+
+pub(super) static ALL: &[&Entry] = &[
+    &NEEDS_RESTART,
+    &DEGRADED,
+    &PEER_LOST_SMC,
+    &NOT_SET_UP,
+    &HOST_NETWORK_POD,
+    &KERNEL_TOO_OLD,
+    &SMC_DIAG_MISSING,
+    &CONVERSION_LOST,
+    &PNETID_LOST,
+    &CHAIN_ENTRY_MISSING,
+    &CHAIN_ENTRY_NOT_LOADED,
+    &PLUGIN_MISSING,
+    &FOREIGN_PNETID,
+    &QUEUE_PAIRS_LOW,
+    &MEMORY_LOW,
+    &DRIVER_MODE,
+    &RESERVED_PORTS_TAKEN,
+    &RDMA_MTU,
+];

@@ -1,0 +1,361 @@
+//! Why an annotated pod was refused, see [`crate::Reason`].
+
+use super::{Cause, Entry};
+
+/// AnnotationInvalid.
+pub static ANNOTATION_INVALID: Entry = Entry {
+    name: "AnnotationInvalid",
+    kernel: None,
+    seen: "the annotation is neither \"true\" nor \"false\"",
+    meaning: "Kubernetes annotations are strings; kube-smc does not guess what was meant",
+    causes: &[Cause {
+        what: "a value such as \"True\", \"yes\" or \"1\"",
+        check: "`kubectl get pod POD -o yaml`: smc.asm.alibabacloud.com/enabled",
+    }],
+    remedy: "set the annotation to \"true\" or \"false\" and restart the pod",
+};
+
+/// SwitchedOff.
+pub static SWITCHED_OFF: Entry = Entry {
+    name: "SwitchedOff",
+    kernel: None,
+    seen: "acceleration is switched off",
+    meaning: "new connections of annotated pods are TCP until it is switched on again; no pod needs a restart for that",
+    causes: &[
+        Cause {
+            what: "ASM's switch is off",
+            check: "`kubectl get asmmeshconfig default -o yaml`: smcEnabled under cniConfiguration",
+        },
+        Cause {
+            what: "smc-agent was started with --mesh disabled",
+            check: "`kubectl get daemonset -n kube-system kube-smc -o yaml`: the agent's arguments",
+        },
+    ],
+    remedy: "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or start smc-agent with --mesh enabled",
+};
+
+/// AgentNotReady.
+pub static AGENT_NOT_READY: Entry = Entry {
+    name: "AgentNotReady",
+    kernel: None,
+    seen: "the agent has published nothing about this node",
+    meaning: "the agent has not prepared this node since it booted",
+    causes: &[
+        Cause {
+            what: "smc-agent does not run on this node",
+            check: "`kubectl get pods -A -o wide | grep kube-smc`",
+        },
+        Cause {
+            what: "it runs and cannot do its work",
+            check: "`kubectl logs` of the agent; `curl 127.0.0.1:9810/status` on the node",
+        },
+    ],
+    remedy: "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does",
+};
+
+/// NodeFileUnusable.
+pub static NODE_FILE_UNUSABLE: Entry = Entry {
+    name: "NodeFileUnusable",
+    kernel: None,
+    seen: "what the agent published about this node cannot be used",
+    meaning: "what the agent published about this node cannot be trusted",
+    causes: &[
+        Cause {
+            what: "agent and plugin are of different versions",
+            check: "`smcctl status`, line agent; `/opt/cni/bin/smc-cni` with CNI_COMMAND=VERSION",
+        },
+        Cause {
+            what: "the file is from before the last reboot, and the agent has not started since",
+            check: "`ls -l /run/kube-smc/node.json`; `uptime`",
+        },
+    ],
+    remedy: "restart smc-agent on this node, then the pod",
+};
+
+/// SmcNotAvailable.
+pub static SMC_NOT_AVAILABLE: Entry = Entry {
+    name: "SmcNotAvailable",
+    kernel: None,
+    seen: "the kernel has no SMC module loaded",
+    meaning: "this kernel cannot speak SMC, so all traffic stays TCP",
+    causes: &[
+        Cause { what: "the kernel was built without SMC", check: "`modinfo smc`: not found" },
+        Cause {
+            what: "the module is there, and may not be loaded",
+            check: "`modprobe smc`; `grep -r smc /etc/modprobe.d`",
+        },
+        Cause {
+            what: "smc-agent has not started since the node booted: it loads the module",
+            check: "`smcctl status`, line agent",
+        },
+    ],
+    remedy: "use a kernel with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)",
+};
+
+/// NoConversion.
+pub static NO_CONVERSION: Entry = Entry {
+    name: "NoConversion",
+    kernel: None,
+    seen: "the kernel has no way to convert TCP sockets to SMC",
+    meaning: "this kernel has no way to convert TCP sockets, so programs that open TCP sockets stay on TCP",
+    causes: &[
+        Cause {
+            what: "the kernel is too old",
+            check: "`uname -r`: 5.10.134-17.3 (Alibaba Cloud Linux 3) or 6.11 (mainline) is the oldest",
+        },
+        Cause {
+            what: "the kernel lacks CONFIG_MPTCP, CONFIG_BPF_SYSCALL or CONFIG_DEBUG_INFO_BTF",
+            check: "`grep -E 'MPTCP=|BPF_SYSCALL=|INFO_BTF=' /boot/config-$(uname -r)`",
+        },
+        Cause {
+            what: "the BPF program could not be loaded or pinned",
+            check: "`kubectl logs` of the agent; is /sys/fs/bpf mounted?",
+        },
+    ],
+    remedy: "use a kernel that has one: Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer (net.smc.tcp2smc), or mainline 6.11 or newer with CONFIG_MPTCP, CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF",
+};
+
+/// NoRdmaDevice.
+pub static NO_RDMA_DEVICE: Entry = Entry {
+    name: "NoRdmaDevice",
+    kernel: None,
+    seen: "no RDMA device is known to SMC on this node",
+    meaning: "SMC-R needs an RDMA device; this node has none that SMC can use",
+    causes: &[
+        Cause {
+            what: "no eRDMA interface or RoCE NIC is attached",
+            check: "`rdma link` is empty; on Alibaba Cloud: does the instance type have eRDMA?",
+        },
+        Cause {
+            what: "the driver is not loaded, or was unloaded",
+            check: "`lsmod | grep -E 'erdma|mlx5_ib|rdma_rxe'`; `dmesg`",
+        },
+        Cause {
+            what: "the device is an iWARP one, which only Alibaba's kernel takes for SMC",
+            check: "`smcctl doctor`, line RDMA device",
+        },
+    ],
+    remedy: "attach an eRDMA interface (or a RoCE NIC) to the node and see that `rdma link` lists it",
+};
+
+/// RdmaNetnsExclusive.
+pub static RDMA_NETNS_EXCLUSIVE: Entry = Entry {
+    name: "RdmaNetnsExclusive",
+    kernel: None,
+    seen: "the RDMA subsystem is in exclusive network namespace mode",
+    meaning: "RDMA devices in exclusive mode are invisible in pods, so every connection would fall back",
+    causes: &[Cause {
+        what: "ib_core was loaded with netns_mode=0, or somebody ran `rdma system set netns exclusive` (RDMA CNI plugins ask for it)",
+        check: "`rdma system`; `cat /sys/module/ib_core/parameters/netns_mode`; `grep -r netns_mode /etc/modprobe.d`",
+    }],
+    remedy: "boot the node with ib_core.netns_mode=1 (`rdma system set netns shared` works only while no other network namespace exists)",
+};
+
+/// NoUeid.
+pub static NO_UEID: Entry = Entry {
+    name: "NoUeid",
+    kernel: None,
+    seen: "the node has no UEID",
+    meaning: "SMC-R v2 peers must share an enterprise id (UEID); without one it is not even proposed",
+    causes: &[
+        Cause {
+            what: "somebody removed it, or the smc module was loaded anew, after the agent added it",
+            check: "`smcctl doctor`, line UEID; the agent adds it again within 30 s",
+        },
+        Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
+    ],
+    remedy: "restart smc-agent on this node; it adds the default one",
+};
+
+/// DatapathBypassesNetfilter.
+pub static DATAPATH_BYPASSES_NETFILTER: Entry = Entry {
+    name: "DatapathBypassesNetfilter",
+    kernel: None,
+    seen: "pod traffic bypasses the host's netfilter, and this kernel speaks SMC-R v2",
+    meaning: "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that would see no packet",
+    causes: &[Cause {
+        what: "Terway's datapath on this node is IPVLAN or DataPathV2",
+        check: "`cat /var/run/eni/node_capabilities`: datapath",
+    }],
+    remedy: "use Terway's veth datapath on this node, or a kernel with its own same-node path",
+};
+
+/// SameNodeGuardMissing.
+pub static SAME_NODE_GUARD_MISSING: Entry = Entry {
+    name: "SameNodeGuardMissing",
+    kernel: None,
+    seen: "the same-node guard is not in place",
+    meaning: "without the guard two accelerated pods on one node would stall and could corrupt their streams",
+    causes: &[
+        Cause {
+            what: "somebody flushed the nftables rules",
+            check: "`nft list table inet kube-smc`; the agent makes it again within 30 s",
+        },
+        Cause {
+            what: "the kernel is older than 5.18, or lacks nftables",
+            check: "`kubectl logs` of the agent",
+        },
+    ],
+    remedy: "see smc-agent's log on this node; it needs nftables and a kernel with `reset tcp option` (5.18 or newer)",
+};
+
+/// SourceAnchorMissing.
+pub static SOURCE_ANCHOR_MISSING: Entry = Entry {
+    name: "SourceAnchorMissing",
+    kernel: None,
+    seen: "the pod's address cannot be anchored",
+    meaning: "the kernel would find no RDMA device for the pod's address",
+    causes: &[
+        Cause {
+            what: "the link kubesmc0 was removed",
+            check: "`ip link show kubesmc0`; the agent makes it again within 30 s",
+        },
+        Cause {
+            what: "the host has no route to the pod's address, or one by another interface",
+            check: "`ip route get POD-ADDRESS` on the node",
+        },
+    ],
+    remedy: "see smc-agent's log on this node; it makes the link kubesmc0",
+};
+
+/// NoIpv4Route.
+pub static NO_IPV4_ROUTE: Entry = Entry {
+    name: "NoIpv4Route",
+    kernel: None,
+    seen: "the pod has no routed interface with an IPv4 address",
+    meaning: "SMC-R v2 works with IPv4 only, and the pod has no routed interface with an IPv4 address",
+    causes: &[Cause {
+        what: "the cluster, or the pod, has IPv6 only",
+        check: "`kubectl get pod POD -o jsonpath='{.status.podIPs}'`",
+    }],
+    remedy: "give the pod an IPv4 address",
+};
+
+/// NoDeviceInSubnet.
+pub static NO_DEVICE_IN_SUBNET: Entry = Entry {
+    name: "NoDeviceInSubnet",
+    kernel: None,
+    seen: "no RDMA port's network device is in the pod's subnet",
+    meaning: "SMC-R v2 takes an RDMA port only when its network device has an address in the pod's subnet",
+    causes: &[
+        Cause {
+            what: "the RDMA network device has no address, or one of another subnet",
+            check: "`smcctl doctor`, line subnets; `ip -4 address`",
+        },
+        Cause {
+            what: "the pod got its address from another vSwitch than the RDMA interface's",
+            check: "`kubectl get pod POD -o wide`; the vSwitches in Terway's configuration (eni-config)",
+        },
+    ],
+    remedy: "give the RDMA network device an address in the pods' subnet, or run the pod on a node whose device has one",
+};
+
+/// RdmaPortDown.
+pub static RDMA_PORT_DOWN: Entry = Entry {
+    name: "RdmaPortDown",
+    kernel: None,
+    seen: "the RDMA port is not ACTIVE",
+    meaning: "the kernel skips ports that are not ACTIVE",
+    causes: &[
+        Cause {
+            what: "the network device below is down, or has no carrier",
+            check: "`ip link`; `rdma link`",
+        },
+        Cause { what: "the driver or the device failed", check: "`dmesg` on the node" },
+    ],
+    remedy: "see `rdma link` and `ip link` on the node",
+};
+
+/// PnetidMissing.
+pub static PNETID_MISSING: Entry = Entry {
+    name: "PnetidMissing",
+    kernel: None,
+    seen: "the RDMA port bears no PNETID",
+    meaning: "the pod's interface cannot be tied to the RDMA port",
+    causes: &[
+        Cause {
+            what: "somebody flushed the PNET table",
+            check: "`smcctl doctor`, line PNETIDs; the agent sets it again within 30 s",
+        },
+        Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
+    ],
+    remedy: "restart smc-agent on this node; it gives every RDMA port a PNETID",
+};
+
+/// StepFailed.
+pub static STEP_FAILED: Entry = Entry {
+    name: "StepFailed",
+    kernel: None,
+    seen: "the kernel refused a step of the set-up",
+    meaning: "nothing of the set-up was left behind; the pod runs on TCP",
+    causes: &[
+        Cause { what: "the kernel's answer says it", check: "`smcctl pod POD`, line seen" },
+        Cause {
+            what: "another manager changed the same things just then",
+            check: "`smcctl doctor`, line other managers",
+        },
+    ],
+    remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+};
+
+/// ReadBackFailed.
+pub static READ_BACK_FAILED: Entry = Entry {
+    name: "ReadBackFailed",
+    kernel: None,
+    seen: "the kernel took every step, but what they made is not there",
+    meaning: "nothing of the set-up was left behind; the pod runs on TCP",
+    causes: &[
+        Cause { what: "another manager undoes it", check: "`smcctl doctor`, line other managers" },
+        Cause {
+            what: "the kernel converts no sockets although it was told to",
+            check: "`smcctl doctor`, line conversion",
+        },
+    ],
+    remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+};
+
+/// CannotObserve.
+pub static CANNOT_OBSERVE: Entry = Entry {
+    name: "CannotObserve",
+    kernel: None,
+    seen: "the pod's namespace or the node could not be looked at",
+    meaning: "nothing was changed; the pod runs on TCP",
+    causes: &[Cause { what: "the kernel's answer says it", check: "`smcctl pod POD`, line seen" }],
+    remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+};
+
+/// BudgetExceeded.
+pub static BUDGET_EXCEEDED: Entry = Entry {
+    name: "BudgetExceeded",
+    kernel: None,
+    seen: "the time for setting the pod up was used up",
+    meaning: "a pod's start is never held up for long; what had been done was undone",
+    causes: &[Cause {
+        what: "the node is overloaded",
+        check: "`uptime`; `smcctl pod POD`: which step took long?",
+    }],
+    remedy: "see how loaded the node is, then restart the pod",
+};
+
+pub(super) static ALL: &[&Entry] = &[
+    &ANNOTATION_INVALID,
+    &SWITCHED_OFF,
+    &AGENT_NOT_READY,
+    &NODE_FILE_UNUSABLE,
+    &SMC_NOT_AVAILABLE,
+    &NO_CONVERSION,
+    &NO_RDMA_DEVICE,
+    &RDMA_NETNS_EXCLUSIVE,
+    &NO_UEID,
+    &DATAPATH_BYPASSES_NETFILTER,
+    &SAME_NODE_GUARD_MISSING,
+    &SOURCE_ANCHOR_MISSING,
+    &NO_IPV4_ROUTE,
+    &NO_DEVICE_IN_SUBNET,
+    &RDMA_PORT_DOWN,
+    &PNETID_MISSING,
+    &STEP_FAILED,
+    &READ_BACK_FAILED,
+    &CANNOT_OBSERVE,
+    &BUDGET_EXCEEDED,
+];

@@ -1,0 +1,146 @@
+//! `smcctl doctor`: what is right and wrong with a node, as a function of what was found there.
+
+mod chain;
+mod node;
+mod pods;
+mod rdma;
+mod smc;
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+use smc_model::reasons::Entry;
+
+use crate::facts::Facts;
+use crate::output::{Outcome, Paint, Status};
+
+/// One line of the doctor's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    /// What was looked at.
+    pub(crate) name: String,
+    /// How it is.
+    pub(crate) state: State,
+    /// What was seen.
+    pub(crate) seen: String,
+    /// The name in the table of reasons, for a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+    /// What to do, for a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fix: Option<&'static str>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// As it should be.
+    Fine,
+    /// Not as it should be.
+    Problem,
+    /// It could not be looked at.
+    Unknown,
+}
+
+impl Check {
+    fn fine(name: &str, seen: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), state: State::Fine, seen: seen.into(), reason: None, fix: None }
+    }
+
+    fn unknown(name: &str, seen: impl Into<String>) -> Self {
+        Self { state: State::Unknown, ..Self::fine(name, seen) }
+    }
+
+    fn problem(name: &str, reason: &'static Entry, seen: impl Into<String>) -> Self {
+        Self {
+            state: State::Problem,
+            reason: Some(reason.name),
+            fix: Some(reason.remedy),
+            ..Self::fine(name, seen)
+        }
+    }
+}
+
+/// Every check, in the order in which one depends on the other.
+pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
+    let mut checks = vec![node::kernel(facts), node::modules(facts), rdma::device(facts)];
+    checks.extend(rdma::driver_mode(facts));
+    checks.push(rdma::namespaces(facts));
+    checks.extend(rdma::mtu(facts));
+    if facts.smc {
+        checks.extend(smc::port(facts));
+        checks.extend(smc::pnetids(facts));
+        checks.push(smc::ueid(facts));
+        checks.extend(smc::subnets(facts));
+        checks.push(smc::source_anchor(facts));
+        checks.push(smc::same_node_guard(facts));
+        checks.push(node::conversion(facts));
+        checks.extend(smc::queue_pairs(facts));
+    }
+    checks.extend(rdma::reserved_ports(facts));
+    checks.push(node::memory(facts));
+    checks.push(chain::entry(facts));
+    checks.push(chain::agent(facts));
+    checks.extend(chain::switch(facts));
+    checks.push(chain::managers(facts));
+    checks.extend(pods::pods(facts));
+    checks
+}
+
+/// What the exit code says of them.
+pub(crate) fn status(checks: &[Check]) -> Status {
+    let any = |state| checks.iter().any(|check| check.state == state);
+    if any(State::Problem) {
+        Status::Problem
+    } else if any(State::Unknown) {
+        Status::CouldNotLook
+    } else {
+        Status::Fine
+    }
+}
+
+/// Checks, told.
+pub(crate) fn doctor(facts: &Facts, paint: Paint) -> Result<Outcome> {
+    let checks = checks(facts);
+    let status = status(&checks);
+    Outcome::new(status, &json!({ "status": status, "checks": checks }), render(&checks, paint))
+}
+
+fn render(checks: &[Check], paint: Paint) -> String {
+    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for check in checks {
+        let sign = match check.state {
+            State::Fine => paint.good("✓"),
+            State::Problem => paint.bad("✗"),
+            State::Unknown => paint.doubt("?"),
+        };
+        let _ = write!(text, "{sign} {:width$}  {}", check.name, check.seen);
+        if let Some(reason) = check.reason {
+            let _ = write!(text, " [{}]", paint.strong(reason));
+        }
+        text.push('\n');
+        if let Some(fix) = check.fix {
+            let _ = writeln!(text, "  {:width$}  → {fix}", "");
+        }
+    }
+    let count = |state| checks.iter().filter(|check| check.state == state).count();
+    let (problems, unknown) = (count(State::Problem), count(State::Unknown));
+    let _ = match (problems, unknown) {
+        (0, 0) => writeln!(text, "\nAll fine."),
+        (0, unknown) => writeln!(text, "\nNo problem seen; {unknown} could not be looked at."),
+        (problems, _) => {
+            writeln!(
+                text,
+                "\nProblems: {problems}. `smcctl explain NAME` tells more about a name in brackets."
+            )
+        }
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests;

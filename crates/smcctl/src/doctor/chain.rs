@@ -1,0 +1,87 @@
+//! The chain entry, the agent, the switch, and other managers.
+
+use smc_model::Switch;
+use smc_model::reasons::{finding, refusal};
+
+use super::Check;
+use crate::facts::Facts;
+
+/// Subjects of the agent's problems that keep no pod from SMC-R: it cannot write to the API server.
+const ABOUT_KUBERNETES: [&str; 2] = ["events", "node condition"];
+
+pub(super) fn entry(facts: &Facts) -> Check {
+    let name = "chain entry";
+    let chain = &facts.chain;
+    if let Some(problem) = &chain.problem {
+        return Check::unknown(name, problem);
+    }
+    let Some(list) = &chain.list else {
+        return Check::problem(name, &finding::CHAIN_ENTRY_MISSING, "there is no CNI configuration yet");
+    };
+    let Some(entry) = &chain.entry else {
+        let seen = format!("{list} has no entry of smc-cni");
+        return Check::problem(name, &finding::CHAIN_ENTRY_MISSING, seen);
+    };
+    if !chain.program {
+        let seen = format!("{entry} has the entry of smc-cni, and the program is not there");
+        return Check::problem(name, &finding::PLUGIN_MISSING, seen);
+    }
+    match facts.agent.as_ref().map(|agent| (agent.chain.as_str(), &agent.chain_why)) {
+        Ok(("loaded", _)) => Check::fine(name, format!("in {entry}, and the runtime has loaded it")),
+        Ok(("not-loaded", why)) => {
+            let why = why.as_deref().unwrap_or("it does not say why");
+            let seen = format!("in {entry}, but the runtime has not loaded it: {why}");
+            Check::problem(name, &finding::CHAIN_ENTRY_NOT_LOADED, seen)
+        }
+        Ok(("unmanaged", _)) => Check::fine(name, format!("in {entry}; the agent does not look after it")),
+        _ => {
+            let seen = format!("in {entry}; whether the runtime has loaded it, only the agent can ask");
+            Check::unknown(name, seen)
+        }
+    }
+}
+
+pub(super) fn agent(facts: &Facts) -> Check {
+    let name = "agent";
+    if let Err(reason) = &facts.published {
+        return Check::problem(name, reason.entry(), reason.to_string());
+    }
+    let agent = match &facts.agent {
+        Ok(agent) => agent,
+        Err(why) => return Check::problem(name, &refusal::AGENT_NOT_READY, why),
+    };
+    if let Some(why) = &agent.not_ready {
+        return Check::problem(name, &refusal::AGENT_NOT_READY, format!("not ready: {why}"));
+    }
+    let (about_kubernetes, about_the_node): (Vec<_>, Vec<_>) =
+        agent.problems.iter().partition(|(subject, _)| ABOUT_KUBERNETES.contains(&subject.as_str()));
+    let told = |problems: &[&(String, String)]| {
+        let told = problems.iter().map(|(subject, problem)| format!("{subject}: {problem}"));
+        told.collect::<Vec<_>>().join("; ")
+    };
+    if !about_the_node.is_empty() {
+        return Check::problem(name, &refusal::AGENT_NOT_READY, told(&about_the_node));
+    }
+    let ready = format!("{} answers and is ready", agent.version);
+    if about_kubernetes.is_empty() {
+        return Check::fine(name, ready);
+    }
+    Check::fine(name, format!("{ready}; Kubernetes is not told of it ({})", told(&about_kubernetes)))
+}
+
+/// Only told when it is off.
+pub(super) fn switch(facts: &Facts) -> Option<Check> {
+    match &facts.published.as_ref().ok()?.switch {
+        Switch::On => None,
+        Switch::Off { why } => Some(Check::problem("switch", &refusal::SWITCHED_OFF, format!("off: {why}"))),
+    }
+}
+
+pub(super) fn managers(facts: &Facts) -> Check {
+    let name = "other managers";
+    if facts.managers.is_empty() {
+        return Check::fine(name, "no trace of any");
+    }
+    let seen = format!("{}; kube-smc uses what they set and changes none of it", facts.managers.join(", "));
+    Check::fine(name, seen)
+}

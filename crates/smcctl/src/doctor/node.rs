@@ -1,0 +1,111 @@
+//! Kernel, modules, conversion, memory.
+
+use smc_host::conversion::is_smc;
+use smc_model::KernelFamily;
+use smc_model::reasons::{finding, refusal};
+
+use super::Check;
+use crate::facts::Facts;
+
+/// Alibaba Cloud Linux 3: the first kernel that takes mapped IPv6 addresses, which most programs' listeners have.
+const OLDEST_ALIBABA: &[u32] = &[5, 10, 134, 17, 3];
+/// Mainline: the first kernel with `IPPROTO_SMC`.
+const OLDEST_MAINLINE: &[u32] = &[6, 11];
+/// Less than this, in percent and in KiB, is short.
+const MEMORY_PERCENT: u64 = 3;
+const MEMORY_KIB: u64 = 64 << 10;
+
+pub(super) fn kernel(facts: &Facts) -> Check {
+    let alibaba = facts.family == KernelFamily::Alibaba || is_alibabas(&facts.kernel);
+    let (oldest, whose) = if alibaba {
+        (OLDEST_ALIBABA, "5.10.134-17.3 is the oldest of Alibaba Cloud Linux 3 that can be used")
+    } else {
+        (OLDEST_MAINLINE, "6.11 is the oldest of mainline that can be used")
+    };
+    let seen = format!("{} ({whose})", facts.kernel);
+    if numbers(&facts.kernel).as_slice() >= oldest {
+        Check::fine("kernel", seen)
+    } else {
+        Check::problem("kernel", &finding::KERNEL_TOO_OLD, seen)
+    }
+}
+
+/// Alibaba Cloud Linux 3 (`.al8`) and its container system; Alibaba Cloud Linux 4 has a mainline-like SMC.
+fn is_alibabas(release: &str) -> bool {
+    release.starts_with("5.10.") && [".al8", ".al7", "lifsea"].iter().any(|mark| release.contains(mark))
+}
+
+/// The numbers with which a release begins: 5, 10, 134, 17, 3 of `5.10.134-17.3.al8.x86_64`.
+fn numbers(release: &str) -> Vec<u32> {
+    release.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
+}
+
+pub(super) fn modules(facts: &Facts) -> Check {
+    match (facts.smc, facts.smc_diag) {
+        (true, true) => Check::fine("modules", "smc and smc_diag are loaded"),
+        (true, false) => Check::problem(
+            "modules",
+            &finding::SMC_DIAG_MISSING,
+            "smc is loaded, smc_diag is not: connections cannot be listed",
+        ),
+        (false, _) => Check::problem("modules", &refusal::SMC_NOT_AVAILABLE, "smc is not loaded"),
+    }
+}
+
+pub(super) fn conversion(facts: &Facts) -> Check {
+    let name = "conversion";
+    let conversion = &facts.conversion;
+    let how = if conversion.sysctl { "net.smc.tcp2smc" } else { "the pinned BPF program" };
+    if !conversion.sysctl {
+        let missing = match (conversion.link_pinned, conversion.map_pinned) {
+            (true, true) => None,
+            (false, true) => Some("the BPF program is not attached (its link is not pinned)"),
+            (true, false) => Some("the BPF program's map is not pinned"),
+            (false, false) => Some("no net.smc.tcp2smc, and no pinned BPF program"),
+        };
+        if let Some(missing) = missing {
+            return Check::problem(name, &refusal::NO_CONVERSION, missing);
+        }
+    }
+    match &conversion.tried {
+        Ok(protocol) if is_smc(*protocol) => {
+            Check::fine(name, format!("by {how}; tried: a TCP socket became SMC (protocol {protocol})"))
+        }
+        Ok(protocol) => Check::problem(
+            name,
+            &refusal::NO_CONVERSION,
+            format!("{how} is there, but a TCP socket that it should have converted has protocol {protocol}"),
+        ),
+        Err(why) => Check::unknown(name, format!("{how} is there; it could not be tried: {why}")),
+    }
+}
+
+pub(super) fn memory(facts: &Facts) -> Check {
+    match &facts.memory {
+        Err(why) => Check::unknown("memory", why),
+        Ok(memory) => {
+            let seen = format!("{} of {} MiB available", memory.available >> 10, memory.total >> 10);
+            if memory.available < MEMORY_KIB || memory.available * 100 < memory.total * MEMORY_PERCENT {
+                Check::problem("memory", &finding::MEMORY_LOW, seen)
+            } else {
+                Check::fine("memory", seen)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_compared_by_its_numbers() {
+        assert_eq!(numbers("5.10.134-17.3.al8.x86_64"), [5, 10, 134, 17, 3]);
+        assert_eq!(numbers("6.12.117+deb12-amd64"), [6, 12, 117]);
+        assert!(numbers("6.11.0-rc3").as_slice() >= OLDEST_MAINLINE);
+        assert!(numbers("6.9.12").as_slice() < OLDEST_MAINLINE);
+        assert!(numbers("5.10.134-16.1.al8.x86_64").as_slice() < OLDEST_ALIBABA);
+        assert!(numbers("5.10.134-18.al8.x86_64").as_slice() >= OLDEST_ALIBABA);
+        assert!(numbers("nonsense").is_empty());
+    }
+}

@@ -1,0 +1,226 @@
+//! What SMC needs of a node: ports, PNETIDs, enterprise ids, subnets, source anchor, guard, queue pairs.
+
+use std::net::Ipv4Addr;
+
+use smc_model::reasons::{finding, refusal};
+use smc_model::{Guard, KernelFamily};
+use smc_state::Made;
+
+use super::Check;
+use crate::facts::{Facts, GuardFacts, SmcPort};
+
+/// From here on, in percent, queue pairs are nearly used up.
+const NEARLY: u64 = 90;
+
+fn ports(facts: &Facts) -> &[SmcPort] {
+    facts.ports.as_deref().unwrap_or_default()
+}
+
+fn label(port: &SmcPort) -> String {
+    format!("{}/{}", port.device, port.port)
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn port(facts: &Facts) -> Option<Check> {
+    let name = "port";
+    if let Err(why) = &facts.ports {
+        return Some(Check::unknown(name, why));
+    }
+    let ports = ports(facts);
+    if ports.is_empty() {
+        return None;
+    }
+    let seen = joined(ports.iter().map(|port| {
+        let netdev = port.netdev.as_deref().map(|netdev| format!(" over {netdev}")).unwrap_or_default();
+        format!("{}{netdev} {}", label(port), if port.active { "ACTIVE" } else { "is not ACTIVE" })
+    }));
+    Some(if ports.iter().any(|port| port.active) {
+        Check::fine(name, seen)
+    } else {
+        Check::problem(name, &refusal::RDMA_PORT_DOWN, seen)
+    })
+}
+
+pub(super) fn pnetids(facts: &Facts) -> Option<Check> {
+    let name = "PNETIDs";
+    let made = match &facts.made {
+        Ok(made) => made.clone().unwrap_or_default(),
+        Err(why) => return Some(Check::unknown(name, why)),
+    };
+    let ports = ports(facts);
+    if ports.is_empty() {
+        return None;
+    }
+    if let Some(changed) =
+        ports.iter().find(|port| was_ours(port, &made) && !is_ours(port, &made) && port.pnetid.is_some())
+    {
+        let seen = format!("{}: not the one that smc-agent gave it", told(changed, &made));
+        return Some(Check::problem(name, &finding::FOREIGN_PNETID, seen));
+    }
+    let seen = joined(ports.iter().map(|port| told(port, &made)));
+    Some(if ports.iter().any(|port| port.active && port.pnetid.is_none()) {
+        Check::problem(name, &refusal::PNETID_MISSING, seen)
+    } else {
+        Check::fine(name, seen)
+    })
+}
+
+fn is_ours(port: &SmcPort, made: &Made) -> bool {
+    made.ports.iter().any(|ours| {
+        ours.device == port.device && ours.port == port.port && Some(&ours.pnetid) == port.pnetid.as_ref()
+    })
+}
+
+fn was_ours(port: &SmcPort, made: &Made) -> bool {
+    made.ports.iter().any(|ours| ours.device == port.device && ours.port == port.port)
+}
+
+fn told(port: &SmcPort, made: &Made) -> String {
+    let Some(pnetid) = &port.pnetid else { return format!("{} has none", label(port)) };
+    let by = match (is_ours(port, made), port.user_defined) {
+        (true, _) => "set by smc-agent",
+        (false, true) => "set by somebody else, and left as it is",
+        (false, false) => "of the hardware",
+    };
+    format!("{} {pnetid} ({by})", label(port))
+}
+
+pub(super) fn ueid(facts: &Facts) -> Check {
+    let name = "UEID";
+    let ueids = match &facts.ueids {
+        Ok(ueids) => ueids,
+        Err(why) => return Check::unknown(name, why),
+    };
+    if ueids.is_empty() {
+        return Check::problem(name, &refusal::NO_UEID, "none: SMC-R v2 cannot be proposed");
+    }
+    let made = facts.made.as_ref().ok().and_then(Option::as_ref);
+    if let Some(lost) = made.and_then(|made| made.ueids.iter().find(|ueid| !ueids.contains(ueid))) {
+        return Check::problem(name, &refusal::NO_UEID, format!("{lost}, which smc-agent added, is gone"));
+    }
+    Check::fine(name, joined(ueids.iter().map(ToString::to_string)))
+}
+
+/// Mainline takes a port only when its network device has an address in the pod's subnet, and a RoCE v2 GID.
+pub(super) fn subnets(facts: &Facts) -> Option<Check> {
+    let name = "subnets";
+    let ports = ports(facts);
+    if ports.is_empty() || facts.family == KernelFamily::Alibaba {
+        return None;
+    }
+    let bare = ports.iter().find(|port| port.active && port.addresses.is_empty());
+    if let Some(port) = bare {
+        let netdev = port.netdev.as_deref().unwrap_or("its network device");
+        let seen = format!("{}: {netdev} has no IPv4 address in the host", label(port));
+        return Some(Check::problem(name, &refusal::NO_DEVICE_IN_SUBNET, seen));
+    }
+    let reached =
+        |address: Ipv4Addr| ports.iter().any(|port| port.addresses.iter().any(|net| net.contains(address)));
+    let pods = facts.pods.iter().filter_map(|pod| pod.now.as_ref()?.as_ref().ok());
+    let outside: Vec<String> = pods
+        .flat_map(|now| &now.addresses)
+        .map(|net| net.address())
+        .filter(|address| !reached(*address))
+        .map(|address| address.to_string())
+        .collect();
+    let nets =
+        joined(ports.iter().map(|port| {
+            format!("{} {}", label(port), joined(port.addresses.iter().map(ToString::to_string)))
+        }));
+    if !outside.is_empty() {
+        let seen = format!("{nets}; outside of it: {}", outside.join(", "));
+        return Some(Check::problem(name, &refusal::NO_DEVICE_IN_SUBNET, seen));
+    }
+    let without_v2 = facts.devices.as_ref().ok()?.iter().find(|device| {
+        device.ports.iter().any(|port| {
+            port.active && !port.gid_kinds.is_empty() && !port.gid_kinds.iter().any(|kind| kind == "RoCE v2")
+        })
+    });
+    Some(match without_v2 {
+        Some(device) => {
+            let seen = format!("{nets}; {} has no RoCE v2 GID", device.name);
+            Check::problem(name, &refusal::NO_DEVICE_IN_SUBNET, seen)
+        }
+        None => Check::fine(name, format!("{nets}; all pods that are set up are in it")),
+    })
+}
+
+pub(super) fn source_anchor(facts: &Facts) -> Check {
+    let name = "source anchor";
+    if facts.family == KernelFamily::Alibaba {
+        return Check::fine(name, "not needed on this kernel");
+    }
+    let anchored = match &facts.anchored {
+        Err(why) => return Check::unknown(name, why),
+        Ok(None) => {
+            return Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, "the link kubesmc0 is not there");
+        }
+        Ok(Some(anchored)) => anchored,
+    };
+    let wanted = set_up(facts).flat_map(|pod| &pod.record.owned.anchored);
+    let missing: Vec<String> =
+        wanted.filter(|address| !anchored.contains(address)).map(ToString::to_string).collect();
+    if missing.is_empty() {
+        Check::fine(name, format!("kubesmc0 with {} addresses", anchored.len()))
+    } else {
+        let seen = format!("kubesmc0 lacks {}", missing.join(", "));
+        Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, seen)
+    }
+}
+
+fn set_up(facts: &Facts) -> impl Iterator<Item = &crate::facts::PodState> {
+    facts.pods.iter().filter(|pod| pod.record.verdict.as_ref().is_some_and(smc_model::Verdict::is_set_up))
+}
+
+pub(super) fn same_node_guard(facts: &Facts) -> Check {
+    let name = "same-node guard";
+    let published = facts.published.as_ref().ok().map(|published| &published.guard);
+    if facts.family == KernelFamily::Alibaba
+        || facts.loopback == Ok(true)
+        || published == Some(&Guard::NotNeeded)
+    {
+        return Check::fine(name, "not needed on this kernel");
+    }
+    match &facts.guard {
+        Err(why) => Check::unknown(name, why),
+        Ok(GuardFacts { set: true, rule: true }) => {
+            Check::fine(name, "nftables table inet kube-smc with its set and rule")
+        }
+        Ok(GuardFacts { set: false, .. }) => Check::problem(
+            name,
+            &refusal::SAME_NODE_GUARD_MISSING,
+            "nftables table inet kube-smc or its set is not there",
+        ),
+        Ok(GuardFacts { rule: false, .. }) => {
+            Check::problem(name, &refusal::SAME_NODE_GUARD_MISSING, "the table's chain has no rule")
+        }
+    }
+}
+
+pub(super) fn queue_pairs(facts: &Facts) -> Option<Check> {
+    let name = "queue pairs";
+    let ports = ports(facts);
+    if ports.is_empty() {
+        return None;
+    }
+    let groups = match &facts.link_groups {
+        Ok(groups) => groups,
+        Err(why) => return Some(Check::unknown(name, why)),
+    };
+    let mut low = false;
+    let used = joined(ports.iter().map(|port| {
+        let links = u64::from(port.links);
+        match facts.queue_pairs_max(&port.device) {
+            Some(max) => {
+                low |= links * 100 >= max * NEARLY;
+                format!("{} {links} of {max}", label(port))
+            }
+            None => format!("{} {links} (how many it has, only the device tells)", label(port)),
+        }
+    }));
+    let seen = format!("{used}; {} link groups with {} connections", groups.groups, groups.connections);
+    Some(if low { Check::problem(name, &finding::QUEUE_PAIRS_LOW, seen) } else { Check::fine(name, seen) })
+}

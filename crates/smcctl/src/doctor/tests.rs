@@ -1,0 +1,178 @@
+use smc_model::{Listener, RdmaNetnsMode, Reason, Switch, Verdict, reasons};
+
+use super::*;
+use crate::facts::{Look, SmcPort};
+use crate::recorded::{alibaba, golden_outcome, rig};
+
+/// Names of the problems that the doctor sees once `change` was made to a healthy node of the rig.
+fn problems(change: impl FnOnce(&mut Facts)) -> Vec<String> {
+    problems_of(rig(), change)
+}
+
+fn problems_of(mut facts: Facts, change: impl FnOnce(&mut Facts)) -> Vec<String> {
+    change(&mut facts);
+    let found = checks(&facts).into_iter().filter(|check| check.state == State::Problem);
+    found.map(|check| check.reason.unwrap().to_owned()).collect()
+}
+
+fn port(facts: &mut Facts) -> &mut SmcPort {
+    &mut facts.ports.as_mut().unwrap()[0]
+}
+
+fn unlooked<T>() -> Look<T> {
+    Err("cannot look: permission denied".to_owned())
+}
+
+#[test]
+fn healthy_nodes_are_fine() {
+    for facts in [rig(), alibaba()] {
+        let checks = checks(&facts);
+        assert_eq!(status(&checks), Status::Fine, "{}", render(&checks, Paint::PLAIN));
+    }
+}
+
+#[test]
+fn the_output_for_healthy_nodes_is_as_committed() {
+    golden_outcome("doctor-rig", &doctor(&rig(), Paint::PLAIN).unwrap());
+    golden_outcome("doctor-alibaba", &doctor(&alibaba(), Paint::PLAIN).unwrap());
+}
+
+#[test]
+fn the_output_for_a_sick_node_is_as_committed() {
+    let mut facts = rig();
+    facts.ueids = Ok(Vec::new());
+    facts.smc_diag = false;
+    facts.agent = Err("cannot ask smc-agent at 127.0.0.1:9810: Connection refused (os error 111)".to_owned());
+    facts.pods[0].now.as_mut().unwrap().as_mut().unwrap().pnetids.clear();
+    golden_outcome("doctor-sick", &doctor(&facts, Paint::PLAIN).unwrap());
+}
+
+#[test]
+fn each_fault_of_a_node_is_named() {
+    assert_eq!(problems(|facts| facts.ueids = Ok(Vec::new())), ["NoUeid"]);
+    assert_eq!(problems(|facts| facts.smc_diag = false), ["SmcDiagMissing"]);
+    assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable"]);
+    assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
+    assert_eq!(problems(|facts| port(facts).active = false), ["RdmaPortDown"]);
+    assert_eq!(problems(|facts| port(facts).pnetid = None), ["PnetidMissing"]);
+    assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["ForeignPnetid"]);
+    assert_eq!(problems(|facts| port(facts).addresses.clear()), ["NoDeviceInSubnet"]);
+    assert_eq!(
+        problems(|facts| port(facts).addresses = vec!["192.168.7.1/24".parse().unwrap()]),
+        ["NoDeviceInSubnet"]
+    );
+    assert_eq!(problems(|facts| facts.netns_mode = Ok(RdmaNetnsMode::Exclusive)), ["RdmaNetnsExclusive"]);
+    assert_eq!(problems(|facts| facts.conversion.link_pinned = false), ["NoConversion"]);
+    assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);
+    assert_eq!(problems(|facts| facts.anchored = Ok(None)), ["SourceAnchorMissing"]);
+    assert_eq!(problems(|facts| facts.anchored = Ok(Some(Vec::new()))), ["SourceAnchorMissing"]);
+    assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().rule = false), ["SameNodeGuardMissing"]);
+    assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().set = false), ["SameNodeGuardMissing"]);
+    assert_eq!(problems(|facts| facts.chain.entry = None), ["ChainEntryMissing"]);
+    assert_eq!(problems(|facts| facts.chain.program = false), ["PluginMissing"]);
+    assert_eq!(
+        problems(|facts| facts.agent.as_mut().unwrap().chain = "not-loaded".to_owned()),
+        ["ChainEntryNotLoaded"]
+    );
+    assert_eq!(problems(|facts| facts.memory.as_mut().unwrap().available = 1000), ["MemoryLow"]);
+    let off = Switch::Off { why: "smcEnabled is not true".to_owned() };
+    assert_eq!(problems(|facts| facts.published.as_mut().unwrap().switch = off), ["SwitchedOff"]);
+    let not_ready = Reason::AgentNotReady { path: "/run/kube-smc/node.json".to_owned() };
+    assert_eq!(problems(|facts| facts.published = Err(not_ready)), ["AgentNotReady"]);
+    let says = |subject: &str| {
+        problems(|facts| facts.agent.as_mut().unwrap().problems = vec![(subject.to_owned(), "x".to_owned())])
+    };
+    assert_eq!(says("chain"), ["AgentNotReady"]);
+    assert!(says("events").is_empty(), "an API server that cannot be reached keeps no pod from SMC-R");
+    let devices = |facts: &mut Facts| {
+        facts.devices = Ok(Vec::new());
+        facts.ports = Ok(Vec::new());
+    };
+    assert_eq!(problems(devices), ["NoRdmaDevice"]);
+    let mtu = |facts: &mut Facts| facts.devices.as_mut().unwrap()[0].ports[0].netdev_mtu = Some(1280);
+    assert_eq!(problems(mtu), ["RdmaMtu"]);
+}
+
+#[test]
+fn each_fault_of_an_alibaba_node_is_named() {
+    let problems = |change: fn(&mut Facts)| problems_of(alibaba(), change);
+    assert_eq!(problems(|facts| facts.kernel = "5.10.134-16.1.al8.x86_64".into()), ["KernelTooOld"]);
+    assert_eq!(problems(|facts| facts.erdma_compat = Some("Y".into())), ["DriverMode"]);
+    assert_eq!(problems(|facts| port(facts).links = 4000), ["QueuePairsLow"]);
+    assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable", "ReservedPortsTaken"]);
+    assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);
+}
+
+#[test]
+fn each_fault_of_a_pod_is_named() {
+    let verdict = |facts: &mut Facts, verdict| facts.pods[0].record.verdict = Some(verdict);
+    let refused = |reason| {
+        problems(|facts| {
+            verdict(facts, Verdict::refused(reason));
+            facts.pods[0].now = None;
+        })
+    };
+    assert_eq!(refused(Reason::AnnotationInvalid { value: "True".to_owned() }), ["AnnotationInvalid"]);
+    assert_eq!(refused(Reason::NoUeid), ["NoUeid"]);
+    let listeners = vec![Listener { port: 80, process: None }];
+    assert_eq!(problems(|facts| verdict(facts, Verdict::NeedsRestart { listeners })), ["NeedsRestart"]);
+    let now = |facts: &mut Facts| facts.pods[0].now.as_mut().unwrap().as_mut().unwrap().clone();
+    assert_eq!(
+        problems(|facts| {
+            let mut seen = now(facts);
+            seen.converts = false;
+            facts.pods[0].now = Some(Ok(seen));
+        }),
+        ["ConversionLost"]
+    );
+    for other in [None, Some("OTHER")] {
+        assert_eq!(
+            problems(|facts| {
+                let mut seen = now(facts);
+                seen.pnetids = other.map(|id| ("eth0".to_owned(), id.parse().unwrap())).into_iter().collect();
+                facts.pods[0].now = Some(Ok(seen));
+            }),
+            ["PnetidLost"]
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_neither_fine_nor_a_problem() {
+    let mut facts = rig();
+    facts.guard = unlooked();
+    facts.ueids = unlooked();
+    let checks = checks(&facts);
+    assert_eq!(status(&checks), Status::CouldNotLook);
+    let unknown =
+        checks.iter().filter(|check| check.state == State::Unknown).map(|check| check.name.as_str());
+    assert_eq!(unknown.collect::<Vec<_>>(), ["UEID", "same-node guard"]);
+}
+
+#[test]
+fn every_problem_has_a_fix_and_a_name_in_the_table() {
+    let mut facts = rig();
+    facts.ueids = Ok(Vec::new());
+    facts.smc_diag = false;
+    for check in checks(&facts).into_iter().filter(|check| check.state == State::Problem) {
+        assert!(check.fix.is_some() && reasons::by_name(check.reason.unwrap()).is_some(), "{check:?}");
+    }
+}
+
+#[test]
+fn the_lines_that_the_table_of_reasons_sends_people_to_exist() {
+    let mut names: Vec<String> = [rig(), alibaba()]
+        .iter()
+        .flat_map(|facts| checks(facts).into_iter().map(|check| check.name))
+        .collect();
+    names.push("switch".to_owned());
+    for entry in reasons::all() {
+        for check in entry.causes.iter().map(|cause| cause.check) {
+            for rest in check.split("`smcctl doctor`").skip(1) {
+                let Some((_, line)) = rest.split_once("line ") else { continue };
+                let known = names.iter().any(|name| line.starts_with(name.as_str()));
+                assert!(known, "{}: no line {line:?} among {names:?}", entry.name);
+            }
+        }
+    }
+}

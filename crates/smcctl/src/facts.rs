@@ -1,0 +1,214 @@
+//! What `doctor`, `status` and `capacity` decide from: plain values, gathered once, that can be recorded.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+use smc_model::{Ipv4Net, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, Reason, Ueid};
+use smc_state::{Made, Record};
+
+/// Something that was looked at, or why it could not be.
+pub type Look<T> = Result<T, String>;
+
+/// A node, as it was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -r`.
+    pub kernel: String,
+    /// Whose SMC code it has.
+    pub family: KernelFamily,
+    /// Whether the module smc is there.
+    pub smc: bool,
+    /// Whether the module `smc_diag` is there.
+    pub smc_diag: bool,
+    /// The RDMA devices.
+    pub devices: Look<Vec<Device>>,
+    /// Whether pods may use them.
+    pub netns_mode: Look<RdmaNetnsMode>,
+    /// The parameter compat_mode of the eRDMA driver, when that is loaded.
+    pub erdma_compat: Option<String>,
+    /// The RDMA ports that SMC knows; empty while SMC is not there.
+    pub ports: Look<Vec<SmcPort>>,
+    /// The node's enterprise ids; empty while SMC is not there.
+    pub ueids: Look<Vec<Ueid>>,
+    /// What the agent made; `None` when it has made nothing since the node booted.
+    pub made: Look<Option<Made>>,
+    /// TCP ports 65500 to 65515 that are in use, in any namespace.
+    pub reserved_in_use: Vec<u16>,
+    /// `net.ipv4.ip_local_reserved_ports`.
+    pub reserved_sysctl: String,
+    /// How sockets are converted.
+    pub conversion: ConversionFacts,
+    /// Addresses on the anchor link; `None` when there is no such link.
+    pub anchored: Look<Option<Vec<Ipv4Addr>>>,
+    /// The same-node guard: whether table, set, and rule are there.
+    pub guard: Look<GuardFacts>,
+    /// Whether the kernel has SMC-D loopback, by which pods of one node talk.
+    pub loopback: Look<bool>,
+    /// What the agent published.
+    pub published: Result<NodeFacts, Reason>,
+    /// What the agent answered.
+    pub agent: Look<AgentFacts>,
+    /// The CNI chain.
+    pub chain: ChainFacts,
+    /// Who else may set SMC up here, in words.
+    pub managers: Vec<String>,
+    /// Link groups, and connections in them.
+    pub link_groups: Look<LinkGroups>,
+    /// Memory, from `/proc/meminfo`.
+    pub memory: Look<Memory>,
+    /// Annotated pods.
+    pub pods: Vec<PodState>,
+    /// Records that cannot be read.
+    pub unreadable: Vec<String>,
+}
+
+/// An RDMA device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// `roce`, `iw`, `ib`, …
+    pub protocol: String,
+    /// The kernel module that drives it, when it could be found.
+    pub driver: Option<String>,
+    /// Its ports.
+    pub ports: Vec<DevicePort>,
+}
+
+/// A port of an RDMA device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePort {
+    /// Its number, from 1.
+    pub port: u32,
+    /// Whether it is ACTIVE.
+    pub active: bool,
+    /// The network device below, when it is in the host's namespace.
+    pub netdev: Option<String>,
+    /// Whether that is up.
+    pub netdev_up: Option<bool>,
+    /// That device's MTU.
+    pub netdev_mtu: Option<u32>,
+    /// Kinds of the GIDs, such as `RoCE v2`, each once.
+    pub gid_kinds: Vec<String>,
+}
+
+/// An RDMA port as SMC knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmcPort {
+    /// The device.
+    pub device: String,
+    /// Its port, from 1.
+    pub port: u8,
+    /// Whether it is ACTIVE.
+    pub active: bool,
+    /// Its PNETID.
+    pub pnetid: Option<PnetId>,
+    /// Whether the PNETID is from the table, not from the hardware.
+    pub user_defined: bool,
+    /// The network device below.
+    pub netdev: Option<String>,
+    /// That device's IPv4 addresses.
+    pub addresses: Vec<Ipv4Net>,
+    /// SMC-R links over the port.
+    pub links: u32,
+}
+
+/// How TCP sockets become SMC sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversionFacts {
+    /// Whether the kernel has `net.smc.tcp2smc`.
+    pub sysctl: bool,
+    /// Whether the BPF program's link is pinned.
+    pub link_pinned: bool,
+    /// Whether its map is pinned.
+    pub map_pinned: bool,
+    /// What a TCP socket of a throw-away namespace became once that was to be converted (`SO_PROTOCOL`).
+    pub tried: Look<u16>,
+}
+
+/// The same-node guard's parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardFacts {
+    /// Whether the set of pods is there.
+    pub set: bool,
+    /// Whether the chain has a rule.
+    pub rule: bool,
+}
+
+/// What the agent says of itself at `/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentFacts {
+    /// Its version.
+    pub version: String,
+    /// Why it is not ready, if it is not.
+    pub not_ready: Option<String>,
+    /// The chain's state: `loaded`, `not-loaded`, `unknown`, `unmanaged`.
+    pub chain: String,
+    /// Why the entry is not loaded.
+    pub chain_why: Option<String>,
+    /// What is wrong, by subject.
+    pub problems: Vec<(String, String)>,
+    /// Queue pairs that each device has at all, where the agent may ask it.
+    pub queue_pairs_max: Vec<(String, u64)>,
+}
+
+/// The CNI configuration on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainFacts {
+    /// The list that the runtime takes: the first by name.
+    pub list: Option<String>,
+    /// Where our entry stands: in the list, or in a file beside it.
+    pub entry: Option<String>,
+    /// Whether the program is there and may be run.
+    pub program: bool,
+    /// Why the configuration could not be looked at.
+    pub problem: Option<String>,
+}
+
+/// All link groups of the node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkGroups {
+    /// How many.
+    pub groups: u64,
+    /// Connections in them.
+    pub connections: u64,
+    /// Connections in the fullest.
+    pub fullest: u32,
+}
+
+/// The node's memory, in KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// All.
+    pub total: u64,
+    /// What can be had without swapping.
+    pub available: u64,
+}
+
+/// An annotated pod: its record, and what its namespace shows now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PodState {
+    /// The record.
+    pub record: Record,
+    /// What the namespace shows; `None` for pods that are not set up, and when the pod is gone.
+    pub now: Option<Look<PodNow>>,
+}
+
+/// What a pod's namespace shows now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodNow {
+    /// Whether new TCP sockets become SMC sockets.
+    pub converts: bool,
+    /// PNETIDs by interface.
+    pub pnetids: Vec<(String, PnetId)>,
+    /// IPv4 addresses.
+    pub addresses: Vec<Ipv4Net>,
+}
+
+impl Facts {
+    /// The most queue pairs that the agent knows of a device.
+    pub fn queue_pairs_max(&self, device: &str) -> Option<u64> {
+        let agent = self.agent.as_ref().ok()?;
+        agent.queue_pairs_max.iter().find(|(name, _)| name == device).map(|(_, max)| *max)
+    }
+}

@@ -1,0 +1,183 @@
+//! Look at the node once. Nothing is loaded: SMC's families are asked for only when its module is there.
+
+mod chain;
+mod pods;
+mod rdma;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use smc_host::conversion::{DEFAULT_PIN_DIR, LINK_NAME, MAP_NAME, TCP2SMC};
+use smc_host::genl::SmcFamilies;
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::netns::{Netns, protocol_of_a_new_tcp_socket};
+use smc_host::sysctl::Sysctl;
+use smc_host::{HostError, conversion, guard, kernel, reserved_ports, route, smc};
+use smc_model::KernelFamily;
+use smc_state::Store;
+
+use crate::agent;
+use crate::cli::Options;
+use crate::facts::{ConversionFacts, Facts, GuardFacts, LinkGroups, Look, Memory};
+
+/// Where Terway tells about the node.
+const TERWAY: &str = "/var/run/eni/node_capabilities";
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
+
+pub(crate) use rdma::Smc;
+
+/// The host's `/proc`: in the agent's container it is mounted elsewhere.
+pub(crate) fn proc(options: &Options) -> PathBuf {
+    let host = Path::new("/host/proc");
+    options.proc.clone().unwrap_or_else(|| if host.is_dir() { host.to_owned() } else { "/proc".into() })
+}
+
+/// Everything.
+pub(crate) fn facts(options: &Options) -> Facts {
+    let proc = proc(options);
+    let store = Store::new(&options.state_dir);
+    let sysctl = Sysctl::default();
+    let has_sysctl = sysctl.read(TCP2SMC).is_ok_and(|value| value.is_some());
+    let family = if has_sysctl { KernelFamily::Alibaba } else { KernelFamily::Mainline };
+    let smc_loaded = kernel::module_is_loaded("smc");
+    let mut smc = if smc_loaded { Smc::connect() } else { Err("SMC is not loaded".to_owned()) };
+    let (devices, netns_mode) = rdma::devices();
+    let boot_id = kernel::boot_id().unwrap_or_default();
+    let listing = store.list();
+    let pods = pods::states(listing.records, &mut smc);
+    Facts {
+        kernel: kernel::release().unwrap_or_default(),
+        family,
+        smc: smc_loaded,
+        smc_diag: kernel::module_is_loaded("smc_diag"),
+        devices,
+        netns_mode,
+        erdma_compat: text("/sys/module/erdma/parameters/compat_mode"),
+        ports: ask(&mut smc, rdma::ports),
+        ueids: ask(&mut smc, |smc| smc::ueids(&mut smc.generic, smc.families.smc)),
+        made: store.read_document().map_err(|error| error.with_cause()),
+        reserved_in_use: reserved_ports::in_use(&proc).into_iter().collect(),
+        reserved_sysctl: sysctl.read("net.ipv4.ip_local_reserved_ports").ok().flatten().unwrap_or_default(),
+        conversion: conversion(has_sysctl, smc_loaded, &proc),
+        anchored: anchored(),
+        guard: guard(),
+        loopback: ask(&mut smc, |smc| smc::has_loopback(&mut smc.generic, smc.families.smc)),
+        published: store.node_facts(&boot_id),
+        agent: agent::ask(options.agent).map_err(|error| format!("{error:#}")),
+        chain: chain::look(&options.conf_dir, &options.bin_dir),
+        managers: managers(),
+        link_groups: ask(&mut smc, link_groups),
+        memory: memory(&proc),
+        pods,
+        unreadable: listing.errors.iter().map(smc_state::StateError::with_cause).collect(),
+    }
+}
+
+fn ask<T>(smc: &mut Look<Smc>, question: impl FnOnce(&mut Smc) -> Result<T, HostError>) -> Look<T> {
+    let smc = smc.as_mut().map_err(|why| why.clone())?;
+    question(smc).map_err(|error| error.with_cause())
+}
+
+/// A file's text, without what surrounds it.
+fn text(path: impl AsRef<Path>) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+fn conversion(has_sysctl: bool, smc_loaded: bool, proc: &Path) -> ConversionFacts {
+    let pinned = |name: &str| Path::new(DEFAULT_PIN_DIR).join(name).exists();
+    let (link_pinned, map_pinned) = (pinned(LINK_NAME), pinned(MAP_NAME));
+    // A converted socket would load a module that is not there.
+    let tried = match (smc_loaded, has_sysctl, map_pinned) {
+        (false, ..) => Err("SMC is not loaded".to_owned()),
+        (true, true, _) => try_sysctl(&Sysctl::at(proc.join("sys"))).map_err(|error| error.with_cause()),
+        (true, false, true) => {
+            try_map(&Path::new(DEFAULT_PIN_DIR).join(MAP_NAME)).map_err(|error| error.with_cause())
+        }
+        (true, false, false) => Err("there is nothing to try".to_owned()),
+    };
+    ConversionFacts { sysctl: has_sysctl, link_pinned, map_pinned, tried }
+}
+
+/// What a TCP socket becomes in a namespace that is in the map; the namespace is thrown away.
+fn try_map(map: &Path) -> Result<u16, HostError> {
+    let netns = Netns::make()?;
+    let cookie = netns.connect()?.cookie;
+    let cookie = cookie.ok_or_else(|| {
+        let problem = smc_host::Cause::Unexpected("this kernel gives namespaces no cookie".to_owned());
+        HostError::new("tell a namespace by its cookie", problem)
+    })?;
+    conversion::add_to_map(map, cookie)?;
+    let tried = netns.run(protocol_of_a_new_tcp_socket).and_then(|protocol| protocol);
+    conversion::remove_from_map(map, cookie)?;
+    tried
+}
+
+fn try_sysctl(sysctl: &Sysctl) -> Result<u16, HostError> {
+    Netns::make()?.run(|| {
+        sysctl.set(TCP2SMC, "1")?;
+        protocol_of_a_new_tcp_socket()
+    })?
+}
+
+fn anchored() -> Look<Option<Vec<std::net::Ipv4Addr>>> {
+    let Some(index) = route::anchor_link() else { return Ok(None) };
+    let mut connection = Connection::open(Protocol::Route).map_err(|error| error.with_cause())?;
+    let addresses = route::addresses(&mut connection).map_err(|error| error.with_cause())?;
+    Ok(Some(addresses.into_iter().filter(|(on, _)| *on == index).map(|(_, net)| net.address()).collect()))
+}
+
+fn guard() -> Look<GuardFacts> {
+    let look = || -> Result<GuardFacts, HostError> {
+        let mut netfilter = Connection::open(Protocol::Netfilter)?;
+        Ok(GuardFacts { set: guard::has_set(&mut netfilter)?, rule: guard::rules(&mut netfilter)? > 0 })
+    };
+    look().map_err(|error| error.with_cause())
+}
+
+fn link_groups(smc: &mut Smc) -> Result<LinkGroups, HostError> {
+    let groups = smc::link_groups(&mut smc.generic, smc.families.smc)?;
+    let connections = || groups.iter().map(|linked| linked.group.connections);
+    Ok(LinkGroups {
+        groups: groups.len() as u64,
+        connections: connections().map(u64::from).sum(),
+        fullest: connections().max().unwrap_or_default(),
+    })
+}
+
+fn memory(proc: &Path) -> Look<Memory> {
+    let path = proc.join("meminfo");
+    let text =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    };
+    match (value("MemTotal"), value("MemAvailable")) {
+        (Some(total), Some(available)) => Ok(Memory { total, available }),
+        _ => Err(format!("{} does not say how much memory there is", path.display())),
+    }
+}
+
+/// Traces of others who set SMC up on Alibaba Cloud.
+fn managers() -> Vec<String> {
+    let mut managers = Vec::new();
+    let terway = fs::read_to_string(TERWAY).unwrap_or_default();
+    let terway_manages = terway.lines().any(|line| {
+        line.split_once('=')
+            .is_some_and(|(key, value)| key.trim() == "erdma" && value.trim().trim_matches('"') == "true")
+    });
+    if terway_manages {
+        managers.push("Terway manages eRDMA devices".to_owned());
+    }
+    let mut plugins = fs::read_dir(DEVICE_PLUGINS).into_iter().flatten().flatten();
+    if plugins.any(|entry| entry.file_name().to_string_lossy().contains("erdma")) {
+        managers.push("erdma-controller's device plugin runs".to_owned());
+    }
+    managers
+}
+
+/// The numbers of SMC's families, when its module is there.
+fn families(generic: &mut Connection) -> Result<SmcFamilies, String> {
+    let found = SmcFamilies::find(generic).map_err(|error| error.with_cause())?;
+    found.ok_or_else(|| "the kernel's SMC answers to no netlink family".to_owned())
+}

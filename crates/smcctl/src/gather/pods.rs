@@ -1,0 +1,44 @@
+//! What the namespaces of pods that are set up show now.
+
+use smc_host::conversion::is_smc;
+use smc_host::netns::Netns;
+use smc_host::{HostError, pnet, route};
+use smc_model::Verdict;
+use smc_state::Record;
+
+use super::Smc;
+use crate::facts::{Look, PodNow, PodState};
+
+pub(super) fn states(records: Vec<Record>, smc: &mut Look<Smc>) -> Vec<PodState> {
+    let mut pods: Vec<PodState> = records
+        .into_iter()
+        .filter(Record::is_live)
+        .map(|record| {
+            let now = match smc {
+                Ok(smc) if record.verdict.as_ref().is_some_and(Verdict::is_set_up) => {
+                    now(&record, smc).transpose().map(|now| now.map_err(|error| error.with_cause()))
+                }
+                _ => None,
+            };
+            PodState { record, now }
+        })
+        .collect();
+    pods.sort_by(|a, b| {
+        (&a.record.pod.namespace, &a.record.pod.name).cmp(&(&b.record.pod.namespace, &b.record.pod.name))
+    });
+    pods
+}
+
+/// `None` when the pod is gone.
+fn now(record: &Record, smc: &mut Smc) -> Result<Option<PodNow>, HostError> {
+    let netns = match Netns::open(&record.netns) {
+        Ok(netns) if record.netns_id == Some(netns.id()) => netns,
+        _ => return Ok(None),
+    };
+    let mut inside = netns.connect()?;
+    let entries = pnet::list(&mut inside.generic, smc.families.pnetid)?;
+    let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id)).collect();
+    let addresses = route::addresses(&mut inside.route)?.into_iter().map(|(_, net)| net);
+    let ordinary = addresses.filter(|net| !net.address().is_loopback() && !net.address().is_link_local());
+    Ok(Some(PodNow { converts: is_smc(inside.protocol), pnetids, addresses: ordinary.collect() }))
+}

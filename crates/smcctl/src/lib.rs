@@ -1,0 +1,81 @@
+//! `smcctl`: ask a node why its pods are, or are not, on SMC-R.
+//!
+//! Facts are gathered once ([`gather`]); what they mean is decided by functions of them ([`doctor`], [`capacity`], …) and
+//! told as JSON or text ([`output`]). Reads the kernel and the agent's files; works without the agent.
+#![forbid(unsafe_code)]
+
+mod agent;
+mod capacity;
+pub mod cli;
+mod conns;
+mod doctor;
+mod explain;
+pub mod facts;
+mod gather;
+pub mod output;
+mod pod;
+mod pods;
+#[cfg(test)]
+mod recorded;
+mod selftest;
+mod status;
+
+use std::fs;
+use std::io::stdout;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+
+use capacity::Question;
+use cli::{Cli, Command, Options};
+use facts::Facts;
+use output::{Outcome, Paint, Status};
+
+/// Does what was asked. `None`: nothing is to be told.
+pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
+    let options = &cli.options;
+    let outcome = match &cli.command {
+        Command::Doctor => doctor::doctor(&facts(options)?, paint),
+        Command::Status => status::status(&facts(options)?, paint),
+        Command::Pods => pods::pods(&pods::seen(options), paint),
+        Command::Pod { name } => pod::pod(&pods::named(pods::seen(options), name)?, paint),
+        Command::Conns { pod: None } => conns::conns(&pods::seen(options), paint),
+        Command::Conns { pod: Some(name) } => conns::conns(&pods::named(pods::seen(options), name)?, paint),
+        Command::Explain { reason } => explain::explain(reason.as_deref(), paint),
+        Command::Capacity { pods, peers, connections } => {
+            let question = pods.zip(*peers);
+            let question = question.map(|(pods, peers)| Question { pods, peers, connections: *connections });
+            capacity::capacity(&facts(options)?, question, paint)
+        }
+        Command::Selftest { side, load } => selftest::selftest(options, side.as_ref(), load, paint),
+        Command::Facts => {
+            let facts = facts(options)?;
+            let text = serde_json::to_string_pretty(&facts)? + "\n";
+            Outcome::new(Status::Fine, &facts, text)
+        }
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "smcctl", &mut stdout());
+            return Ok(None);
+        }
+        Command::Man { dir } => {
+            man(dir)?;
+            return Ok(None);
+        }
+    };
+    outcome.map(Some)
+}
+
+/// Gathered on this node, or read from a file.
+fn facts(options: &Options) -> Result<Facts> {
+    let Some(path) = &options.facts else { return Ok(gather::facts(options)) };
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no facts of a node", path.display()))
+}
+
+/// A page for the program and one for each command.
+fn man(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    clap_mangen::generate_to(Cli::command(), dir)
+        .with_context(|| format!("cannot write into {}", dir.display()))
+}

@@ -1,0 +1,272 @@
+//! `smcctl pods`: every annotated pod, and what its connections became.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use smc_host::netns::Netns;
+use smc_host::traffic;
+use smc_model::reasons;
+use smc_model::{PodTraffic, SideCounters, Verdict};
+use smc_state::{LivePod, Record, Store, Traffic};
+
+use crate::cli::Options;
+use crate::facts::Look;
+use crate::output::{Outcome, Paint, Status, Table};
+
+/// An annotated pod: its record, and what its namespace shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The record.
+    pub(crate) record: Record,
+    /// Its traffic; `None` when the pod is gone, or was never set up.
+    pub(crate) traffic: Option<Look<PodTraffic>>,
+    /// What the agent judges its traffic to be; `None` without a running agent.
+    #[serde(default)]
+    pub(crate) live: Option<LivePod>,
+}
+
+/// After this long without a word, nothing that the agent wrote about traffic is taken for current.
+const CURRENT: Duration = Duration::from_secs(120);
+
+/// A row of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Row {
+    namespace: String,
+    name: String,
+    interface: String,
+    /// Device and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pnetid: Option<String>,
+    /// `configured`, `active`, `degraded`, `needs-restart`, `refused`, or `being-set-up`.
+    verdict: &'static str,
+    /// Connections that became SMC-R since the pod's namespace was made.
+    smc_r: u64,
+    /// Connections that fell back to TCP.
+    tcp: u64,
+    /// The refusal's reason, or the most frequent fallback's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_reason: Option<TopReason>,
+    /// Why the traffic could not be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+}
+
+/// Why most of it is TCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct TopReason {
+    /// Its name in the table of reasons.
+    pub(crate) name: &'static str,
+    /// The kernel's code, where it is the kernel's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<u32>,
+    /// How many connections it concerns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections: Option<u64>,
+}
+
+/// Every annotated pod that lives, by name. A pod's namespace is entered once, and not held.
+pub(crate) fn seen(options: &Options) -> Vec<Seen> {
+    let mut records: Vec<Record> =
+        Store::new(&options.state_dir).list().records.into_iter().filter(Record::is_live).collect();
+    records.sort_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
+    let same_node: BTreeSet<IpAddr> =
+        records.iter().flat_map(|record| record.owned.addresses()).map(IpAddr::V4).collect();
+    let judged = judged(options);
+    let look = |record: Record| {
+        let traffic = look(&record, &same_node);
+        let live = judged.iter().find(|live| live.id == record.id && live.attachment == record.attachment);
+        Seen { live: live.cloned(), traffic, record }
+    };
+    records.into_iter().map(look).collect()
+}
+
+/// The agent's judgement, while it is current.
+fn judged(options: &Options) -> Vec<LivePod> {
+    let Ok(Some(traffic)) = Store::new(&options.state_dir).read_document::<Traffic>() else {
+        return Vec::new();
+    };
+    let written = UNIX_EPOCH + Duration::from_secs(traffic.written);
+    let current = SystemTime::now().duration_since(written).is_ok_and(|age| age <= CURRENT);
+    if current { traffic.pods } else { Vec::new() }
+}
+
+fn look(record: &Record, same_node: &BTreeSet<IpAddr>) -> Option<Look<PodTraffic>> {
+    match Netns::open(&record.netns) {
+        Ok(netns) if record.netns_id == Some(netns.id()) => {
+            Some(traffic::look(&netns, same_node).map_err(|error| error.with_cause()))
+        }
+        // The pod is gone, and with it its namespace; or another one has its name.
+        Ok(_) => None,
+        Err(error) if error.errno() == Some(nix::libc::ENOENT) => None,
+        Err(error) => Some(Err(error.with_cause())),
+    }
+}
+
+/// Those that a person means by `NAME` or `NAMESPACE/NAME`.
+pub(crate) fn named(all: Vec<Seen>, name: &str) -> Result<Vec<Seen>> {
+    let is = |seen: &Seen| {
+        let pod = &seen.record.pod;
+        pod.name == name || name.split_once('/') == Some((pod.namespace.as_str(), pod.name.as_str()))
+    };
+    let found: Vec<Seen> = all.into_iter().filter(is).collect();
+    if found.is_empty() {
+        bail!("no annotated pod of this node is called {name} (`smcctl pods` lists them)");
+    }
+    Ok(found)
+}
+
+/// The table.
+pub(crate) fn pods(all: &[Seen], paint: Paint) -> Result<Outcome> {
+    let rows: Vec<Row> = all.iter().map(row).collect();
+    let status = status(all);
+    let text = if rows.is_empty() {
+        "No annotated pod is on record on this node.\n".to_owned()
+    } else {
+        render(&rows, paint)
+    };
+    Outcome::new(status, &json!({ "pods": rows }), text)
+}
+
+/// A pod that is not set up, or only for some of its sockets, or whose connections fall back, is a problem.
+pub(crate) fn status(all: &[Seen]) -> Status {
+    let well = |seen: &Seen| {
+        let degraded = seen.live.as_ref().is_some_and(|live| live.live.is_degraded());
+        !degraded
+            && !matches!(seen.record.verdict, Some(Verdict::Refused { .. } | Verdict::NeedsRestart { .. }))
+    };
+    let looked = |seen: &Seen| !matches!(seen.traffic, Some(Err(_)));
+    if !all.iter().all(well) {
+        Status::Problem
+    } else if !all.iter().all(looked) {
+        Status::CouldNotLook
+    } else {
+        Status::Fine
+    }
+}
+
+fn row(seen: &Seen) -> Row {
+    let record = &seen.record;
+    let binding = record.plan.bindings.first();
+    let counters =
+        seen.traffic.as_ref().and_then(|traffic| traffic.as_ref().ok()).map(|traffic| &traffic.counters);
+    let fallbacks =
+        counters.map(|counters| fallbacks(&[&counters.client, &counters.server])).unwrap_or_default();
+    Row {
+        namespace: record.pod.namespace.clone(),
+        name: record.pod.name.clone(),
+        interface: record.attachment.ifname().to_owned(),
+        device: binding.map(|binding| format!("{}/{}", binding.device, binding.port)),
+        pnetid: binding.map(|binding| binding.pnetid.to_string()),
+        verdict: record.verdict.as_ref().map_or("being-set-up", |verdict| {
+            smc_model::live_name(verdict, seen.live.as_ref().map(|live| &live.live))
+        }),
+        smc_r: counters.map_or(0, smc_model::Counters::smcr),
+        tcp: fallbacks.values().sum(),
+        top_reason: top_reason(seen, &fallbacks),
+        unknown: seen.traffic.as_ref().and_then(|traffic| traffic.as_ref().err()).cloned(),
+    }
+}
+
+/// Fallbacks by code, of both sides.
+pub(crate) fn fallbacks(sides: &[&SideCounters]) -> BTreeMap<u32, u64> {
+    let mut all = BTreeMap::new();
+    for (code, count) in sides.iter().flat_map(|side| &side.fallbacks) {
+        *all.entry(*code).or_default() += u64::from(*count);
+    }
+    all
+}
+
+pub(crate) fn top_reason(seen: &Seen, fallbacks: &BTreeMap<u32, u64>) -> Option<TopReason> {
+    match &seen.record.verdict {
+        Some(Verdict::Refused { reason }) => {
+            return Some(TopReason { name: reason.name(), code: None, connections: None });
+        }
+        Some(Verdict::NeedsRestart { .. }) => {
+            let name = reasons::finding::NEEDS_RESTART.name;
+            return Some(TopReason { name, code: None, connections: None });
+        }
+        Some(Verdict::Configured) | None => {}
+    }
+    if let Some(name) = seen.live.as_ref().and_then(|live| live.live.reason()) {
+        return Some(TopReason { name, code: None, connections: None });
+    }
+    let (code, count) = fallbacks.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > 0)?;
+    Some(TopReason { name: smc_model::fallback_label(*code), code: Some(*code), connections: Some(*count) })
+}
+
+fn render(rows: &[Row], paint: Paint) -> String {
+    let mut table = Table::new(&[
+        "NAMESPACE",
+        "POD",
+        "INTERFACE",
+        "DEVICE",
+        "PNETID",
+        "VERDICT",
+        "SMC-R",
+        "TCP",
+        "TOP REASON",
+    ]);
+    let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    for row in rows {
+        let reason = match (&row.unknown, &row.top_reason) {
+            (Some(why), _) => format!("? {why}"),
+            (None, None) => "-".to_owned(),
+            (None, Some(top)) => match top.connections {
+                Some(count) => format!("{} ({count})", top.name),
+                None => top.name.to_owned(),
+            },
+        };
+        let count = |count: u64| if row.unknown.is_some() { "?".to_owned() } else { count.to_string() };
+        table.row([
+            row.namespace.clone(),
+            row.name.clone(),
+            row.interface.clone(),
+            dash(&row.device),
+            dash(&row.pnetid),
+            row.verdict.to_owned(),
+            count(row.smc_r),
+            count(row.tcp),
+            reason,
+        ]);
+    }
+    table.render(paint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded::{golden_outcome, pods as recorded};
+
+    #[test]
+    fn the_table_of_recorded_pods_is_as_committed() {
+        golden_outcome("pods", &pods(&recorded(), Paint::PLAIN).unwrap());
+        assert_eq!(pods(&[], Paint::PLAIN).unwrap().status, Status::Fine);
+    }
+
+    #[test]
+    fn a_pod_is_meant_by_its_name_with_or_without_its_namespace() {
+        let names = |name| named(recorded(), name).map(|found| found.len()).unwrap_or_default();
+        assert_eq!(
+            (names("client"), names("default/client"), names("other/client"), names("clien")),
+            (1, 1, 0, 0)
+        );
+    }
+
+    #[test]
+    fn a_refused_pod_is_a_problem_and_one_that_could_not_be_looked_at_is_not_fine() {
+        let all = recorded();
+        assert_eq!(status(&all), Status::Problem);
+        let well: Vec<Seen> =
+            all.into_iter().filter(|seen| seen.record.verdict == Some(Verdict::Configured)).collect();
+        assert_eq!(status(&well), Status::Fine);
+        let mut unlooked = well;
+        unlooked[0].traffic = Some(Err("x".to_owned()));
+        assert_eq!(status(&unlooked), Status::CouldNotLook);
+    }
+}

@@ -1,0 +1,43 @@
+//! Facts of two nodes, for tests.
+
+use crate::facts::Facts;
+use crate::pods::Seen;
+
+fn read(text: &str) -> Facts {
+    serde_json::from_str(text).unwrap()
+}
+
+/// A healthy node of the rig, as `smcctl facts` gave it there.
+pub(crate) fn rig() -> Facts {
+    read(include_str!("../tests/recorded/rig.json"))
+}
+
+/// A healthy node of Alibaba Cloud with an eRDMA interface. Not seen by us: put together from public documentation and
+/// the kernel's source.
+pub(crate) fn alibaba() -> Facts {
+    read(include_str!("../tests/recorded/alibaba.json"))
+}
+
+/// Three annotated pods of the rig: one that is set up, one whose program must be restarted, one with a misspelt
+/// annotation.
+pub(crate) fn pods() -> Vec<Seen> {
+    serde_json::from_str(include_str!("../tests/recorded/pods.json")).unwrap()
+}
+
+/// Compares with a file in `tests/golden`; `UPDATE=1` writes it.
+#[track_caller]
+pub(crate) fn golden(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == expected, "{name} is not as committed (UPDATE=1 writes it):\n{text}");
+}
+
+/// Both forms of an outcome against `NAME.txt` and `NAME.json`.
+#[track_caller]
+pub(crate) fn golden_outcome(name: &str, outcome: &crate::output::Outcome) {
+    golden(&format!("{name}.txt"), &outcome.text);
+    golden(&format!("{name}.json"), &format!("{:#}\n", outcome.json));
+}

@@ -1,0 +1,113 @@
+//! `smcctl status`: the node at a glance.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::json;
+use smc_model::Verdict;
+
+use crate::doctor::{self, State};
+use crate::facts::Facts;
+use crate::output::{Outcome, Paint, Status, field};
+
+/// The node at a glance. A node on which pods cannot be accelerated at all is a problem; what else the doctor finds is
+/// counted.
+pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
+    let checks = doctor::checks(facts);
+    let problems: Vec<_> = checks.iter().filter(|check| check.state == State::Problem).collect();
+    let obstacle = match &facts.published {
+        Ok(published) => published.obstacle(),
+        Err(reason) => Some(reason.clone()),
+    };
+    let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
+    for pod in facts.pods.iter().filter(|pod| pod.record.is_live()) {
+        *verdicts.entry(pod.record.verdict.as_ref().map_or("being-set-up", Verdict::name)).or_default() += 1;
+    }
+    let ports = facts.ports.as_deref().unwrap_or_default();
+    let ueids: Vec<String> =
+        facts.ueids.as_deref().unwrap_or_default().iter().map(ToString::to_string).collect();
+    let groups = facts.link_groups.clone().unwrap_or_default();
+    let agent = facts.agent.as_ref().ok();
+
+    let mut text = String::new();
+    field(
+        &mut text,
+        "pods",
+        match &obstacle {
+            None => paint.good("annotated pods are accelerated"),
+            Some(reason) => paint.bad(&format!("annotated pods stay on TCP: {reason} [{}]", reason.name())),
+        },
+    );
+    let counted: Vec<String> = verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    field(&mut text, "", if counted.is_empty() { "none on record".to_owned() } else { counted.join(", ") });
+    field(&mut text, "kernel", &facts.kernel);
+    for port in ports {
+        let netdev = port.netdev.as_deref().unwrap_or("no network device");
+        let pnetid = port.pnetid.as_ref().map_or("none", |pnetid| pnetid.as_str());
+        let state = if port.active { "ACTIVE" } else { "not ACTIVE" };
+        field(
+            &mut text,
+            "port",
+            format!(
+                "{}/{} over {netdev}, {state}, PNETID {pnetid}, {} queue pair(s)",
+                port.device, port.port, port.links
+            ),
+        );
+    }
+    field(&mut text, "UEIDs", if ueids.is_empty() { "none".to_owned() } else { ueids.join(", ") });
+    field(&mut text, "link groups", format!("{} with {} connections", groups.groups, groups.connections));
+    field(
+        &mut text,
+        "agent",
+        match &facts.agent {
+            Ok(agent) => match &agent.not_ready {
+                None => format!("{}, ready", agent.version),
+                Some(why) => format!("{}, not ready: {why}", agent.version),
+            },
+            Err(why) => format!("does not answer: {why}"),
+        },
+    );
+    field(
+        &mut text,
+        "chain entry",
+        match &facts.chain.entry {
+            Some(entry) => {
+                format!(
+                    "in {entry}, {}",
+                    agent.map_or("whether loaded is not known", |agent| agent.chain.as_str())
+                )
+            }
+            None => "missing".to_owned(),
+        },
+    );
+    field(
+        &mut text,
+        "doctor",
+        match problems.len() {
+            0 => "sees no problem".to_owned(),
+            count => paint.bad(&format!("sees {count} problem(s): see smcctl doctor")),
+        },
+    );
+
+    let json = json!({
+        "accelerates": obstacle.is_none(),
+        "obstacle": obstacle.as_ref().map(|reason| json!({
+            "name": reason.name(), "seen": reason.to_string(), "remedy": reason.remedy(),
+        })),
+        "pods": verdicts,
+        "kernel": facts.kernel,
+        "ports": ports,
+        "ueids": ueids,
+        "link_groups": groups.groups,
+        "connections": groups.connections,
+        "agent": agent.map(|agent| json!({
+            "version": agent.version, "ready": agent.not_ready.is_none(), "not_ready_because": agent.not_ready,
+        })),
+        "chain": json!({
+            "entry": facts.chain.entry, "state": agent.map(|agent| agent.chain.as_str()),
+        }),
+        "problems": problems.len(),
+    });
+    let status = if obstacle.is_some() { Status::Problem } else { Status::Fine };
+    Outcome::new(status, &json, text)
+}
