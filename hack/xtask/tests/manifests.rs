@@ -20,7 +20,7 @@ fn overlays() -> [PathBuf; 3] {
 
 fn kustomizations() -> Vec<PathBuf> {
     let mut all = overlays().to_vec();
-    all.extend(["base", "pod-monitor", "uninstall"].map(|name| directory().join(name)));
+    all.extend(["base", "monitoring", "uninstall"].map(|name| directory().join(name)));
     all.push(repository().join("daemonset/examples/fortio"));
     all
 }
@@ -59,8 +59,8 @@ fn every_document_is_an_object_of_kubernetes_without_unknown_fields() {
                 "RoleBinding" => unknown_fields::<RoleBinding>(&document),
                 "Service" => unknown_fields::<Service>(&document),
                 "ServiceAccount" => unknown_fields::<ServiceAccount>(&document),
-                // The Prometheus Operator's; its types are not Kubernetes' own.
-                "PodMonitor" => Vec::new(),
+                // The Prometheus Operator's; their types are not Kubernetes' own.
+                "PodMonitor" | "PrometheusRule" => Vec::new(),
                 other => panic!("no test knows the kind {other}"),
             };
             assert_eq!(unknown, [""; 0], "{kind} in {}", kustomization.display());
@@ -240,7 +240,7 @@ fn the_image_is_the_one_that_hack_image_names() {
 fn the_pod_monitor_finds_the_agents_pods() {
     let template = agent(&directory()).spec.unwrap().template;
     let labels = template.metadata.unwrap().labels.unwrap();
-    let monitor = rendered(&directory().join("pod-monitor")).remove(0);
+    let monitor = rendered(&directory().join("monitoring")).remove(0);
     assert_eq!(monitor["spec"]["selector"]["matchLabels"], serde_json::to_value(labels).unwrap());
 }
 
