@@ -240,6 +240,9 @@ fn render(rows: &[Row], paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use smc_model::{Failure, Failures, LiveVerdict, PeersWithoutSmc};
+
     use super::*;
     use crate::recorded::{golden_outcome, pods as recorded};
 
@@ -268,5 +271,48 @@ mod tests {
         let mut unlooked = well;
         unlooked[0].traffic = Some(Err("x".to_owned()));
         assert_eq!(status(&unlooked), Status::CouldNotLook);
+    }
+
+    fn live(record: &Record, live: LiveVerdict) -> LivePod {
+        LivePod {
+            attachment: record.attachment.clone(),
+            pod: record.pod.clone(),
+            id: record.id.clone(),
+            live,
+            since: 0,
+            smcr: 0,
+            handshake_errors: 0,
+            fallbacks: Vec::new(),
+            peers_without_smc: PeersWithoutSmc::default(),
+        }
+    }
+
+    #[test]
+    fn what_the_agent_judges_degraded_is_a_problem_with_its_reason() {
+        let failure = Failure::Fallback { code: 0x0201_0000, peer_diagnosis: 0, ipv6_socket: false };
+        let degraded = LiveVerdict::Degraded { cause: None, failures: vec![Failures { count: 2, failure }] };
+        let mut seen = named(recorded(), "client").unwrap().remove(0);
+        seen.live = Some(live(&seen.record, degraded));
+        let row = row(&seen);
+        assert_eq!((row.verdict, row.top_reason.unwrap().name), ("degraded", "RdmaTimeout"));
+        assert_eq!(status(std::slice::from_ref(&seen)), Status::Problem);
+        let text = crate::pod::pod(&[seen], Paint::PLAIN).unwrap().text;
+        assert!(text.contains("2 times: RdmaTimeout (0x02010000)"), "{text}");
+    }
+
+    #[test]
+    fn a_judgement_that_the_agent_has_not_renewed_is_not_taken_for_current() {
+        let dir = tempfile::tempdir().unwrap();
+        let cli =
+            crate::cli::Cli::try_parse_from(["smcctl", "pods", "--state-dir", dir.path().to_str().unwrap()]);
+        let options = cli.unwrap().options;
+        let store = Store::new(dir.path());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        for (written, current) in [(now, true), (now - 3600, false)] {
+            let seen = named(recorded(), "client").unwrap().remove(0);
+            let pod = live(&seen.record, LiveVerdict::Active);
+            store.write_document(&Traffic { written, no_events: None, pods: vec![pod] }).unwrap();
+            assert_eq!(!judged(&options).is_empty(), current);
+        }
     }
 }

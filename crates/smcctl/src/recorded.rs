@@ -18,7 +18,7 @@ pub(crate) fn alibaba() -> Facts {
     read(include_str!("../tests/recorded/alibaba.json"))
 }
 
-/// Three annotated pods of the rig: one that is set up, one whose program must be restarted, one with a misspelt
+/// Three annotated pods in the rig's words, put together by hand: one that is set up, one whose program must be restarted, one with a misspelt
 /// annotation.
 pub(crate) fn pods() -> Vec<Seen> {
     serde_json::from_str(include_str!("../tests/recorded/pods.json")).unwrap()
