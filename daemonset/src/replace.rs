@@ -63,6 +63,9 @@ pub fn replace_if(
         }
         file.set_permissions(Permissions::from_mode(access.mode))?;
         file.sync_all()?;
+        // Before it has its name: a program that somebody holds open for writing cannot be run (ETXTBSY), so that a pod
+        // that starts or ends at this moment would find no plugin.
+        drop(file);
         if !still() {
             fs::remove_file(&temporary)?;
             return Ok(false);
