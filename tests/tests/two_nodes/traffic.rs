@@ -75,15 +75,17 @@ fn a_pod_is_active_by_its_first_smc_r_connection_and_what_can_never_be_rdma_is_n
     fetch(&pod, &neighbour.ip, 2);
     fetch(&pod, "127.0.0.1", 2);
     fetch(&pod, &pod.ip, 2);
-    let seen = live_once(&pod, PATIENCE, |live| live.peers_without_smc.total() == 5);
+    // Peers are told at once, the kernel's own counts with the next look.
+    let counted = |live: &LivePod| live.fallbacks.iter().map(|fallback| fallback.count).sum::<u64>();
+    let seen = live_once(&pod, PATIENCE, |live| live.peers_without_smc.total() >= 5 && counted(live) >= 7);
     assert_eq!(seen.peers_without_smc.counts, [(plain.ip.parse().unwrap(), 5)].into());
     assert_eq!(seen.live, LiveVerdict::Configured, "{seen:?}");
-    assert!(seen.fallbacks.iter().map(|fallback| fallback.count).sum::<u64>() >= 7, "{seen:?}");
 
     fetch(&pod, &peer.ip, 2);
-    for (pod, wanted) in [(&pod, 2), (&peer, 2)] {
-        let seen = live_once(pod, PATIENCE, |live| live.live == LiveVerdict::Active);
-        assert_eq!(seen.smcr, wanted);
+    for pod in [&pod, &peer] {
+        // A look between the two connections sees one.
+        let seen = live_once(pod, PATIENCE, |live| live.live == LiveVerdict::Active && live.smcr >= 2);
+        assert_eq!(seen.smcr, 2, "{seen:?}");
     }
     let status: serde_json::Value = serde_json::from_str(&get(&two, "/status")).unwrap();
     let told = status["pods"].as_array().unwrap().iter().find(|told| told["name"] == pod.name.as_str());
