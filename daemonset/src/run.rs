@@ -209,7 +209,7 @@ impl Node<'_> {
         }
         if let Some(before) = &self.published {
             for reason in node::renamed_ports(before, &facts, &restored) {
-                tracing::warn!(reason = reason.name(), "{reason}; pods are set up with it");
+                tracing::warn!(reason = reason.name(), "{reason} by somebody else; pods are set up with it");
                 self.board.node_lost(reason);
             }
             for reason in node::losses(before, &facts, restored) {

@@ -183,7 +183,8 @@ fn joined(
         let Some(transport) = transport(socket) else { continue };
         let (local, remote) = (socket.local, socket.remote);
         let side = socket.link.as_ref().map(|link| side_of(link.role)).or_else(|| side(local));
-        connections.push(Connection { local, remote, side, transport, path: path(local, remote) });
+        let (path, ipv6_socket) = (path(local, remote), i32::from(socket.family) == libc::AF_INET6);
+        connections.push(Connection { local, remote, side, transport, path, ipv6_socket });
     }
     let plain = tcp.iter().filter(|socket| {
         let (local, remote) = (socket.local, socket.remote);
@@ -197,6 +198,7 @@ fn joined(
         side: side(socket.local),
         transport: Transport::PlainTcp,
         path: path(socket.local, socket.remote),
+        ipv6_socket: false,
     }));
     connections
 }

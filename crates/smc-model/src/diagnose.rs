@@ -62,13 +62,18 @@ impl QueuePairs {
 pub fn diagnose(failure: &Failure, known: &Known<'_>) -> Option<Reason> {
     let &Failure::Fallback { code, peer_diagnosis, ipv6_socket, side } = failure else { return None };
     let standing = standing_cause(known.plan, known.node, known.addresses);
-    let mut here = standing.iter().chain(known.lost).chain(known.restored);
+    let mut here = standing.iter().chain(known.lost);
     if let Some(reason) = here.find(|reason| explains(reason, code, side)) {
         return Some(reason.clone());
     }
+    // Alibaba's kernel takes IPv6 sockets with IPv4 addresses.
+    if ipv6_socket && is_mainline(known.node) && (side, code) == (Some(Side::Client), NO_DEVICE) {
+        return Some(Reason::Ipv6Socket);
+    }
+    if let Some(reason) = known.restored.iter().find(|reason| explains(reason, code, side)) {
+        return Some(reason.clone());
+    }
     match (side, code) {
-        // Alibaba's kernel takes IPv6 sockets with IPv4 addresses.
-        (Some(Side::Client), NO_DEVICE) if ipv6_socket && is_mainline(known.node) => Some(Reason::Ipv6Socket),
         // A server that finds no device says NO_SMCR_DEVICE. It says this when it does not even look for one, because the
         // proposal has none of its enterprise ids (net/smc/af_smc.c, smc_find_rdma_v2_device_serv).
         (Some(Side::Server), NO_DEVICE) => ueids_differ(known.node),

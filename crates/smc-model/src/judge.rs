@@ -89,12 +89,12 @@ pub fn failed_by_counters(growth: &Growth, connections: &[Connection]) -> BTreeM
     for (&(side, code), &count) in grown() {
         let mut with_code = connections.iter().filter_map(|connection| match connection.transport {
             Transport::Fallback { reason, peer_diagnosis } if reason == code => {
-                Some((connection.path, peer_diagnosis))
+                Some((connection.path, peer_diagnosis, connection.ipv6_socket))
             }
             _ => None,
         });
         let living = with_code.clone().count();
-        let remote = with_code.find(|(path, _)| *path == TrafficPath::Remote);
+        let remote = with_code.find(|(path, ..)| *path == TrafficPath::Remote);
         let counted = match remote {
             Some(_) => count,
             None if living > 0 => 0,
@@ -105,8 +105,9 @@ pub fn failed_by_counters(growth: &Growth, connections: &[Connection]) -> BTreeM
             surplus -= counted.min(surplus);
         }
         if counted > 0 {
-            let peer_diagnosis = remote.map_or(0, |(_, diagnosis)| diagnosis);
-            let failure = Failure::Fallback { code, peer_diagnosis, ipv6_socket: false, side: Some(side) };
+            let (peer_diagnosis, ipv6_socket) =
+                remote.map_or((0, false), |(_, diagnosis, ipv6)| (diagnosis, ipv6));
+            let failure = Failure::Fallback { code, peer_diagnosis, ipv6_socket, side: Some(side) };
             *failed.entry(failure).or_default() += counted;
         }
     }

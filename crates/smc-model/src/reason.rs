@@ -302,7 +302,7 @@ impl fmt::Display for Reason {
             Self::PnetidMissing { port } => write!(f, "RDMA port {port} bears no PNETID"),
             Self::RdmaDeviceGone { device } => write!(f, "RDMA device {device} is gone"),
             Self::ForeignPnetid { port, pnetid, had } => {
-                write!(f, "somebody else gave RDMA port {port} the PNETID {pnetid} instead of {had}")
+                write!(f, "RDMA port {port} was given the PNETID {pnetid} instead of {had}")
             }
             Self::PnetidMismatch { interface, has, port } => {
                 write!(f, "{interface} bears PNETID {has}, and RDMA port {port}")

@@ -148,6 +148,9 @@ pub struct Connection {
     pub transport: Transport,
     /// Where the other end is.
     pub path: TrafficPath,
+    /// The program's socket is known to be an IPv6 one. Addresses do not tell: mapped ones are told as IPv4.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ipv6_socket: bool,
 }
 
 /// What carries a connection's data.

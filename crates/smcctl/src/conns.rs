@@ -148,7 +148,7 @@ fn likely(seen: &Seen, connection: &Connection, code: u32, peer_diagnosis: u32) 
         restored: &[],
         queue_pairs: &[],
     };
-    let (ipv6_socket, side) = (connection.local.is_ipv6(), connection.side);
+    let (ipv6_socket, side) = (connection.ipv6_socket, connection.side);
     diagnose(&Failure::Fallback { code, peer_diagnosis, ipv6_socket, side }, &known)
 }
 
@@ -223,16 +223,17 @@ mod tests {
         // The pods were recorded on the other node.
         node.ports[0].pnetid = Some(seen.record.plan.bindings[0].pnetid.clone());
         seen.node = Some(node);
-        let likely = |local: &str, path| {
+        let likely = |ipv6_socket, path| {
             let transport = Transport::Fallback { reason: 0x0303_0000, peer_diagnosis: 0 };
-            let (local, remote) = (local.parse().unwrap(), "10.0.0.193:80".parse().unwrap());
-            let connection = Connection { local, remote, side: Some(Side::Client), transport, path };
+            let [local, remote] = ["10.0.0.129:5000", "10.0.0.193:80"].map(|end| end.parse().unwrap());
+            let side = Some(Side::Client);
+            let connection = Connection { local, remote, side, transport, path, ipv6_socket };
             row(&seen, &connection).likely.map(|fault| fault.name())
         };
         let remote = TrafficPath::Remote;
-        assert_eq!(likely("[::ffff:10.0.0.129]:5000", remote), Some("Ipv6Socket"));
-        assert_eq!(likely("[::ffff:10.0.0.129]:5000", TrafficPath::Loopback), None);
-        assert_eq!(likely("10.0.0.129:5000", remote), None);
+        assert_eq!(likely(true, remote), Some("Ipv6Socket"));
+        assert_eq!(likely(true, TrafficPath::Loopback), None);
+        assert_eq!(likely(false, remote), None);
     }
 
     #[test]

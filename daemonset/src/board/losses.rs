@@ -7,7 +7,7 @@ use smc_model::Reason;
 
 /// For so many seconds after it was put back, what the node lacked explains fallbacks: they are seen a while after they
 /// happened.
-const EXPLAINS: u64 = 30;
+const EXPLAINS: u64 = 15;
 
 /// All that can be lost, by the names in the table of reasons.
 pub const LOSSES: [&str; 9] = [
@@ -86,8 +86,8 @@ mod tests {
         let mut losses = Losses::default();
         losses.count_of_node(Reason::NoUeid, 100);
         losses.count("PnetidLost", "eth0".to_owned(), 100);
-        assert_eq!(losses.restored(130), [Reason::NoUeid]);
-        assert_eq!(losses.restored(131), []);
+        assert_eq!(losses.restored(115), [Reason::NoUeid]);
+        assert_eq!(losses.restored(116), []);
         losses.count_of_node(Reason::NoUeid, 200);
         let told: Vec<_> = losses.iter().map(|(name, loss)| (name, loss.count, loss.last)).collect();
         assert_eq!(told, [("NoUeid", 2, 200), ("PnetidLost", 1, 100)]);

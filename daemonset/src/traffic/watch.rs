@@ -141,8 +141,11 @@ impl Watch {
             let cause = pod.record().and_then(|record| standing_cause(&record.plan, &facts, &addresses));
             let Some(cause) = cause else { continue };
             if set_up_again(&self.tools, pod, &cause) {
-                // Nothing lasts of it, unless the next look still finds it.
-                let told = pod.record().and_then(|record| tell::happened(record, &cause));
+                // Nothing lasts of it, unless the next look still finds it. Where the port had none, it has this from us.
+                let restored = self.tools.board.read(|view| view.losses.restored(wall()));
+                let bare = restored.iter().find(|reason| matches!(reason, Reason::PnetidMissing { .. }));
+                let why = bare.unwrap_or(&cause);
+                let told = pod.record().and_then(|record| tell::happened(record, why));
                 self.tools.announcer.announce(told);
             } else if pod.node_has(cause, now) {
                 announce(&self.tools, pod);

@@ -142,6 +142,8 @@ fn what_was_put_back_a_moment_ago_explains_what_failed_meanwhile() {
     };
     let name = |failure| diagnose(&failure, &known).map(|reason| reason.name());
     assert_eq!(name(failed(Side::Client, NO_DEVICE)), Some("NoUeid"));
+    assert_eq!(name(failed(Side::Server, NO_DEVICE)), Some("NoUeid"));
+    assert_eq!(name(from_ipv6(Side::Client)), Some("Ipv6Socket"), "it would have failed all the same");
     assert_eq!(name(failed(Side::Client, TIMEOUT)), None);
 }
 
@@ -179,7 +181,7 @@ fn what_is_wrong_with_a_pods_port_is_told_without_traffic() {
     assert!(cause(vec![rxe0(true, None)]).unwrap().contains("no PNETID"));
     assert_eq!(
         cause(vec![rxe0(true, Some("B"))]).unwrap(),
-        "somebody else gave RDMA port rxe0/1 the PNETID B instead of A"
+        "RDMA port rxe0/1 was given the PNETID B instead of A"
     );
     let other = port("rxe1", true, Some("B"), "10.0.0.1/24");
     assert_eq!(cause(vec![other.clone()]).unwrap(), "RDMA device rxe0 is gone");

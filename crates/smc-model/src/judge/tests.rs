@@ -28,7 +28,7 @@ fn grown(counts: &[(Side, u32, u64)]) -> Growth {
 fn connection(code: u32, path: TrafficPath) -> Connection {
     let at = |port| SocketAddr::new(ip(1), port);
     let transport = Transport::Fallback { reason: code, peer_diagnosis: 0 };
-    Connection { local: at(1), remote: at(2), side: None, transport, path }
+    Connection { local: at(1), remote: at(2), side: None, transport, path, ipv6_socket: false }
 }
 
 #[test]
@@ -92,8 +92,12 @@ fn living_connections_tell_where_fallbacks_belong() {
     let growth = grown(&[(Side::Client, NO_DEVICE, 5)]);
     let local = [connection(NO_DEVICE, TrafficPath::Loopback)];
     assert_eq!(failed_by_counters(&growth, &local), BTreeMap::new());
-    let remote = [local[0].clone(), connection(NO_DEVICE, TrafficPath::Remote)];
+    let mut remote = [local[0].clone(), connection(NO_DEVICE, TrafficPath::Remote)];
     assert_eq!(failed_by_counters(&growth, &remote), [(failure(NO_DEVICE), 5)].into());
+    remote[1].ipv6_socket = true;
+    let failed = failed_by_counters(&growth, &remote);
+    let from_ipv6 = |failure: &Failure| matches!(failure, Failure::Fallback { ipv6_socket: true, .. });
+    assert!(failed.keys().all(from_ipv6), "{failed:?}");
 }
 
 fn any_benign() -> impl Strategy<Value = Fallback> {

@@ -79,4 +79,8 @@ fn a_port_that_others_named_anew_is_told_at_once_and_degrades_nothing_that_is_se
     assert!(watch.pods.values().all(|pod| !pod.live.verdict().is_degraded()));
     watch.node_is(node("A", "10.0.0.1/24"));
     assert_eq!(reasons(&mut announced), []);
+    // Somebody took it away, and the agent gave it its own.
+    watch.tools.board.node_lost(Reason::PnetidMissing { port: "rxe0/1".into() });
+    watch.node_is(node("C", "10.0.0.1/24"));
+    assert_eq!(reasons(&mut announced), [("PnetidMissing", "")]);
 }
