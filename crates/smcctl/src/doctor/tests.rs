@@ -103,6 +103,17 @@ fn each_fault_of_an_alibaba_node_is_named() {
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);
 }
 
+/// A fault of the matrix that no rig can have, see `tests/faults.json`.
+#[test]
+fn queue_pairs_that_are_used_up_are_named_and_nothing_else_is() {
+    let facts = alibaba();
+    let device = facts.ports.as_ref().unwrap()[0].device.clone();
+    let max = facts.queue_pairs_max(&device).expect("the recorded device tells its limit");
+    let used = |links: u64| problems_of(alibaba(), |facts| port(facts).links = u32::try_from(links).unwrap());
+    assert_eq!(used(max), ["QueuePairsLow"]);
+    assert_eq!(used(max / 2), [""; 0]);
+}
+
 #[test]
 fn each_fault_of_a_pod_is_named() {
     let verdict = |facts: &mut Facts, verdict| facts.pods[0].record.verdict = Some(verdict);

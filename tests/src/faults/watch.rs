@@ -1,0 +1,109 @@
+//! Waits until a fault is named, from its injection on.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::judge::{Expectation, Judgement, judge};
+use super::poll::Poller;
+use super::sighting::{Place, Seen, news};
+use super::table::Fault;
+
+/// A minute is the promise; emulated nodes are slow.
+const LIMIT: Duration = Duration::from_secs(100);
+/// How long a second, wrong cause is waited for when the right one was named.
+const SETTLE: Duration = Duration::from_secs(10);
+/// How long nothing must be said where nothing is wrong.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The observer of one fault. A script calls [`Watch::begin`], does the harm, and calls [`Watch::until_named`].
+#[derive(Debug)]
+pub struct Watch<'w> {
+    poller: &'w Poller,
+    wanted: Expectation<'w>,
+    nodes: usize,
+    before: Seen,
+    begun: Option<Instant>,
+    outcome: Outcome,
+}
+
+/// What came of a fault.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// What was reported.
+    pub judgement: Judgement,
+    /// How long after the injection the last place that was waited for had it.
+    pub named_after: Option<Duration>,
+}
+
+impl<'w> Watch<'w> {
+    /// What is reported now is not the fault's.
+    pub fn new(poller: &'w Poller, fault: &'w Fault, looked_at: &BTreeSet<Place>, nodes: usize) -> Self {
+        let mut watch = Self {
+            poller,
+            wanted: Expectation::of(fault, looked_at),
+            nodes,
+            before: Seen::new(),
+            begun: None,
+            outcome: Outcome::default(),
+        };
+        watch.set_baseline();
+        watch
+    }
+
+    fn set_baseline(&mut self) {
+        let looks = self.poller.fresh(self.nodes);
+        self.before = looks.iter().flat_map(|look| (*look.seen).clone()).collect();
+    }
+
+    /// What is reported now, such as that the agent was stopped, is not the fault's.
+    pub fn set_apart(&mut self) {
+        self.set_baseline();
+    }
+
+    /// From now on everything that is new counts.
+    pub fn begin(&mut self) {
+        self.begun = Some(Instant::now());
+    }
+
+    /// The node was as it is before anybody looked: everything that is and was reported counts.
+    pub fn begin_with_nothing_known(&mut self) {
+        self.before = Seen::new();
+        self.begin();
+    }
+
+    /// Waits until the fault is named in every place, and some seconds more for what should not be said; or until the
+    /// limit is over.
+    pub fn until_named(&mut self) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let limit = if self.wanted.expected.is_empty() { SILENCE } else { LIMIT };
+        loop {
+            self.judge(begun);
+            let waited = begun.elapsed();
+            let settled = self.outcome.named_after.is_some_and(|after| waited >= after + SETTLE);
+            if waited > limit || (settled && !self.wanted.expected.is_empty()) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// Goes through the looks since the injection: what was said once stays said.
+    fn judge(&mut self, begun: Instant) {
+        let mut seen = Seen::new();
+        self.outcome.named_after = None;
+        for look in self.poller.since(begun) {
+            seen.extend(news(&look.seen, &self.before));
+            self.outcome.judgement = judge(&self.wanted, &seen);
+            let everywhere = self.outcome.judgement.places.is_superset(&self.wanted.places);
+            if self.outcome.named_after.is_none() && everywhere {
+                self.outcome.named_after = Some(look.ended - begun);
+            }
+        }
+    }
+
+    /// What came of it.
+    pub fn outcome(self) -> Outcome {
+        self.outcome
+    }
+}
