@@ -121,12 +121,9 @@ impl<'t> Parser<'t> {
         } else if self.takes("<=") {
             |a, b| a <= b
         } else if self.takes("==") {
-            // As Prometheus compares.
-            #[expect(clippy::float_cmp, reason = "the values are counts")]
-            |a, b| a == b
+            equal
         } else if self.takes("!=") {
-            #[expect(clippy::float_cmp, reason = "the values are counts")]
-            |a, b| a != b
+            |a, b| !equal(a, b)
         } else if self.takes(">") {
             |a, b| a > b
         } else if self.takes("<") {
@@ -235,6 +232,12 @@ impl<'t> Parser<'t> {
         let found = self.samples.iter().filter(matches);
         Ok(Value::Vector(found.map(|sample| (sample.labels.clone(), sample.value)).collect()))
     }
+}
+
+/// As Prometheus compares.
+#[expect(clippy::float_cmp, reason = "the values are counts")]
+fn equal(a: f64, b: f64) -> bool {
+    a == b
 }
 
 /// Series are matched by all their labels.

@@ -1,6 +1,7 @@
 //! What a fault is injected into: nodes, their agents with a stand-in for the API server, and traffic.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -220,6 +221,10 @@ pub struct Undo<F: FnMut()>(pub F);
 
 impl<F: FnMut()> Drop for Undo<F> {
     fn drop(&mut self) {
-        (self.0)();
+        // A second panic would end the program, and what failed first tells more.
+        match catch_unwind(AssertUnwindSafe(&mut self.0)) {
+            Err(panic) if !thread::panicking() => resume_unwind(panic),
+            _ => {}
+        }
     }
 }
