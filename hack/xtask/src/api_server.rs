@@ -60,9 +60,8 @@ impl State {
 
     /// The last state of the Event at this path of the collection, or of the Event itself.
     fn event(&self, namespace: &str, name: &str) -> Option<&Value> {
-        let is = |event: &&Value| {
-            event["metadata"]["namespace"] == namespace && event["metadata"]["name"] == name
-        };
+        let is =
+            |event: &&Value| event["metadata"]["namespace"] == namespace && event["metadata"]["name"] == name;
         self.written.iter().rev().find(is)
     }
 

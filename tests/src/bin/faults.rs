@@ -166,8 +166,10 @@ fn print(row: Row) -> Result<Row> {
 fn finish(rows: &[Row]) -> Result<bool> {
     let path = repository().join("target/faults.json");
     faults::write(&path, rows)?;
-    let (named, right) =
-        (rows.iter().filter(|row| row.cause_named()).count(), rows.iter().filter(|row| row.is_right()).count());
+    let (named, right) = (
+        rows.iter().filter(|row| row.cause_named()).count(),
+        rows.iter().filter(|row| row.is_right()).count(),
+    );
     writeln!(stdout(), "\n{named} of {} causes named; {}", rows.len(), path.display())?;
     if right < named {
         writeln!(stdout(), "{} of them with another problem", named - right)?;

@@ -223,8 +223,10 @@ mod tests {
             waits: Duration::from_secs(30),
         };
         let mut alerts = Alerts { rules: vec![rule], held: BTreeMap::new() };
-        let (down, up) =
-            (answers("kube_smc_node_ready{reason=\"NoUeid\"} 0"), answers("kube_smc_node_ready{reason=\"\"} 1"));
+        let (down, up) = (
+            answers("kube_smc_node_ready{reason=\"NoUeid\"} 0"),
+            answers("kube_smc_node_ready{reason=\"\"} 1"),
+        );
         let mut look = |answers, second| alerts.look(1, answers, Duration::from_secs(second), 0.0).len();
         assert_eq!([look(&down, 0), look(&down, 20), look(&up, 25), look(&down, 30)], [0; 4]);
         assert_eq!((look(&down, 59), look(&down, 60)), (0, 1));

@@ -7,7 +7,7 @@ use super::table::Fault;
 
 /// What is to be reported.
 #[derive(Debug, Clone)]
-pub struct Expectation<'t> {
+pub(super) struct Expectation<'t> {
     /// The node with the fault.
     pub node: u8,
     /// Exactly these reasons.
@@ -20,7 +20,7 @@ pub struct Expectation<'t> {
 
 impl<'t> Expectation<'t> {
     /// A fault's, where these places can be looked at.
-    pub fn of(fault: &'t Fault, looked_at: &BTreeSet<Place>) -> Self {
+    pub(super) fn of(fault: &'t Fault, looked_at: &BTreeSet<Place>) -> Self {
         Self {
             node: fault.node,
             expected: &fault.expected,
@@ -44,7 +44,7 @@ pub struct Judgement {
 }
 
 /// Judges everything that was seen since the fault was injected.
-pub fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
+pub(super) fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
     let mut judgement = Judgement::default();
     for sighting in seen.keys() {
         let expected = wanted.expected.contains(&sighting.name);
@@ -60,8 +60,7 @@ pub fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
             judgement.reported.insert(sighting.name.clone());
         }
     }
-    judgement.named =
-        judgement.reported == *wanted.expected && judgement.places.is_superset(&wanted.places);
+    judgement.named = judgement.reported == *wanted.expected && judgement.places.is_superset(&wanted.places);
     judgement
 }
 

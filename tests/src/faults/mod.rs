@@ -100,7 +100,9 @@ pub fn run_recorded(fault: &Fault) -> Row {
         .current_dir(repository())
         .output();
     match cargo {
-        Ok(output) if output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed") => {
+        Ok(output)
+            if output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed") =>
+        {
             Row::recorded(fault)
         }
         Ok(output) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 
 /// Names and values of labels.
-pub type Labels = BTreeMap<String, String>;
+pub(super) type Labels = BTreeMap<String, String>;
 
 /// One line of metrics.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ impl Sample {
 }
 
 /// The samples in a text of the exposition format. Other lines are passed over.
-pub fn samples(text: &str) -> Vec<Sample> {
+pub(super) fn samples(text: &str) -> Vec<Sample> {
     text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect()
 }
 
@@ -64,7 +64,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 }
 
 /// The labels of all series for which an alert's expression holds, at the time `now` in seconds since the epoch.
-pub fn holds(expression: &str, samples: &[Sample], now: f64) -> Result<Vec<Labels>> {
+pub(super) fn holds(expression: &str, samples: &[Sample], now: f64) -> Result<Vec<Labels>> {
     let mut parser = Parser { rest: expression, samples, now };
     let Value::Vector(series) = parser.comparison()? else { bail!("{expression}: no series") };
     parser.skip();
@@ -306,7 +306,9 @@ kube_smc_events_written_total 3
 
     #[test]
     fn what_is_not_understood_is_an_error_and_not_silence() {
-        for expression in ["rate(kube_smc_pods[5m]) > 0", "kube_smc_pods > 0 and on() vector(1)", "1 > 0", "x"] {
+        for expression in
+            ["rate(kube_smc_pods[5m]) > 0", "kube_smc_pods > 0 and on() vector(1)", "1 > 0", "x"]
+        {
             assert!(holds(expression, &[], 0.0).is_err(), "{expression}");
         }
     }

@@ -118,7 +118,8 @@ impl fmt::Display for Row {
         if self.recorded {
             places.push("recorded".to_owned());
         }
-        let seconds = |time: Option<Duration>| time.map_or(String::new(), |t| format!("{:.1} s", t.as_secs_f32()));
+        let seconds =
+            |time: Option<Duration>| time.map_or(String::new(), |t| format!("{:.1} s", t.as_secs_f32()));
         let sign = if self.is_right() { "✓" } else { "✗" };
         let (after, healed) = (seconds(self.outcome.named_after), seconds(self.healed_after));
         f.write_str(line(sign, &self.name, &reported, &places.join(" "), &after, &healed).trim_end())?;

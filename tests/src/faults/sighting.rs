@@ -48,10 +48,10 @@ pub struct Sighting {
 }
 
 /// What was seen at one moment, each with how often: lines, Events, pods, connections.
-pub type Seen = BTreeMap<Sighting, u64>;
+pub(super) type Seen = BTreeMap<Sighting, u64>;
 
 /// What is in `now` more often than in `before`.
-pub fn news(now: &Seen, before: &Seen) -> Seen {
+pub(super) fn news(now: &Seen, before: &Seen) -> Seen {
     let more = now.iter().filter(|(sighting, count)| **count > before.get(*sighting).copied().unwrap_or(0));
     more.map(|(sighting, count)| (sighting.clone(), *count)).collect()
 }
@@ -124,7 +124,9 @@ impl Answers {
         let checks = items(&self.doctor["checks"]).filter(|check| check["state"] == "problem");
         let checks = checks.map(|check| format!("doctor: {}: {}", check["name"], check["seen"]));
         let events = items(&self.events).filter(|event| event["type"] == "Warning");
-        checks.chain(events.map(|event| format!("event: {}: {}", event["reason"], event["message"]))).collect()
+        checks
+            .chain(events.map(|event| format!("event: {}: {}", event["reason"], event["message"])))
+            .collect()
     }
 }
 
@@ -176,8 +178,10 @@ mod tests {
 
     fn seen(answers: &Answers) -> Vec<String> {
         let told = answers.sightings(1).into_iter();
-        told.map(|(s, count)| format!("{} {} {count}{}", s.place, s.name, if s.alarm { "" } else { " counted" }))
-            .collect()
+        told.map(|(s, count)| {
+            format!("{} {} {count}{}", s.place, s.name, if s.alarm { "" } else { " counted" })
+        })
+        .collect()
     }
 
     #[test]
@@ -234,7 +238,8 @@ kube_smc_peer_without_smc_total{namespace="d",pod="b"} 3
 
     #[test]
     fn news_is_what_was_not_there_or_less_often() {
-        let sighting = |name: &str| Sighting { node: 1, place: Place::Event, name: name.to_owned(), alarm: true };
+        let sighting =
+            |name: &str| Sighting { node: 1, place: Place::Event, name: name.to_owned(), alarm: true };
         let before = Seen::from([(sighting("A"), 1), (sighting("B"), 2)]);
         let now = Seen::from([(sighting("A"), 2), (sighting("B"), 2), (sighting("C"), 1)]);
         let news = news(&now, &before);

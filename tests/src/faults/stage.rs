@@ -13,7 +13,7 @@ use super::sighting::Place;
 use crate::{PATIENCE, TestPod, agent, eventually, server, shell, start, wait_until_served};
 
 /// The port of the stand-in for the API server on each node's loopback.
-pub const EVENTS_PORT: &str = "16444";
+pub(super) const EVENTS_PORT: &str = "16444";
 /// Where the agent's container sees it; not in its state directory, which a fault empties.
 const KUBECONFIG: &str = "/var/lib/kube-smc/faults-kubeconfig";
 /// Longer than a degraded pod needs without failures, on slow nodes.
@@ -36,12 +36,12 @@ struct Traffic<'a> {
 }
 
 /// A pod that wants SMC-R.
-pub fn annotated(spec: PodSpec) -> PodSpec {
+pub(super) fn annotated(spec: PodSpec) -> PodSpec {
     spec.annotate(ANNOTATION, "true")
 }
 
 /// A pod whose program fetches from `url` again and again, each time over a new connection.
-pub fn visitor(name: &str, options: &str, url: &str) -> PodSpec {
+pub(super) fn visitor(name: &str, options: &str, url: &str) -> PodSpec {
     let script = visiting(1, options, url);
     PodSpec::new(&format!("{name}-{}", std::process::id()), &["sh", "-c", &script])
 }
@@ -217,7 +217,7 @@ impl Drop for EndedAgent<'_, '_> {
 }
 
 /// Undoes something when it is dropped, also while a script that failed unwinds.
-pub struct Undo<F: FnMut()>(pub F);
+pub(super) struct Undo<F: FnMut()>(pub F);
 
 impl<F: FnMut()> Drop for Undo<F> {
     fn drop(&mut self) {

@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// The observer of one fault. A script calls [`Watch::begin`], does the harm, and calls [`Watch::until_named`].
 #[derive(Debug)]
-pub struct Watch<'w> {
+pub(super) struct Watch<'w> {
     poller: &'w Poller,
     wanted: Expectation<'w>,
     nodes: usize,
@@ -38,7 +38,12 @@ pub struct Outcome {
 
 impl<'w> Watch<'w> {
     /// What is reported now is not the fault's.
-    pub fn new(poller: &'w Poller, fault: &'w Fault, looked_at: &BTreeSet<Place>, nodes: usize) -> Self {
+    pub(super) fn new(
+        poller: &'w Poller,
+        fault: &'w Fault,
+        looked_at: &BTreeSet<Place>,
+        nodes: usize,
+    ) -> Self {
         let mut watch = Self {
             poller,
             wanted: Expectation::of(fault, looked_at),
@@ -57,24 +62,24 @@ impl<'w> Watch<'w> {
     }
 
     /// What is reported now, such as that the agent was stopped, is not the fault's.
-    pub fn set_apart(&mut self) {
+    pub(super) fn set_apart(&mut self) {
         self.set_baseline();
     }
 
     /// From now on everything that is new counts.
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.begun = Some(Instant::now());
     }
 
     /// The node was as it is before anybody looked: everything that is and was reported counts.
-    pub fn begin_with_nothing_known(&mut self) {
+    pub(super) fn begin_with_nothing_known(&mut self) {
         self.before = Seen::new();
         self.begin();
     }
 
     /// Waits until the fault is named in every place, and some seconds more for what should not be said; or until the
     /// limit is over.
-    pub fn until_named(&mut self) {
+    pub(super) fn until_named(&mut self) {
         let begun = *self.begun.get_or_insert_with(Instant::now);
         let limit = if self.wanted.expected.is_empty() { SILENCE } else { LIMIT };
         loop {
@@ -103,7 +108,7 @@ impl<'w> Watch<'w> {
     }
 
     /// What came of it.
-    pub fn outcome(self) -> Outcome {
+    pub(super) fn outcome(self) -> Outcome {
         self.outcome
     }
 }
