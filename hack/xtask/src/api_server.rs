@@ -157,7 +157,7 @@ impl ApiServer {
             request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if let Some((namespace, name)) = events_path(uri.path()) {
-            return self.event(&method, namespace, name, body);
+            return self.event(&method, namespace, name, &body);
         }
         let item = uri.path().strip_prefix(COLLECTION).map(|rest| rest.strip_prefix('/').unwrap_or(rest));
         match (&method, item) {
@@ -180,15 +180,15 @@ impl ApiServer {
         }
     }
 
-    fn event(&self, method: &Method, namespace: &str, name: Option<&str>, body: Value) -> Response<Body> {
+    fn event(&self, method: &Method, namespace: &str, name: Option<&str>, body: &Value) -> Response<Body> {
         let done = match (method, name) {
             (&Method::POST, None) => self.with(|state| state.create_event(namespace, body.clone())),
-            (&Method::PATCH, Some(name)) => self.with(|state| state.patch_event(namespace, name, &body)),
+            (&Method::PATCH, Some(name)) => self.with(|state| state.patch_event(namespace, name, body)),
             _ => Err("MethodNotAllowed"),
         };
         match done {
-            Ok(()) if name.is_none() => whole(StatusCode::CREATED, &body),
-            Ok(()) => whole(StatusCode::OK, &body),
+            Ok(()) if name.is_none() => whole(StatusCode::CREATED, body),
+            Ok(()) => whole(StatusCode::OK, body),
             Err(reason) => {
                 let status = match reason {
                     "AlreadyExists" => StatusCode::CONFLICT,
