@@ -28,7 +28,7 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
         Ok(record) => {
             log.write(&line.record(&record), call.clock);
             match record.verdict {
-                Some(Verdict::Refused { reason }) if required && !is_switched_off(&reason) => {
+                Some(Verdict::Refused { reason }) if required && was_asked_for(&reason) => {
                     Err(refused(&reason))
                 }
                 _ => Ok(output.to_vec()),
@@ -54,7 +54,7 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
     }
     match call.store().read(&call.attachment()?) {
         Ok(Some(Record { verdict: Some(verdict), .. })) if verdict.is_set_up() => Ok(()),
-        Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) if is_switched_off(&reason) => {
+        Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) if !was_asked_for(&reason) => {
             Ok(())
         }
         Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) => Err(refused(&reason)),
@@ -66,9 +66,10 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
     }
 }
 
-/// Whoever switches the feature off does not want pods to fail for it, also where it is required otherwise.
-fn is_switched_off(reason: &Reason) -> bool {
-    matches!(reason, Reason::SwitchedOff { .. })
+/// Whether acceleration was asked for, so that a pod may fail for it where it is required. Whoever switches the feature off
+/// does not want that, and a pod with a misspelt annotation did not ask, to the letter.
+fn was_asked_for(reason: &Reason) -> bool {
+    !matches!(reason, Reason::SwitchedOff { .. } | Reason::AnnotationMisspelt { .. })
 }
 
 fn refused(reason: &Reason) -> CniError {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cni_spec::{CniError, Environment, NetworkConfig, code};
-use smc_model::{ANNOTATION, Wish};
+use smc_model::Wish;
 use smc_state::{AttachmentId, DEFAULT_STATE_DIR, PodName, Store};
 
 use crate::clock::Clock;
@@ -20,7 +20,7 @@ impl Call<'_> {
     /// What the pod asks for.
     pub(crate) fn wish(&self) -> Wish {
         let annotations = self.config.runtime_config.pod_annotations.as_ref();
-        Wish::from_annotation(annotations.and_then(|annotations| annotations.get(ANNOTATION)))
+        annotations.map_or(Wish::Disabled, |annotations| Wish::of(annotations.iter()))
     }
 
     /// The state directory.

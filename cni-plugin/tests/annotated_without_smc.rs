@@ -55,6 +55,20 @@ fn without_an_agent_the_pod_starts_on_tcp_and_the_reason_is_recorded() {
 }
 
 #[test]
+fn a_pod_whose_annotation_is_misspelt_starts_on_tcp_also_where_smc_is_required_and_is_told_so() {
+    let Some(netns) = Namespace::new() else { return };
+    for key in ["smc.asm.alibabacloud.com/enable", "smc.asm.alibabacloud.com/Enabled"] {
+        let lab = Lab::new();
+        for conf in [lab.conf("1.0.0"), lab.conf("1.0.0").required()] {
+            let conf = conf.annotated_under(key, "true");
+            lab.add(&conf, &netns).run().succeeded_with(PREV_RESULT);
+            assert_eq!(lab.record()["verdict"]["reason"]["reason"], "AnnotationMisspelt");
+            assert!(lab.record()["seen"].as_str().unwrap().contains(key), "{}", lab.record());
+        }
+    }
+}
+
+#[test]
 fn only_the_record_its_lock_and_the_log_are_made() {
     let Some(netns) = Namespace::new() else { return };
     let lab = Lab::new();

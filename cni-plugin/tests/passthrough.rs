@@ -34,7 +34,12 @@ fn a_pod_that_did_not_ask_is_left_alone_however_the_runtime_says_so() {
         annotations(conf.clone(), "{}"),
         annotations(
             conf.clone(),
-            r#"{"smc.asm.alibabacloud.com/enable":"true","Smc.asm.alibabacloud.com/enabled":"true"}"#,
+            r#"{"smc.asm.alibabacloud.com/policy":"true","smc.alibabacloud.com/enabled":"true","enabled":"true"}"#,
+        ),
+        annotations(conf.clone(), r#"{"smc.asm.alibabacloud.com/enable":"false"}"#),
+        annotations(
+            conf.clone(),
+            r#"{"smc.asm.alibabacloud.com/enabled":"false","smc.asm.alibabacloud.com/enable":"true"}"#,
         ),
         conf.clone().annotated("false"),
         conf.clone().annotated("false").required(),

@@ -3,14 +3,18 @@
 //! Those who know something put it on the board as a value; those who answer read it. Nobody waits for anybody.
 
 mod chain;
+mod losses;
 mod problems;
 mod readiness;
 mod view;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use smc_model::Reason;
 
 pub use chain::Chain;
+pub use losses::{LOSSES, Loss, Losses};
 pub use problems::{Problems, Told};
 pub use readiness::{LOSS_TOLERATED, NotReady, Readiness, STUCK_AFTER};
 pub use view::{DeviceUse, EventCounts, NodeCheck, PodVerdict, View};
@@ -35,6 +39,16 @@ impl Board {
         look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Takes in that something that had been set up for one pod was found missing or changed. Whoever found it logs it.
+    pub fn lost(&self, name: &'static str, seen: String) {
+        self.update(|view| view.losses.count(name, seen, wall()));
+    }
+
+    /// Takes in what the whole node lacked until it was put back just now. Whoever did logs it.
+    pub fn node_lost(&self, reason: Reason) {
+        self.update(|view| view.losses.count_of_node(reason, wall()));
+    }
+
     /// Says what is wrong with one subject, or that nothing is any more; logged when that changes.
     pub fn problem(&self, subject: &'static str, problem: Option<String>) {
         match self.update(|view| view.problems.tell(subject, problem, Instant::now())) {
@@ -43,4 +57,9 @@ impl Board {
             Told::Gone(problem) => tracing::info!("no longer: {subject}: {problem}"),
         }
     }
+}
+
+/// Seconds since the epoch.
+fn wall() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

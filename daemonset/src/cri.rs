@@ -11,7 +11,7 @@ use k8s_cri::v1::{
     ContainerEventResponse, GetEventsRequest, ListPodSandboxRequest, NamespaceMode, PodSandbox,
     PodSandboxState, PodSandboxStatusRequest, PodSandboxStatusResponse, StatusRequest, VersionRequest,
 };
-use smc_model::{ANNOTATION, Wish};
+use smc_model::Wish;
 use smc_state::PodName;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
@@ -187,9 +187,9 @@ impl Runtime for LoadedByRuntime {
 
 fn sandbox(listed: PodSandbox) -> Sandbox {
     let metadata = listed.metadata.unwrap_or_default();
-    let annotation = listed.annotations.get(ANNOTATION).map(String::as_str);
+    let annotations = listed.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     Sandbox {
-        wish: Wish::from_annotation(annotation),
+        wish: Wish::of(annotations),
         ready: listed.state == PodSandboxState::SandboxReady as i32,
         pod: PodName { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
         id: listed.id,

@@ -1,5 +1,7 @@
 //! Prepare the node: everything that pods need once per node, made or adopted, and published as facts.
 
+mod losses;
+
 use std::path::{Path, PathBuf};
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
@@ -11,7 +13,7 @@ use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
-    Switch, Ueid,
+    Reason, Switch, Ueid,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
@@ -19,6 +21,8 @@ use crate::guard::{self, GuardError};
 use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
 use smc_state::{BoundPort, Made};
+
+pub use losses::{losses, renamed_ports};
 
 /// Where things are on the node, and what to make.
 #[derive(Debug, Clone)]
@@ -53,6 +57,8 @@ pub struct Prepared {
     pub problems: Vec<String>,
     /// What was made or found, for the log.
     pub notes: Vec<String>,
+    /// What was missing and was made just now: nothing new at the first look.
+    pub restored: Vec<Reason>,
     /// What was made that others could have made as well.
     pub made: Made,
 }
@@ -111,7 +117,8 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
         switch,
     };
     let devices = devices.into_iter().map(|device| device.name).collect();
-    Ok(Prepared { facts, devices, problems: node.problems, notes: node.notes, made: node.made })
+    let Preparation { problems, notes, restored, made } = node;
+    Ok(Prepared { facts, devices, problems, notes, restored, made })
 }
 
 /// Connections of the host's own network namespace.
@@ -135,6 +142,7 @@ impl Smc {
 struct Preparation {
     problems: Vec<String>,
     notes: Vec<String>,
+    restored: Vec<Reason>,
     made: Made,
 }
 
@@ -177,6 +185,10 @@ impl Preparation {
                     self.notes.push(format!(
                         "{what} the BPF program that converts TCP sockets (IPPROTO_SMC {protocol})"
                     ));
+                    self.restored.push(Reason::NoConversion {
+                        kernel: kernel::release().unwrap_or_default(),
+                        why: "the BPF program was not in place".to_owned(),
+                    });
                 }
                 let conversion = Conversion::Bpf { map: ensured.map_path, protocol };
                 let pinned = Pinned::look(pin_dir).ok().flatten();
@@ -219,6 +231,13 @@ impl Preparation {
                 last.guard = generation.filter(|_| change == guard::GuardChange::Kept);
                 if change != guard::GuardChange::Kept {
                     self.notes.push(format!("same-node guard: {change:?}"));
+                    let why = match change {
+                        guard::GuardChange::Repaired(deviations) => {
+                            deviations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                        }
+                        _ => "its nftables table was not there".to_owned(),
+                    };
+                    self.restored.push(Reason::SameNodeGuardMissing { why });
                 }
                 Guard::Ready
             }
@@ -246,6 +265,7 @@ impl Preparation {
             };
             if let Some(pnetid) = self.check_host("bind RDMA ports", result) {
                 self.notes.push(format!("gave RDMA port {port} the PNETID {pnetid}"));
+                self.restored.push(Reason::PnetidMissing { port: port.to_string() });
                 let (device, number) = (port.device.clone(), port.port);
                 self.made.ports.insert(BoundPort { device, port: number, pnetid });
             }
@@ -267,6 +287,7 @@ impl Preparation {
             let added = smc::add_ueid(&mut smc.generic, family, ueid);
             if self.check_host("add UEIDs", added).is_some() {
                 self.notes.push(format!("added the UEID {ueid}"));
+                self.restored.push(Reason::NoUeid);
                 self.made.ueids.insert((*ueid).clone());
             }
         }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use smc_attach::{AttachError, Budget, Job, Outcome, detach};
 use smc_host::HostError;
 use smc_host::netns::Netns;
-use smc_model::Verdict;
-use smc_state::{AttachmentId, Store};
+use smc_model::{Reason, Verdict};
+use smc_state::{AttachmentId, AttachmentIdError, Store};
 
-use crate::cri::{Cri, CriError};
+use crate::cri::{Cri, CriError, Sandbox};
 use crate::metrics::{Metrics, Repair as Ended};
 use due::{Due, Wanted, Why, due, orphans};
 
@@ -49,6 +49,8 @@ enum RepairError {
     Netns(#[source] HostError),
     #[error(transparent)]
     Attach(#[from] AttachError),
+    #[error("the runtime's id of the pod cannot name a record")]
+    Id(#[from] AttachmentIdError),
     #[error("the thread that worked on the pod ended early")]
     Thread(#[from] tokio::task::JoinError),
 }
@@ -116,29 +118,46 @@ impl Repairer {
         self.metrics.repair_ended(if set_up { Ended::Repaired } else { Ended::Refused });
     }
 
-    /// `None` when the pod ended meanwhile, or lives in the host's own namespace.
+    /// `None` when the pod ended meanwhile.
     async fn try_work_on(&self, pod: &Due) -> Result<Option<Outcome>, RepairError> {
         let first = self.cri.network(&pod.sandbox.id).await?;
-        let (true, Some(path)) = (first.ready, first.netns) else { return Ok(None) };
+        if !first.ready {
+            return Ok(None);
+        }
+        let Some(path) = first.netns else {
+            return self.refuse_host_network(&pod.sandbox).map(Some);
+        };
         let netns = Netns::open(&path).map_err(RepairError::Netns)?;
         // The path may have become another pod's before it was opened; while this sandbox runs with it, it is this one's.
         let again = self.cri.network(&pod.sandbox.id).await?;
         if !again.ready || again.netns.as_deref() != Some(path.as_path()) {
             return Ok(None);
         }
-        let job = Job {
-            id: call_id(),
-            attachment: pod.attachment.clone(),
-            network: pod.network.clone(),
-            pod: pod.sandbox.pod.clone(),
-            netns: path,
-            wish: pod.sandbox.wish.clone(),
-        };
+        let job = job(&pod.sandbox, pod.attachment.clone(), pod.network.clone(), path);
         let (store, boot_id, proc) = (self.store.clone(), self.boot_id.clone(), self.proc.clone());
         let work = move || in_place(&store, &boot_id, &job, &netns, &proc);
         Ok(Some(tokio::task::spawn_blocking(work).await??))
     }
+
+    /// No plugin is ever called for such a pod, so nobody else puts it on record.
+    fn refuse_host_network(&self, sandbox: &Sandbox) -> Result<Outcome, RepairError> {
+        let attachment = AttachmentId::new(&sandbox.id, HOST_NETWORK)?;
+        let job = job(sandbox, attachment, String::new(), PathBuf::new());
+        Ok(smc_attach::refuse(&self.store, &job, Reason::HostNetworkPod, budget())?)
+    }
 }
+
+fn job(sandbox: &Sandbox, attachment: AttachmentId, network: String, netns: PathBuf) -> Job {
+    let (pod, wish) = (sandbox.pod.clone(), sandbox.wish.clone());
+    Job { id: call_id(), attachment, network, pod, netns, wish }
+}
+
+fn budget() -> Budget {
+    Budget { deadline: Instant::now() + BUDGET, started_ms: now_ms() }
+}
+
+/// The interface under which a pod of the host's network is on record: it has none of its own.
+pub(crate) const HOST_NETWORK: &str = "host";
 
 fn in_place(
     store: &Store,
@@ -147,8 +166,7 @@ fn in_place(
     netns: &Netns,
     proc: &Path,
 ) -> Result<Outcome, AttachError> {
-    let budget = Budget { deadline: Instant::now() + BUDGET, started_ms: now_ms() };
-    smc_attach::repair(store, boot_id, job, budget, netns, proc)
+    smc_attach::repair(store, boot_id, job, budget(), netns, proc)
 }
 
 fn since_epoch() -> Duration {

@@ -12,6 +12,7 @@ use smc_verbs::DeviceLimits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::board::Board;
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
 use crate::cri::{Cri, LoadedByRuntime};
 use crate::log_level::LogLevel;
@@ -54,7 +55,9 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         options.proc.clone(),
         surfaces.metrics.clone(),
     );
-    let mut node = Node { store, boot_id, last: LastLook::default(), published: None, told: Vec::new() };
+    let board = surfaces.board.clone();
+    let mut node =
+        Node { store, board, boot_id, last: LastLook::default(), published: None, told: Vec::new() };
     node.look(options, switch.into()).await?;
     let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
@@ -175,6 +178,7 @@ impl ChainTold {
 
 struct Node<'a> {
     store: &'a Store,
+    board: Board,
     boot_id: String,
     last: LastLook,
     published: Option<NodeFacts>,
@@ -193,13 +197,23 @@ impl Node<'_> {
     /// they come and go.
     async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool> {
         let prepared = node::prepare(options, switch, &mut self.last).await?;
-        let Prepared { facts, devices, problems, notes, made } = prepared;
+        let Prepared { facts, devices, problems, notes, restored, made } = prepared;
         made.remember(self.store).context("cannot put on record what was made on this node")?;
         for note in notes {
-            if self.published.is_some() {
-                tracing::warn!("something was lost since the last look, so: {note}");
-            } else {
-                tracing::info!("{note}");
+            tracing::info!("{note}");
+        }
+        if let Some(before) = &self.published {
+            for (name, seen) in node::renamed_ports(before, &facts, &restored) {
+                tracing::warn!(reason = name, "{seen}: somebody else changed it; pods are set up with it");
+                self.board.lost(name, seen);
+            }
+            for reason in node::losses(before, &facts, restored) {
+                let name = reason.name();
+                tracing::warn!(
+                    reason = name,
+                    "somebody took this away since the last look: {reason}; it was put back"
+                );
+                self.board.node_lost(reason);
             }
         }
         for problem in problems.iter().filter(|problem| !self.told.contains(problem)) {

@@ -59,11 +59,12 @@ impl Conf {
 
     /// The pod's annotation that switches SMC on, with this value, among others.
     pub(crate) fn annotated(self, value: &str) -> Self {
-        let annotations = json!({
-            "kubernetes.io/config.source": "api",
-            "smc.asm.alibabacloud.com/enabled": value,
-            "team": "shop",
-        });
+        self.annotated_under("smc.asm.alibabacloud.com/enabled", value)
+    }
+
+    /// Some annotation under this key, among others.
+    pub(crate) fn annotated_under(self, key: &str, value: &str) -> Self {
+        let annotations = json!({ "kubernetes.io/config.source": "api", key: value, "team": "shop" });
         self.set("runtimeConfig", json!({ "io.kubernetes.cri.pod-annotations": annotations }).to_string())
     }
 

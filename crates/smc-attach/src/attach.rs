@@ -116,6 +116,26 @@ pub fn repair(
     attach_on(&live, netns.id(), store, boot_id, job, budget)
 }
 
+/// Puts on record that a pod cannot be set up, without a look at any namespace: it uses the host's. It lives until
+/// [`crate::detach`].
+///
+/// # Errors
+/// When the state directory cannot be used.
+pub fn refuse(store: &Store, job: &Job, reason: Reason, budget: Budget) -> Result<Outcome, AttachError> {
+    let _lock = store.lock(&job.attachment, budget.deadline)?;
+    let (last, _unreadable) = store.read_or_quarantine(&job.attachment)?;
+    let verdict = Verdict::refused(reason);
+    if let Some(before) =
+        last.as_ref().filter(|last| last.is_live() && last.verdict.as_ref() == Some(&verdict))
+    {
+        return Ok(Outcome { record: before.clone(), changed: false });
+    }
+    let mut record = new_record(job, None, last.as_ref(), budget);
+    settle(&mut record, verdict);
+    store.write(&record)?;
+    Ok(Outcome { record, changed: true })
+}
+
 /// The caller's own namespace, which must not be the pod's.
 fn refuse_host(netns: &Netns, job: &Job) -> Result<Netns, AttachError> {
     let home = Netns::current().map_err(AttachError::Netns)?;
@@ -141,7 +161,7 @@ fn attach_on<M: Machine>(
     }
     // A record that cannot be read is made anew: what is in place is found by looking.
     let (last, _unreadable) = store.read_or_quarantine(&job.attachment)?;
-    let mut record = new_record(job, netns, last.as_ref(), budget);
+    let mut record = new_record(job, Some(netns), last.as_ref(), budget);
     let mut work = Work::new(store, boot_id, job, budget, machine);
     let verdict = match work.run(&mut record) {
         Ok(()) => set_up(machine, &mut record),
@@ -219,8 +239,8 @@ fn unless_deleted(outcome: Outcome, store: &Store, budget: Budget) -> Outcome {
 
 /// The record of a new run. What the last one left in place stays ours, also when it ended in a tombstone; what is
 /// known of its namespace only if this is still the same.
-fn new_record(job: &Job, netns: NetnsId, last: Option<&Record>, budget: Budget) -> Record {
-    let same_netns = last.filter(|last| last.netns_id == Some(netns));
+fn new_record(job: &Job, netns: Option<NetnsId>, last: Option<&Record>, budget: Budget) -> Record {
+    let same_netns = last.filter(|last| netns.is_some() && last.netns_id == netns);
     let mut owned = last.map(|last| last.owned.clone()).unwrap_or_default();
     if same_netns.is_none() {
         owned = owned.in_host();
@@ -233,7 +253,7 @@ fn new_record(job: &Job, netns: NetnsId, last: Option<&Record>, budget: Budget) 
         attachment: job.attachment.clone(),
         pod: job.pod.clone(),
         netns: job.netns.clone(),
-        netns_id: Some(netns),
+        netns_id: netns,
         cookie: same_netns.and_then(|last| last.cookie),
         verdict: None,
         seen: String::new(),

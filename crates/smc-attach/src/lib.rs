@@ -1,13 +1,13 @@
 //! One attachment from facts to record: observe, decide, apply, read back, record.
 //!
 //! The plugin calls [`attach`] on ADD and [`detach`] on DEL; the agent calls the same two for pods that were missed,
-//! and [`sweep`] for what a DEL could not finish. A lock per attachment surrounds each of them.
+//! [`refuse`] for pods that no plugin is called for, and [`sweep`] for what a DEL could not finish. A lock per attachment surrounds each of them.
 #![forbid(unsafe_code)]
 
 mod attach;
 mod detach;
 mod inside;
 
-pub use attach::{AttachError, Budget, Job, Outcome, attach, repair};
+pub use attach::{AttachError, Budget, Job, Outcome, attach, refuse, repair};
 pub use detach::{Detached, detach, sweep};
 pub use inside::{Shared, undo_inside};

@@ -45,15 +45,25 @@ pub struct SetUp {
     pub protocol: u16,
 }
 
-/// Counters and connections of the namespace. `same_node` are the addresses of this node's pods.
-pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>) -> Result<PodTraffic, HostError> {
+/// Counters and connections of the namespace, and what is set up in it, where smc is loaded. `same_node` are the addresses
+/// of this node's pods.
+pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>) -> Result<(PodTraffic, Option<SetUp>), HostError> {
     netns.run(|| {
-        let counters = match families()? {
-            Some(families) => counters(&mut netlink::Connection::open(Protocol::Generic)?, families)?,
-            None => Counters::default(),
-        };
-        Ok(PodTraffic { counters, connections: connections(same_node)? })
+        let (mut counted, mut inside) = (Counters::default(), None);
+        if let Some(families) = families()? {
+            let mut generic = netlink::Connection::open(Protocol::Generic)?;
+            counted = counters(&mut generic, families)?;
+            inside = Some(set_up(&mut generic, families)?);
+        }
+        Ok((PodTraffic { counters: counted, connections: connections(same_node)? }, inside))
     })?
+}
+
+/// What is set up in the namespace that the calling thread is in.
+fn set_up(generic: &mut netlink::Connection, families: SmcFamilies) -> Result<SetUp, HostError> {
+    let entries = pnet::list(generic, families.pnetid)?;
+    let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id));
+    Ok(SetUp { pnetids: pnetids.collect(), protocol: protocol_of_a_new_tcp_socket()? })
 }
 
 /// The numbers of SMC's families, where smc is loaded.
@@ -73,12 +83,7 @@ pub fn visit(
     let mut generic = netlink::Connection::open(Protocol::Generic)?;
     let counters = counters(&mut generic, families)?;
     let want = want(&counters);
-    let mut set_up = None;
-    if want.set_up {
-        let entries = pnet::list(&mut generic, families.pnetid)?;
-        let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id));
-        set_up = Some(SetUp { pnetids: pnetids.collect(), protocol: protocol_of_a_new_tcp_socket()? });
-    }
+    let set_up = if want.set_up { Some(set_up(&mut generic, families)?) } else { None };
     let connections = if want.connections { Some(connections(same_node)?) } else { None };
     Ok(Visit { counters, connections, set_up })
 }
@@ -317,7 +322,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let _client = std::net::TcpStream::connect(address).unwrap();
-        let traffic = look(&Netns::current().unwrap(), &BTreeSet::new()).unwrap();
+        let (traffic, inside) = look(&Netns::current().unwrap(), &BTreeSet::new()).unwrap();
+        assert_eq!(inside, None);
         assert_eq!(traffic.counters, Counters::default());
         let ours = traffic.connections.known().iter().find(|connection| connection.remote == address);
         let ours = ours.unwrap_or_else(|| panic!("{traffic:?}"));

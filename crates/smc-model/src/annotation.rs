@@ -12,9 +12,36 @@ pub enum Wish {
     Enabled,
     /// Anything else. It is reported, never guessed.
     Invalid(String),
+    /// No such annotation, but one whose key is nearly its own. It is reported, never guessed.
+    Misspelt {
+        /// The key.
+        key: String,
+    },
 }
 
+/// How many letters may be wrong, missing or too many in a key that is taken for a misspelt one.
+const LETTERS_WRONG: usize = 2;
+
 impl Wish {
+    /// Reads a pod's annotations. A misspelt key counts only where the right one is absent, and not when it says `false`:
+    /// that pod is as its owner wants it.
+    pub fn of<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut misspelt = None;
+        let mut wish = None;
+        for (key, value) in annotations {
+            if key == ANNOTATION {
+                // The last of equal keys counts, as in the runtimes' own JSON library.
+                wish = Some(value);
+            } else if misspelt.is_none() && value != "false" && is_misspelt(key) {
+                misspelt = Some(key);
+            }
+        }
+        match (wish, misspelt) {
+            (None, Some(key)) => Self::Misspelt { key: key.to_owned() },
+            (wish, _) => Self::from_annotation(wish),
+        }
+    }
+
     /// Reads the annotation's value. Annotations are strings in Kubernetes: only `true` and `false`, exactly.
     pub fn from_annotation(value: Option<&str>) -> Self {
         match value {
@@ -25,9 +52,115 @@ impl Wish {
     }
 }
 
+/// Whether a key is nearly [`ANNOTATION`], and not it: up to two letters wrong, missing or too many, or others in case. Of
+/// nearly every key its length alone tells that it is not.
+pub fn is_misspelt(key: &str) -> bool {
+    key.len().abs_diff(ANNOTATION.len()) <= LETTERS_WRONG
+        && key != ANNOTATION
+        && distance(key.as_bytes(), ANNOTATION.as_bytes()) <= LETTERS_WRONG
+}
+
+/// The least number of letters to put in, take out or replace so that `a` becomes `b`, whatever their case.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (done, x) in (1..).zip(a) {
+        let mut diagonal = std::mem::replace(&mut row[0], done);
+        for (at, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn a_key_with_a_letter_or_two_wrong_is_misspelt() {
+        for key in [
+            "smc.asm.alibabacloud.com/enable",
+            "smc.asm.alibabacloud.com/Enabled",
+            "smc.asm.alibabacloud.com/ENABLED",
+            "smc.asm.alibabacloud.com/enalbed",
+            "smc.asm.alibabacloud.com/ennabled",
+            "smc.asm.alibabaclod.com/enabled",
+            "scm.asm.alibabacloud.com/enabled",
+            "smc.ams.alibabacloud.com/enabled",
+            "smc.asm.alibabacloud.com/enabledd",
+            "sms.asm.alibabacloud.com/enabled",
+        ] {
+            assert!(is_misspelt(key), "{key}");
+            let wish = Wish::of([("app", "web"), (key, "true")].into_iter());
+            assert_eq!(wish, Wish::Misspelt { key: key.to_owned() });
+        }
+    }
+
+    #[test]
+    fn other_keys_are_nobodys_mistake() {
+        for key in [
+            ANNOTATION,
+            "",
+            "enabled",
+            "smc.asm.alibabacloud.com/policy",
+            "smc.asm.alibabacloud.com/enabled-by",
+            "smc.asm.alibabacloud.com/disabled",
+            "smc.alibabacloud.com/enabled",
+            "k8s.aliyun.com/pod-networks-request",
+            "kubernetes.io/config.source.abcd",
+            "smc.asm.alibabacloud.com.enabled\u{e4}\u{e4}",
+        ] {
+            assert!(!is_misspelt(key), "{key}");
+            assert_eq!(Wish::of([(key, "true")].into_iter()) == Wish::Enabled, key == ANNOTATION);
+        }
+    }
+
+    #[test]
+    fn the_right_key_counts_whatever_stands_beside_it() {
+        let wrong = "smc.asm.alibabacloud.com/enable";
+        for right in ["true", "false", "yes"] {
+            let expected = Wish::from_annotation(Some(right));
+            assert_eq!(Wish::of([(wrong, "true"), (ANNOTATION, right)].into_iter()), expected);
+            assert_eq!(Wish::of([(ANNOTATION, right), (wrong, "true")].into_iter()), expected);
+        }
+        assert_eq!(Wish::of([(ANNOTATION, "false"), (ANNOTATION, "true")].into_iter()), Wish::Enabled);
+    }
+
+    #[test]
+    fn a_misspelt_key_that_says_false_leaves_the_pod_alone() {
+        let wrong = "smc.asm.alibabacloud.com/enable";
+        assert_eq!(Wish::of([(wrong, "false")].into_iter()), Wish::Disabled);
+        assert_eq!(Wish::of([(wrong, "False")].into_iter()), Wish::Misspelt { key: wrong.to_owned() });
+        assert_eq!(Wish::of(std::iter::empty()), Wish::Disabled);
+    }
+
+    proptest! {
+        #[test]
+        fn any_two_edits_of_the_key_are_found_and_no_key_is_far_from_it(
+            edits in prop::collection::vec((0_usize..3, 0_usize..32, b'a'..=b'z'), 0..=2),
+        ) {
+            let mut key = ANNOTATION.as_bytes().to_vec();
+            for (kind, at, letter) in edits {
+                let at = at.min(key.len() - 1);
+                match kind {
+                    0 => key[at] = letter,
+                    1 => drop(key.remove(at)),
+                    _ => key.insert(at, letter),
+                }
+            }
+            let key = String::from_utf8(key).unwrap();
+            prop_assert_eq!(is_misspelt(&key), key != ANNOTATION, "{}", key);
+        }
+
+        #[test]
+        fn keys_of_others_are_plain(key in "[a-z]{1,20}\\.[a-z]{2,8}/[a-z-]{1,12}") {
+            prop_assert!(!is_misspelt(&key), "{}", key);
+        }
+    }
 
     #[test]
     fn only_the_exact_string_true_enables_a_pod() {

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Connection, Failure, Growth, NodeFacts, PEER_WITHOUT_SMC, Plan, Reason, Side, TrafficPath, Transport,
-};
+use crate::{Connection, Failure, Growth, PEER_WITHOUT_SMC, Side, TrafficPath, Transport};
 
 /// Set before there is a peer, so it proves nothing about one (`SMC_CLC_DECL_OPTUNSUPP`).
 const OPTION_UNSUPPORTED: u32 = 0x0306_0000;
@@ -53,14 +51,17 @@ pub enum Judgement {
 impl Fallback {
     /// What it means; `speaks_smc` says whether its peer was seen to speak SMC.
     pub fn judge(&self, speaks_smc: bool) -> Judgement {
-        let Self { code, peer_diagnosis, ipv6_socket, peer, path, .. } = *self;
+        let Self { side, code, peer_diagnosis, ipv6_socket, peer, path } = *self;
         match (path.can_be_rdma(), code, peer) {
             (false, ..) => Judgement::Local,
             (true, PEER_WITHOUT_SMC, Some(peer)) if speaks_smc => {
                 Judgement::Failed(Failure::PeerLostSmc { peer })
             }
             (true, PEER_WITHOUT_SMC, _) => Judgement::PeerWithoutSmc,
-            (true, ..) => Judgement::Failed(Failure::Fallback { code, peer_diagnosis, ipv6_socket }),
+            (true, ..) => {
+                let side = Some(side);
+                Judgement::Failed(Failure::Fallback { code, peer_diagnosis, ipv6_socket, side })
+            }
         }
     }
 
@@ -105,8 +106,8 @@ pub fn failed_by_counters(growth: &Growth, connections: &[Connection]) -> BTreeM
         }
         if counted > 0 {
             let peer_diagnosis = remote.map_or(0, |(_, diagnosis)| diagnosis);
-            *failed.entry(Failure::Fallback { code, peer_diagnosis, ipv6_socket: false }).or_default() +=
-                counted;
+            let failure = Failure::Fallback { code, peer_diagnosis, ipv6_socket: false, side: Some(side) };
+            *failed.entry(failure).or_default() += counted;
         }
     }
     failed
@@ -163,28 +164,6 @@ impl PeersWithoutSmc {
     pub fn total(&self) -> u64 {
         self.counts.values().sum::<u64>() + self.others
     }
-}
-
-/// What is wrong, at this moment, with the node or with the ports that a pod's interfaces were bound to. A feature that
-/// is switched off is nothing wrong.
-pub fn standing_cause(plan: &Plan, node: &NodeFacts) -> Option<Reason> {
-    match node.obstacle() {
-        None | Some(Reason::SwitchedOff { .. }) => {}
-        obstacle => return obstacle,
-    }
-    let mut first = None;
-    for binding in &plan.bindings {
-        let name = format!("{}/{}", binding.device, binding.port);
-        let port = node.ports.iter().find(|port| port.device == binding.device && port.port == binding.port);
-        let reason = match port {
-            None => Reason::RdmaPortDown { port: format!("{name} (gone)") },
-            Some(port) if !port.active => Reason::RdmaPortDown { port: name },
-            Some(port) if port.pnetid.is_none() => Reason::PnetidMissing { port: name },
-            Some(_) => return None,
-        };
-        first.get_or_insert(reason);
-    }
-    first
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod diagnose;
 mod ipv4_net;
 mod judge;
 mod listener;
@@ -21,9 +22,10 @@ mod traffic;
 mod ueid;
 mod verdict;
 
-pub use annotation::{ANNOTATION, Wish};
+pub use annotation::{ANNOTATION, Wish, is_misspelt};
+pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
-pub use judge::{Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters, standing_cause};
+pub use judge::{Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
 pub use listener::{Listener, Process, TcpListener, old_listeners};
 pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
 pub use netns::{NetnsCookie, NetnsId};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Reason, Verdict, fallback_label};
+use crate::{Reason, Side, Verdict, fallback_label};
 
 /// Without one new SMC-R connection for this long, fallbacks mean that the pod's traffic is not accelerated any more.
 pub(crate) const NO_SUCCESS: Duration = Duration::from_secs(15);
@@ -47,13 +47,23 @@ pub enum LiveVerdict {
 }
 
 /// How often one thing failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {
     /// How often.
     pub count: u64,
     /// What.
     #[serde(flatten)]
     pub failure: Failure,
+    /// The fault behind it, where what is known on this node tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Reason>,
+}
+
+impl Failures {
+    /// The name of the fault behind it, else the kernel's.
+    pub fn name(&self) -> &'static str {
+        self.diagnosis.as_ref().map_or_else(|| self.failure.label(), Reason::name)
+    }
 }
 
 /// Why a connection that should have been SMC-R is TCP.
@@ -70,6 +80,9 @@ pub enum Failure {
         /// The program's socket is an IPv6 one.
         #[serde(default)]
         ipv6_socket: bool,
+        /// Which side the pod was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        side: Option<Side>,
     },
     /// A peer that speaks SMC, as was seen before, did not offer it.
     PeerLostSmc {
@@ -91,7 +104,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fallback { code, peer_diagnosis, ipv6_socket } => {
+            Self::Fallback { code, peer_diagnosis, ipv6_socket, side: _ } => {
                 write!(f, "{} ({code:#010x}", self.label())?;
                 if *peer_diagnosis != 0 {
                     let label = fallback_label(*peer_diagnosis);
@@ -116,12 +129,13 @@ impl LiveVerdict {
         }
     }
 
-    /// The name of what is most telling of a degradation: its cause, else the most frequent failure.
+    /// The name of what is most telling of a degradation: its cause, else the fault behind the most frequent failure, else
+    /// the kernel's name of that.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Configured | Self::Active => None,
             Self::Degraded { cause: Some(cause), .. } => Some(cause.name()),
-            Self::Degraded { failures, .. } => failures.first().map(|first| first.failure.label()),
+            Self::Degraded { failures, .. } => failures.first().map(Failures::name),
         }
     }
 
@@ -150,6 +164,8 @@ pub struct Seen {
     /// What failed that should not have, and how often. In-pod and same-node traffic, and peers that never spoke SMC,
     /// are not in here: see [`crate::judge`].
     pub failed: BTreeMap<Failure, u64>,
+    /// The faults behind them, where they are known, see [`crate::diagnose`].
+    pub diagnoses: BTreeMap<Failure, Reason>,
     /// What is wrong with the node or the pod's set-up at this moment.
     pub cause: Option<Reason>,
 }
@@ -162,17 +178,21 @@ pub struct Live {
     last_failure: Option<Duration>,
     /// Since the last look at which something succeeded, or since the degradation began.
     failed: BTreeMap<Failure, u64>,
+    /// The faults behind what failed, as they were found last.
+    diagnoses: BTreeMap<Failure, Reason>,
 }
 
 impl Live {
     /// Takes up a verdict of an earlier run.
     pub fn resume(verdict: LiveVerdict, now: Duration) -> Self {
-        let (mut failed, mut last_failure) = (BTreeMap::new(), None);
-        if let LiveVerdict::Degraded { failures, .. } = &verdict {
-            failed = failures.iter().map(|failures| (failures.failure, failures.count)).collect();
-            last_failure = Some(now);
+        let mut live = Self { verdict, ..Self::default() };
+        if let LiveVerdict::Degraded { failures, .. } = &live.verdict {
+            live.failed = failures.iter().map(|failures| (failures.failure, failures.count)).collect();
+            let known = failures.iter().filter_map(|f| Some((f.failure, f.diagnosis.clone()?)));
+            live.diagnoses = known.collect();
+            live.last_failure = Some(now);
         }
-        Self { verdict, last_success: None, last_failure, failed }
+        live
     }
 
     /// The verdict.
@@ -188,7 +208,13 @@ impl Live {
     /// Takes in what was seen; whether the verdict's name changed.
     pub fn look(&mut self, now: Duration, seen: Seen) -> bool {
         let before = self.verdict.name();
-        let Seen { successes, live, failed, cause } = seen;
+        let Seen { successes, live, failed, mut diagnoses, cause } = seen;
+        for failure in failed.keys() {
+            match diagnoses.remove(failure) {
+                Some(diagnosis) => drop(self.diagnoses.insert(*failure, diagnosis)),
+                None => drop(self.diagnoses.remove(failure)),
+            }
+        }
         if successes > 0 {
             self.last_success = Some(now);
         }
@@ -234,6 +260,8 @@ impl Live {
         if !self.verdict.is_degraded() && before == "degraded" {
             self.failed.clear();
         }
+        let failed = &self.failed;
+        self.diagnoses.retain(|failure, _| failed.contains_key(failure));
         self.verdict.name() != before
     }
 
@@ -246,8 +274,11 @@ impl Live {
     }
 
     fn degraded(&self, cause: Option<Reason>) -> LiveVerdict {
-        let mut failures: Vec<Failures> =
-            self.failed.iter().map(|(&failure, &count)| Failures { count, failure }).collect();
+        let told = self.failed.iter().map(|(&failure, &count)| {
+            let diagnosis = self.diagnoses.get(&failure).cloned();
+            Failures { count, failure, diagnosis }
+        });
+        let mut failures: Vec<Failures> = told.collect();
         failures.sort_by_key(|failures| std::cmp::Reverse(failures.count));
         LiveVerdict::Degraded { cause, failures }
     }

@@ -258,7 +258,8 @@ fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<(&'a Rdma
         .ok_or_else(|| Reason::PnetidMissing { port: unnamed.to_string() })
 }
 
-fn describe(ports: &[RdmaPort]) -> String {
+/// Ports with their subnets, in words.
+pub(crate) fn describe(ports: &[RdmaPort]) -> String {
     let words = ports.iter().map(|port| match &port.netdev {
         None => format!("{port} without a network device in the host"),
         Some(netdev) if netdev.addresses.is_empty() => {

@@ -6,9 +6,10 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::ANNOTATION;
-use crate::reasons::{Entry, refusal};
+use crate::reasons::{Entry, finding, refusal};
+use crate::{PnetId, Ueid};
 
-/// Why an annotated pod runs on plain TCP.
+/// Why an annotated pod, or some of its connections, are plain TCP.
 ///
 /// `Display` tells what was seen, with its particulars; [`Reason::entry`] what follows from it and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,13 @@ pub enum Reason {
         /// Its value.
         value: String,
     },
+    /// The annotation is not there, but one whose key is nearly its own.
+    AnnotationMisspelt {
+        /// The key.
+        key: String,
+    },
+    /// The pod uses the host's network.
+    HostNetworkPod,
     /// The operator switched the feature off.
     SwitchedOff {
         /// Who did, or what is missing.
@@ -88,6 +96,45 @@ pub enum Reason {
         /// Device and port.
         port: String,
     },
+    /// The RDMA device that served the pod is gone; there are others.
+    RdmaDeviceGone {
+        /// The device.
+        device: String,
+    },
+    /// The pod's interface bears another PNETID than every RDMA port.
+    PnetidMismatch {
+        /// The pod's interface.
+        interface: String,
+        /// Its PNETID.
+        has: PnetId,
+        /// Device and port that serve it, with the PNETID that they bear.
+        port: String,
+    },
+    /// The pod's interface has lost its PNETID.
+    PnetidLost {
+        /// The pod's interface.
+        interface: String,
+        /// The PNETID that it had.
+        pnetid: PnetId,
+    },
+    /// The pod's new sockets are not converted any more.
+    ConversionLost,
+    /// This node and the peer's have no enterprise id in common.
+    UeidsDiffer {
+        /// This node's.
+        ueids: Vec<Ueid>,
+    },
+    /// The program connects from an IPv6 socket.
+    Ipv6Socket,
+    /// The RDMA device has hardly any queue pair left.
+    QueuePairsLow {
+        /// The device.
+        device: String,
+        /// How many are in use.
+        used: u64,
+        /// How many it has.
+        max: u64,
+    },
     /// The kernel refused a step; the steps before it were undone.
     StepFailed {
         /// The step, in words.
@@ -117,6 +164,8 @@ impl Reason {
     pub fn entry(&self) -> &'static Entry {
         match self {
             Self::AnnotationInvalid { .. } => &refusal::ANNOTATION_INVALID,
+            Self::AnnotationMisspelt { .. } => &refusal::ANNOTATION_MISSPELT,
+            Self::HostNetworkPod => &refusal::HOST_NETWORK_POD,
             Self::SwitchedOff { .. } => &refusal::SWITCHED_OFF,
             Self::AgentNotReady { .. } => &refusal::AGENT_NOT_READY,
             Self::NodeFileUnusable { .. } => &refusal::NODE_FILE_UNUSABLE,
@@ -132,6 +181,13 @@ impl Reason {
             Self::NoDeviceInSubnet { .. } => &refusal::NO_DEVICE_IN_SUBNET,
             Self::RdmaPortDown { .. } => &refusal::RDMA_PORT_DOWN,
             Self::PnetidMissing { .. } => &refusal::PNETID_MISSING,
+            Self::RdmaDeviceGone { .. } => &finding::RDMA_DEVICE_GONE,
+            Self::PnetidMismatch { .. } => &finding::PNETID_MISMATCH,
+            Self::PnetidLost { .. } => &finding::PNETID_LOST,
+            Self::ConversionLost => &finding::CONVERSION_LOST,
+            Self::UeidsDiffer { .. } => &finding::UEIDS_DIFFER,
+            Self::Ipv6Socket => &finding::IPV6_SOCKET,
+            Self::QueuePairsLow { .. } => &finding::QUEUE_PAIRS_LOW,
             Self::StepFailed { .. } => &refusal::STEP_FAILED,
             Self::ReadBackFailed { .. } => &refusal::READ_BACK_FAILED,
             Self::CannotObserve { .. } => &refusal::CANNOT_OBSERVE,
@@ -165,6 +221,7 @@ impl Reason {
     pub fn ends_conversion(&self) -> bool {
         match self {
             Self::AnnotationInvalid { .. }
+            | Self::AnnotationMisspelt { .. }
             | Self::SwitchedOff { .. }
             | Self::DatapathBypassesNetfilter { .. }
             | Self::SameNodeGuardMissing { .. }
@@ -183,6 +240,14 @@ impl Reason {
             | Self::NoDeviceInSubnet { .. }
             | Self::RdmaPortDown { .. }
             | Self::PnetidMissing { .. }
+            | Self::HostNetworkPod
+            | Self::RdmaDeviceGone { .. }
+            | Self::PnetidMismatch { .. }
+            | Self::PnetidLost { .. }
+            | Self::ConversionLost
+            | Self::UeidsDiffer { .. }
+            | Self::Ipv6Socket
+            | Self::QueuePairsLow { .. }
             | Self::CannotObserve { .. } => false,
         }
     }
@@ -194,6 +259,9 @@ impl fmt::Display for Reason {
             Self::AnnotationInvalid { value } => {
                 write!(f, "the annotation {ANNOTATION} is {value:?}, which is neither \"true\" nor \"false\"")
             }
+            Self::AnnotationMisspelt { key } => {
+                write!(f, "the annotation is called {key:?}, not {ANNOTATION:?}")
+            }
             Self::SwitchedOff { why } => write!(f, "acceleration is switched off: {why}"),
             Self::AgentNotReady { path } => write!(f, "{path} is not there"),
             Self::NodeFileUnusable { path, problem } => write!(f, "{path} cannot be used: {problem}"),
@@ -201,9 +269,13 @@ impl fmt::Display for Reason {
             Self::NoConversion { kernel, why } => {
                 write!(f, "kernel {kernel} has no way to convert TCP sockets to SMC: {why}")
             }
-            Self::NoRdmaDevice | Self::RdmaNetnsExclusive | Self::NoUeid | Self::NoIpv4Route => {
-                f.write_str(self.entry().seen)
-            }
+            Self::NoRdmaDevice
+            | Self::RdmaNetnsExclusive
+            | Self::NoUeid
+            | Self::NoIpv4Route
+            | Self::HostNetworkPod
+            | Self::ConversionLost
+            | Self::Ipv6Socket => f.write_str(self.entry().seen),
             Self::DatapathBypassesNetfilter { datapath } => {
                 write!(
                     f,
@@ -217,6 +289,18 @@ impl fmt::Display for Reason {
             }
             Self::RdmaPortDown { port } => write!(f, "RDMA port {port} is not ACTIVE"),
             Self::PnetidMissing { port } => write!(f, "RDMA port {port} bears no PNETID"),
+            Self::RdmaDeviceGone { device } => write!(f, "RDMA device {device} is gone"),
+            Self::PnetidMismatch { interface, has, port } => {
+                write!(f, "{interface} bears PNETID {has}, and RDMA port {port}")
+            }
+            Self::PnetidLost { interface, pnetid } => write!(f, "{interface} has lost PNETID {pnetid}"),
+            Self::UeidsDiffer { ueids } => {
+                let own: Vec<&str> = ueids.iter().map(Ueid::as_str).collect();
+                write!(f, "the peer's node has no UEID of this one's ({})", own.join(", "))
+            }
+            Self::QueuePairsLow { device, used, max } => {
+                write!(f, "{used} of {max} queue pairs of RDMA device {device} are in use")
+            }
             Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
             Self::ReadBackFailed { missing } => {
                 write!(f, "the kernel took every step, but this did not hold: {missing}")
@@ -244,6 +328,7 @@ mod tests {
         let why = String::new;
         for reason in [
             Reason::AnnotationInvalid { value: why() },
+            Reason::AnnotationMisspelt { key: why() },
             Reason::SameNodeGuardMissing { why: why() },
             Reason::DatapathBypassesNetfilter { datapath: why() },
             Reason::StepFailed { step: why(), error: why() },

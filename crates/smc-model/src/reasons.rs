@@ -55,6 +55,9 @@ pub struct Cause {
     pub check: &'static str,
 }
 
+/// `SMC_CLC_DECL_OPTUNSUPP`
+const FAST_OPEN: u32 = 0x0306_0000;
+
 /// The label of a fallback code that the table does not have.
 pub const UNKNOWN_FALLBACK: &str = "UnknownFallback";
 
@@ -89,6 +92,13 @@ pub fn fallback_label(code: u32) -> &'static str {
 /// What a kernel's fallback code says, in a few words.
 pub fn fallback_seen(code: u32) -> &'static str {
     fallback(code).map_or("unknown reason", |entry| entry.seen)
+}
+
+/// The reason with this stable name, if it is something that a program in the pod does: no fault of node, peer or network,
+/// and nothing that other connections of the pod would show.
+pub fn of_programs(name: &str) -> Option<&'static Entry> {
+    let names = [finding::IPV6_SOCKET.name, fallback_label(FAST_OPEN)];
+    if names.contains(&name) { by_name(name) } else { None }
 }
 
 /// The reason with this stable name.

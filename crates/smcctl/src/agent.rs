@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::facts::AgentFacts;
+use crate::facts::{AgentFacts, LossFacts};
 
 /// The agent is on this machine, and answers from memory.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -39,6 +39,15 @@ fn understand(status: &Value) -> Option<AgentFacts> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let problem = |problem: &Value| Some((text(&problem["subject"])?, text(&problem["problem"])?));
     let device = |device: &Value| Some((text(&device["device"])?, device["queue_pairs_max"].as_u64()?));
+    let now = status["agent"]["now"].as_u64().unwrap_or_default();
+    let loss = |loss: &Value| {
+        Some(LossFacts {
+            reason: text(&loss["reason"])?,
+            count: loss["count"].as_u64()?,
+            seconds_ago: now.saturating_sub(loss["last"].as_u64()?),
+            seen: text(&loss["seen"])?,
+        })
+    };
     Some(AgentFacts {
         version: text(&status["agent"]["version"])?,
         not_ready: text(&status["not_ready_because"]),
@@ -46,6 +55,8 @@ fn understand(status: &Value) -> Option<AgentFacts> {
         chain_why: text(&status["chain"]["why"]),
         problems: status["problems"].as_array()?.iter().filter_map(problem).collect(),
         queue_pairs_max: status["devices"].as_array()?.iter().filter_map(device).collect(),
+        // An older agent has none.
+        losses: status["losses"].as_array().into_iter().flatten().filter_map(loss).collect(),
     })
 }
 
@@ -79,15 +90,18 @@ mod tests {
     fn the_status_is_understood() {
         let facts = answered(
             "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n\
-             {\"version\":1,\"agent\":{\"version\":\"0.1.0\"},\"not_ready_because\":null,\
+             {\"version\":1,\"agent\":{\"version\":\"0.1.0\",\"now\":100},\"not_ready_because\":null,\
              \"chain\":{\"state\":\"not-loaded\",\"why\":\"w\"},\
              \"devices\":[{\"device\":\"erdma_0\",\"queue_pairs_max\":4096},{\"device\":\"x\",\"queue_pairs_max\":null}],\
-             \"problems\":[{\"subject\":\"mesh\",\"problem\":\"p\"}]}",
+             \"problems\":[{\"subject\":\"mesh\",\"problem\":\"p\"}],\
+             \"losses\":[{\"reason\":\"NoUeid\",\"count\":2,\"last\":60,\"seen\":\"s\"}]}",
         )
         .unwrap();
         assert_eq!((facts.chain.as_str(), facts.chain_why.as_deref()), ("not-loaded", Some("w")));
         assert_eq!(facts.queue_pairs_max, [("erdma_0".to_owned(), 4096)]);
         assert_eq!(facts.problems, [("mesh".to_owned(), "p".to_owned())]);
+        let [loss] = &facts.losses[..] else { panic!("{facts:?}") };
+        assert_eq!((loss.reason.as_str(), loss.count, loss.seconds_ago), ("NoUeid", 2, 40));
     }
 
     #[test]

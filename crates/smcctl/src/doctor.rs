@@ -25,7 +25,7 @@ pub(crate) struct Check {
     pub(crate) state: State,
     /// What was seen.
     pub(crate) seen: String,
-    /// The name in the table of reasons, for a problem.
+    /// The name in the table of reasons, for a problem and for what a person should know although it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<&'static str>,
     /// What to do, for a problem.
@@ -48,6 +48,11 @@ pub(crate) enum State {
 impl Check {
     fn fine(name: &str, seen: impl Into<String>) -> Self {
         Self { name: name.to_owned(), state: State::Fine, seen: seen.into(), reason: None, fix: None }
+    }
+
+    /// Nothing wrong, but of a kind that has a name in the table of reasons.
+    fn note(name: &str, reason: &'static str, seen: impl Into<String>) -> Self {
+        Self { reason: Some(reason), ..Self::fine(name, seen) }
     }
 
     fn unknown(name: &str, seen: impl Into<String>) -> Self {
@@ -86,8 +91,16 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     checks.push(chain::agent(facts));
     checks.extend(chain::switch(facts));
     checks.push(chain::managers(facts));
-    checks.extend(pods::pods(facts));
+    checks.extend(chain::losses(facts));
+    let told: Vec<&str> = problems(&checks).filter_map(|check| check.reason).collect();
+    let pods = pods::pods(facts, &told);
+    checks.extend(pods);
     checks
+}
+
+/// Those that are problems.
+pub(crate) fn problems(checks: &[Check]) -> impl Iterator<Item = &Check> {
+    checks.iter().filter(|check| check.state == State::Problem)
 }
 
 /// What the exit code says of them.

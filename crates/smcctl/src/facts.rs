@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use smc_model::{Ipv4Net, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, Reason, Ueid};
+use smc_model::{
+    Ipv4Net, KernelFamily, LiveVerdict, NodeFacts, PnetId, RdmaNetdev, RdmaNetnsMode, RdmaPort, Reason, Ueid,
+};
 use smc_state::{Made, Record};
 
 /// Something that was looked at, or why it could not be.
@@ -150,6 +152,22 @@ pub struct AgentFacts {
     pub problems: Vec<(String, String)>,
     /// Queue pairs that each device has at all, where the agent may ask it.
     pub queue_pairs_max: Vec<(String, u64)>,
+    /// What others took away or changed.
+    #[serde(default)]
+    pub losses: Vec<LossFacts>,
+}
+
+/// What others took away or changed, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossFacts {
+    /// The name in the table of reasons.
+    pub reason: String,
+    /// How often, since the agent started.
+    pub count: u64,
+    /// How many seconds ago the last time was.
+    pub seconds_ago: u64,
+    /// What was seen then.
+    pub seen: String,
 }
 
 /// The CNI configuration on disk.
@@ -192,6 +210,9 @@ pub struct PodState {
     pub record: Record,
     /// What the namespace shows; `None` for pods that are not set up, and when the pod is gone.
     pub now: Option<Look<PodNow>>,
+    /// What the agent judges its traffic to be; `None` without a running agent.
+    #[serde(default)]
+    pub live: Option<LiveVerdict>,
 }
 
 /// What a pod's namespace shows now.
@@ -206,6 +227,29 @@ pub struct PodNow {
 }
 
 impl Facts {
+    /// The node in the words of [`smc_model`]: what the agent published, with what is seen now.
+    pub fn node(&self) -> Option<NodeFacts> {
+        let port = |port: &SmcPort| RdmaPort {
+            device: port.device.clone(),
+            port: port.port,
+            active: port.active,
+            pnetid: port.pnetid.clone(),
+            netdev: port.netdev.as_ref().map(|name| RdmaNetdev {
+                index: 0,
+                name: name.clone(),
+                addresses: port.addresses.clone(),
+            }),
+            pods: 0,
+        };
+        Some(NodeFacts {
+            smc_loaded: self.smc,
+            rdma_netns_mode: self.netns_mode.clone().ok()?,
+            ports: self.ports.as_ref().ok()?.iter().map(port).collect(),
+            ueids: self.ueids.clone().ok()?,
+            ..self.published.clone().ok()?
+        })
+    }
+
     /// The most queue pairs that the agent knows of a device.
     pub fn queue_pairs_max(&self, device: &str) -> Option<u64> {
         let agent = self.agent.as_ref().ok()?;

@@ -12,8 +12,8 @@ use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::{Netns, protocol_of_a_new_tcp_socket};
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, conversion, guard, kernel, reserved_ports, route, smc};
-use smc_model::KernelFamily;
+use smc_host::{HostError, conversion, guard, kernel, observe, reserved_ports, route, smc};
+use smc_model::{KernelFamily, NodeFacts};
 use smc_state::Store;
 
 use crate::agent;
@@ -44,7 +44,7 @@ pub(crate) fn facts(options: &Options) -> Facts {
     let (devices, netns_mode) = rdma::devices();
     let boot_id = kernel::boot_id().unwrap_or_default();
     let listing = store.list();
-    let pods = pods::states(listing.records, &mut smc);
+    let pods = pods::states(listing.records, &crate::pods::judged(options), &mut smc);
     Facts {
         kernel: kernel::release().unwrap_or_default(),
         family,
@@ -71,6 +71,23 @@ pub(crate) fn facts(options: &Options) -> Facts {
         pods,
         unreadable: listing.errors.iter().map(smc_state::StateError::with_cause).collect(),
     }
+}
+
+/// The node as far as it decides about pods: what the agent published, with what is seen now.
+pub(crate) fn node(store: &Store) -> Option<NodeFacts> {
+    let published = store.node_facts(&kernel::boot_id().ok()?).ok()?;
+    if !kernel::module_is_loaded("smc") {
+        return Some(NodeFacts { smc_loaded: false, ..published });
+    }
+    let mut smc = Smc::connect().ok()?;
+    let (_, mode) = rdma::devices();
+    Some(NodeFacts {
+        smc_loaded: true,
+        rdma_netns_mode: mode.ok()?,
+        ports: observe::named_ports(&mut smc.route, &mut smc.generic, smc.families).ok()?,
+        ueids: smc::ueids(&mut smc.generic, smc.families.smc).ok()?,
+        ..published
+    })
 }
 
 fn ask<T>(smc: &mut Look<Smc>, question: impl FnOnce(&mut Smc) -> Result<T, HostError>) -> Look<T> {

@@ -148,6 +148,16 @@ pub fn field(text: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{name:<14} {value}");
 }
 
+/// How many of something there are, in words: `1 pod`, `2 pods`. `one` is a noun whose plural ends in `s` or `es`.
+pub fn counted(count: u64, one: &str) -> String {
+    let ending = match count {
+        1 => "",
+        _ if one.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {one}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +168,13 @@ mod tests {
         table.row(["längst".to_owned(), String::new()]);
         table.row(["x".to_owned(), "y".to_owned()]);
         assert_eq!(table.render(Paint::PLAIN), "A       BB\nlängst\nx       y\n");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let counts = [(0, "pod"), (1, "pod"), (2, "pod"), (1, "address"), (2, "address")];
+        let told = counts.map(|(count, what)| counted(count, what));
+        assert_eq!(told, ["0 pods", "1 pod", "2 pods", "1 address", "2 addresses"]);
     }
 
     #[test]

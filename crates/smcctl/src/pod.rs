@@ -30,6 +30,7 @@ fn value(seen: &Seen) -> Value {
         "connections": conns::rows(std::slice::from_ref(seen)),
         "unknown": seen.traffic.as_ref().and_then(|traffic| traffic.as_ref().err()),
         "live": seen.live,
+        "cause": seen.cause,
     })
 }
 
@@ -38,6 +39,9 @@ fn render(seen: &Seen, paint: Paint) -> String {
     let mut text = paint.strong(&format!("{}/{}", record.pod.namespace, record.pod.name));
     text.push('\n');
     verdict(&mut text, record, seen.live.as_ref().map(|live| &live.live), paint);
+    if let Some(reason) = &seen.cause {
+        field(&mut text, "wrong now", paint.bad(&format!("{reason} [{}]", reason.name())));
+    }
     set_up(&mut text, record);
     match &seen.traffic {
         None => field(&mut text, "connections", "the pod's network namespace is gone"),
@@ -82,8 +86,11 @@ fn configured(text: &mut String, live: Option<&LiveVerdict>, paint: Paint) {
             if let Some(cause) = cause {
                 field(text, "cause", cause);
             }
-            for Failures { count, failure } in failures {
+            for Failures { count, failure, diagnosis } in failures {
                 field(text, "failed", format!("{count} times: {failure}"));
+                if let Some(reason) = diagnosis {
+                    field(text, "because", format!("{reason} [{}]", reason.name()));
+                }
             }
         }
     }

@@ -7,14 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use smc_host::conversion::is_smc;
 use smc_host::netns::Netns;
-use smc_host::traffic;
+use smc_host::traffic::{self, SetUp};
 use smc_model::reasons;
-use smc_model::{PodTraffic, SideCounters, Verdict};
+use smc_model::{LiveVerdict, NodeFacts, PodTraffic, Reason, SideCounters, Switch, Verdict, standing_cause};
 use smc_state::{LivePod, Record, Store, Traffic};
 
 use crate::cli::Options;
 use crate::facts::Look;
+use crate::gather;
 use crate::output::{Outcome, Paint, Status, Table};
 
 /// An annotated pod: its record, and what its namespace shows.
@@ -27,6 +29,9 @@ pub(crate) struct Seen {
     /// What the agent judges its traffic to be; `None` without a running agent.
     #[serde(default)]
     pub(crate) live: Option<LivePod>,
+    /// What is wrong now with the node, the ports that serve the pod, or what is left of its set-up.
+    #[serde(default)]
+    pub(crate) cause: Option<Reason>,
 }
 
 /// After this long without a word, nothing that the agent wrote about traffic is taken for current.
@@ -49,7 +54,7 @@ struct Row {
     smc_r: u64,
     /// Connections that fell back to TCP.
     tcp: u64,
-    /// The refusal's reason, or the most frequent fallback's.
+    /// The refusal's reason, what is wrong now, or the most frequent fallback's.
     #[serde(skip_serializing_if = "Option::is_none")]
     top_reason: Option<TopReason>,
     /// Why the traffic could not be looked at.
@@ -78,16 +83,39 @@ pub(crate) fn seen(options: &Options) -> Vec<Seen> {
     let same_node: BTreeSet<IpAddr> =
         records.iter().flat_map(|record| record.owned.addresses()).map(IpAddr::V4).collect();
     let judged = judged(options);
+    let node = gather::node(&Store::new(&options.state_dir));
     let look = |record: Record| {
-        let traffic = look(&record, &same_node);
-        let live = judged.iter().find(|live| live.id == record.id && live.attachment == record.attachment);
-        Seen { live: live.cloned(), traffic, record }
+        let (traffic, inside) = look(&record, &same_node);
+        let live = judgement_of(&record, &judged).cloned();
+        let cause = node.as_ref().and_then(|node| cause(&record, node, inside.as_ref()));
+        Seen { record, traffic, live, cause }
     };
     records.into_iter().map(look).collect()
 }
 
+/// What is wrong with a pod that is set up, at this moment.
+fn cause(record: &Record, node: &NodeFacts, inside: Option<&SetUp>) -> Option<Reason> {
+    record.verdict.as_ref().filter(|verdict| verdict.is_set_up())?;
+    let standing = standing_cause(&record.plan, node, &record.owned.addresses());
+    standing.or_else(|| {
+        let inside = inside.filter(|_| node.switch == Switch::On)?;
+        let lost = smc_model::lost(&record.plan, is_smc(inside.protocol), &inside.pnetids);
+        lost.into_iter().next()
+    })
+}
+
+/// The judgement of one record.
+pub(crate) fn judgement_of<'a>(record: &Record, judged: &'a [LivePod]) -> Option<&'a LivePod> {
+    judged.iter().find(|live| live.id == record.id && live.attachment == record.attachment)
+}
+
+/// A pod's verdict in one word, by its traffic where that is judged.
+pub(crate) fn verdict(record: &Record, live: Option<&LiveVerdict>) -> &'static str {
+    record.verdict.as_ref().map_or("being-set-up", |verdict| smc_model::live_name(verdict, live))
+}
+
 /// The agent's judgement, while it is current.
-fn judged(options: &Options) -> Vec<LivePod> {
+pub(crate) fn judged(options: &Options) -> Vec<LivePod> {
     let Ok(Some(traffic)) = Store::new(&options.state_dir).read_document::<Traffic>() else {
         return Vec::new();
     };
@@ -96,15 +124,17 @@ fn judged(options: &Options) -> Vec<LivePod> {
     if current { traffic.pods } else { Vec::new() }
 }
 
-fn look(record: &Record, same_node: &BTreeSet<IpAddr>) -> Option<Look<PodTraffic>> {
+/// What the pod's namespace shows of its traffic and its set-up.
+fn look(record: &Record, same_node: &BTreeSet<IpAddr>) -> (Option<Look<PodTraffic>>, Option<SetUp>) {
     match Netns::open(&record.netns) {
-        Ok(netns) if record.netns_id == Some(netns.id()) => {
-            Some(traffic::look(&netns, same_node).map_err(|error| error.with_cause()))
-        }
+        Ok(netns) if record.netns_id == Some(netns.id()) => match traffic::look(&netns, same_node) {
+            Ok((traffic, inside)) => (Some(Ok(traffic)), inside),
+            Err(error) => (Some(Err(error.with_cause())), None),
+        },
         // The pod is gone, and with it its namespace; or another one has its name.
-        Ok(_) => None,
-        Err(error) if error.errno() == Some(nix::libc::ENOENT) => None,
-        Err(error) => Some(Err(error.with_cause())),
+        Ok(_) => (None, None),
+        Err(error) if error.errno() == Some(nix::libc::ENOENT) => (None, None),
+        Err(error) => (Some(Err(error.with_cause())), None),
     }
 }
 
@@ -138,6 +168,7 @@ pub(crate) fn status(all: &[Seen]) -> Status {
     let well = |seen: &Seen| {
         let degraded = seen.live.as_ref().is_some_and(|live| live.live.is_degraded());
         !degraded
+            && seen.cause.is_none()
             && !matches!(seen.record.verdict, Some(Verdict::Refused { .. } | Verdict::NeedsRestart { .. }))
     };
     let looked = |seen: &Seen| !matches!(seen.traffic, Some(Err(_)));
@@ -163,9 +194,7 @@ fn row(seen: &Seen) -> Row {
         interface: record.attachment.ifname().to_owned(),
         device: binding.map(|binding| format!("{}/{}", binding.device, binding.port)),
         pnetid: binding.map(|binding| binding.pnetid.to_string()),
-        verdict: record.verdict.as_ref().map_or("being-set-up", |verdict| {
-            smc_model::live_name(verdict, seen.live.as_ref().map(|live| &live.live))
-        }),
+        verdict: verdict(record, seen.live.as_ref().map(|live| &live.live)),
         smc_r: counters.map_or(0, smc_model::Counters::smcr),
         tcp: fallbacks.values().sum(),
         top_reason: top_reason(seen, &fallbacks),
@@ -193,7 +222,8 @@ pub(crate) fn top_reason(seen: &Seen, fallbacks: &BTreeMap<u32, u64>) -> Option<
         }
         Some(Verdict::Configured) | None => {}
     }
-    if let Some(name) = seen.live.as_ref().and_then(|live| live.live.reason()) {
+    let judged = seen.live.as_ref().and_then(|live| live.live.reason());
+    if let Some(name) = judged.or(seen.cause.as_ref().map(Reason::name)) {
         return Some(TopReason { name, code: None, connections: None });
     }
     let (code, count) = fallbacks.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > 0)?;
@@ -241,7 +271,7 @@ fn render(rows: &[Row], paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use smc_model::{Failure, Failures, LiveVerdict, PeersWithoutSmc};
+    use smc_model::{Failure, Failures, PeersWithoutSmc};
 
     use super::*;
     use crate::recorded::{golden_outcome, pods as recorded};
@@ -289,8 +319,10 @@ mod tests {
 
     #[test]
     fn what_the_agent_judges_degraded_is_a_problem_with_its_reason() {
-        let failure = Failure::Fallback { code: 0x0201_0000, peer_diagnosis: 0, ipv6_socket: false };
-        let degraded = LiveVerdict::Degraded { cause: None, failures: vec![Failures { count: 2, failure }] };
+        let failure =
+            Failure::Fallback { code: 0x0201_0000, peer_diagnosis: 0, ipv6_socket: false, side: None };
+        let failures = vec![Failures { count: 2, failure, diagnosis: None }];
+        let degraded = LiveVerdict::Degraded { cause: None, failures };
         let mut seen = named(recorded(), "client").unwrap().remove(0);
         seen.live = Some(live(&seen.record, degraded));
         let row = row(&seen);
@@ -298,6 +330,16 @@ mod tests {
         assert_eq!(status(std::slice::from_ref(&seen)), Status::Problem);
         let text = crate::pod::pod(&[seen], Paint::PLAIN).unwrap().text;
         assert!(text.contains("2 times: RdmaTimeout (0x02010000)"), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_now_is_a_pods_top_reason_also_without_an_agent() {
+        let mut seen = named(recorded(), "client").unwrap().remove(0);
+        seen.cause = Some(Reason::NoUeid);
+        assert_eq!(row(&seen).top_reason.unwrap().name, "NoUeid");
+        assert_eq!(status(std::slice::from_ref(&seen)), Status::Problem);
+        let text = crate::pod::pod(&[seen], Paint::PLAIN).unwrap().text;
+        assert!(text.contains("wrong now"), "{text}");
     }
 
     #[test]

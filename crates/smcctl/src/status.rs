@@ -4,25 +4,21 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::json;
-use smc_model::Verdict;
 
-use crate::doctor::{self, State};
 use crate::facts::Facts;
-use crate::output::{Outcome, Paint, Status, field};
+use crate::output::{Outcome, Paint, Status, counted, field};
+use crate::{doctor, pods};
 
 /// The node at a glance. A node on which pods cannot be accelerated at all is a problem; what else the doctor finds is
 /// counted.
 pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
     let checks = doctor::checks(facts);
-    let problems: Vec<_> = checks.iter().filter(|check| check.state == State::Problem).collect();
+    let problems = doctor::problems(&checks).count();
     let obstacle = match &facts.published {
         Ok(published) => published.obstacle(),
         Err(reason) => Some(reason.clone()),
     };
-    let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
-    for pod in facts.pods.iter().filter(|pod| pod.record.is_live()) {
-        *verdicts.entry(pod.record.verdict.as_ref().map_or("being-set-up", Verdict::name)).or_default() += 1;
-    }
+    let verdicts = verdicts(facts);
     let ports = facts.ports.as_deref().unwrap_or_default();
     let ueids: Vec<String> =
         facts.ueids.as_deref().unwrap_or_default().iter().map(ToString::to_string).collect();
@@ -38,8 +34,8 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
             Some(reason) => paint.bad(&format!("annotated pods stay on TCP: {reason} [{}]", reason.name())),
         },
     );
-    let counted: Vec<String> = verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-    field(&mut text, "", if counted.is_empty() { "none on record".to_owned() } else { counted.join(", ") });
+    let all: Vec<String> = verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    field(&mut text, "", if all.is_empty() { "none on record".to_owned() } else { all.join(", ") });
     field(&mut text, "kernel", &facts.kernel);
     for port in ports {
         let netdev = port.netdev.as_deref().unwrap_or("no network device");
@@ -49,13 +45,19 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
             &mut text,
             "port",
             format!(
-                "{}/{} over {netdev}, {state}, PNETID {pnetid}, {} queue pair(s)",
-                port.device, port.port, port.links
+                "{}/{} over {netdev}, {state}, PNETID {pnetid}, {}",
+                port.device,
+                port.port,
+                counted(port.links.into(), "queue pair")
             ),
         );
     }
     field(&mut text, "UEIDs", if ueids.is_empty() { "none".to_owned() } else { ueids.join(", ") });
-    field(&mut text, "link groups", format!("{} with {} connections", groups.groups, groups.connections));
+    field(
+        &mut text,
+        "link groups",
+        format!("{} with {}", groups.groups, counted(groups.connections, "connection")),
+    );
     field(
         &mut text,
         "agent",
@@ -83,9 +85,9 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
     field(
         &mut text,
         "doctor",
-        match problems.len() {
+        match problems {
             0 => "sees no problem".to_owned(),
-            count => paint.bad(&format!("sees {count} problem(s): see smcctl doctor")),
+            count => paint.bad(&format!("sees {}: see smcctl doctor", counted(count as u64, "problem"))),
         },
     );
 
@@ -106,8 +108,34 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
         "chain": json!({
             "entry": facts.chain.entry, "state": agent.map(|agent| agent.chain.as_str()),
         }),
-        "problems": problems.len(),
+        "problems": problems,
     });
     let status = if obstacle.is_some() { Status::Problem } else { Status::Fine };
     Outcome::new(status, &json, text)
+}
+
+/// How many pods have each verdict.
+fn verdicts(facts: &Facts) -> BTreeMap<&'static str, u64> {
+    let mut verdicts = BTreeMap::new();
+    for pod in facts.pods.iter().filter(|pod| pod.record.is_live()) {
+        *verdicts.entry(pods::verdict(&pod.record, pod.live.as_ref())).or_default() += 1;
+    }
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use smc_model::LiveVerdict;
+
+    use super::*;
+    use crate::recorded::rig;
+
+    #[test]
+    fn pods_are_counted_by_what_their_traffic_shows() {
+        let mut facts = rig();
+        let counted = |facts: &Facts| status(facts, Paint::PLAIN).unwrap().json["pods"].clone();
+        assert_eq!(counted(&facts), json!({ "configured": 1 }));
+        facts.pods[0].live = Some(LiveVerdict::Active);
+        assert_eq!(counted(&facts), json!({ "active": 1 }));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use smc_model::{LiveVerdict, Reason, Verdict, live_name};
 use smc_state::{AttachmentId, LivePod, PodName};
 
-use super::{Chain, Problems, Readiness};
+use super::{Chain, Losses, Problems, Readiness};
 use crate::mesh::{MeshMode, MeshSwitch};
 
 /// Everything on the board.
@@ -36,6 +36,8 @@ pub struct View {
     pub events: EventCounts,
     /// What is wrong.
     pub problems: Problems,
+    /// What was taken away by others.
+    pub losses: Losses,
 }
 
 /// What a look at the node said.
@@ -106,6 +108,7 @@ impl View {
             devices: Vec::new(),
             events: EventCounts::default(),
             problems: Problems::default(),
+            losses: Losses::default(),
         }
     }
 

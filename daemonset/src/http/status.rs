@@ -62,6 +62,11 @@ pub fn status(view: &View, now: Instant, wall: u64) -> Value {
         .iter()
         .map(|(subject, problem)| json!({"subject": subject, "problem": problem}))
         .collect();
+    let losses: Vec<Value> = view
+        .losses
+        .iter()
+        .map(|(reason, loss)| json!({"reason": reason, "count": loss.count, "last": loss.last, "seen": loss.seen}))
+        .collect();
     json!({
         "version": STATUS_VERSION,
         "agent": {
@@ -94,6 +99,7 @@ pub fn status(view: &View, now: Instant, wall: u64) -> Value {
                 + view.events.dropped_rejected,
         },
         "problems": problems,
+        "losses": losses,
     })
 }
 

@@ -18,6 +18,10 @@ pub struct Announcement {
     pub reason: &'static str,
     /// The verdict in words.
     pub message: String,
+    /// Tells Events of the same reason apart; empty when nothing need.
+    pub topic: &'static str,
+    /// Whether it is a verdict. One that waits gives way to a newer one; whatever else is told stands for itself.
+    pub verdict: bool,
 }
 
 impl Announcement {
@@ -72,7 +76,31 @@ impl Announcement {
             warning,
             reason,
             message: format!("{message} (id {id})"),
+            topic: "",
+            verdict: true,
         })
+    }
+}
+
+impl Announcement {
+    /// Tells it apart from others of the same reason.
+    #[must_use]
+    pub(crate) fn on(self, topic: &'static str) -> Self {
+        Self { topic, ..self }
+    }
+
+    /// Something that happened, which no later verdict makes untrue.
+    #[must_use]
+    pub(crate) fn of_its_own(self) -> Self {
+        Self { verdict: false, ..self }
+    }
+
+    /// Whether, while `self` waits, `newer` takes its place.
+    pub(crate) fn gives_way_to(&self, newer: &Self) -> bool {
+        self.pod == newer.pod
+            && self.interface == newer.interface
+            && self.verdict == newer.verdict
+            && (self.verdict || (self.reason, self.topic) == (newer.reason, newer.topic))
     }
 }
 

@@ -37,7 +37,7 @@ pub struct EventQueue {
 }
 
 /// Repetitions of the same Event share this.
-type Key = (String, String, String, &'static str);
+type Key = (String, String, String, &'static str, &'static str);
 
 #[derive(Debug)]
 struct Waiting {
@@ -113,11 +113,8 @@ impl EventQueue {
 
     /// Adds an Event. A newer verdict of the same attachment takes the place of one that still waits.
     pub fn offer(&mut self, announcement: Announcement, now: Instant) {
-        let same = |waiting: &&mut Waiting| {
-            let other = &waiting.announcement;
-            other.pod == announcement.pod && other.interface == announcement.interface
-        };
-        if let Some(waiting) = self.waiting.iter_mut().find(same) {
+        let older = |waiting: &&mut Waiting| waiting.announcement.gives_way_to(&announcement);
+        if let Some(waiting) = self.waiting.iter_mut().find(older) {
             self.counts.superseded += 1;
             *waiting = Waiting { announcement, since: now, renamed: None };
         } else if self.waiting.len() < CAPACITY {
@@ -175,11 +172,7 @@ impl EventQueue {
 
     /// Puts a job back at its place, unless its pod has a newer verdict by now.
     fn put_back(&mut self, waiting: Waiting) {
-        let Announcement { pod, interface, .. } = &waiting.announcement;
-        let newer = self
-            .waiting
-            .iter()
-            .any(|other| other.announcement.pod == *pod && other.announcement.interface == *interface);
+        let newer = self.waiting.iter().any(|other| waiting.announcement.gives_way_to(&other.announcement));
         if newer {
             self.counts.superseded += 1;
         } else if self.waiting.len() < CAPACITY {
@@ -236,10 +229,10 @@ impl EventQueue {
 }
 
 fn key(announcement: &Announcement) -> Key {
-    let Announcement { pod, interface, reason, .. } = announcement;
+    let Announcement { pod, interface, reason, topic, .. } = announcement;
     // Without a UID (a runtime that does not tell it) the name has to do.
     let id = if pod.uid.is_empty() { &pod.name } else { &pod.uid };
-    (pod.namespace.clone(), id.clone(), interface.clone(), reason)
+    (pod.namespace.clone(), id.clone(), interface.clone(), reason, topic)
 }
 
 /// The same verdict of the same run has the same name, also after the agent's restart: the server then says that it is

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use smc_model::Reason;
 use smc_state::LivePod;
 
-use crate::board::{Board, View};
+use crate::board::{Board, LOSSES, View};
 
 /// Reads the board when metrics are asked for.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ fn node(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     )?;
     for (subject, _) in view.problems.iter() {
         family.put(&[("subject", subject)], 1)?;
+    }
+    let mut family = Values::counters(
+        encoder,
+        "losses",
+        "How often something that had been set up for the node or a pod was found taken away or changed by others, by reason",
+    )?;
+    // Also those that never happened: what begins at 1 is no increase.
+    for reason in LOSSES {
+        family.add(&[("reason", reason)], view.losses.of(reason))?;
     }
     Ok(())
 }

@@ -107,8 +107,9 @@ fn read_labels(mut text: &str) -> BTreeMap<String, String> {
 
 /// Traffic of a pod: the first is degraded, the others are active.
 fn live(pod: &PodName, attachment: AttachmentId) -> LivePod {
-    let failure = Failure::Fallback { code: 0x0303_0000, peer_diagnosis: 0, ipv6_socket: false };
-    let degraded = LiveVerdict::Degraded { cause: None, failures: vec![Failures { count: 3, failure }] };
+    let failure = Failure::Fallback { code: 0x0303_0000, peer_diagnosis: 0, ipv6_socket: false, side: None };
+    let failures = vec![Failures { count: 3, failure, diagnosis: None }];
+    let degraded = LiveVerdict::Degraded { cause: None, failures };
     let count = |reason: &str, count| FallbackCount { code: 1, reason: reason.to_owned(), count };
     LivePod {
         attachment,
@@ -159,6 +160,8 @@ fn full() -> (Board, Metrics) {
         view.node = Some(NodeCheck { kernel: "6.12".to_owned(), obstacle: None });
     });
     board.problem("mesh API server", Some("unreachable".to_owned()));
+    board.node_lost(Reason::NoUeid);
+    board.lost("PnetidLost", "eth0".to_owned());
     let metrics = Metrics::new(board.clone());
     let mut added = record("web-1", Verdict::Configured);
     for (phase, us) in [("observe", 4_000), ("apply", 7_000)] {
@@ -226,6 +229,7 @@ fn values_are_those_on_the_board() {
     assert_eq!(value("kube_smc_chain_exposed_seconds", &[]), "0.25");
     assert_eq!(value("kube_smc_node_ready", &[("reason", "")]), "1");
     assert_eq!(value("kube_smc_chain_loaded", &[("state", "loaded")]), "1");
+    assert_eq!(value("kube_smc_losses", &[("reason", "NoUeid")]), "1");
     assert_eq!(value("kube_smc_problem", &[("subject", "mesh API server")]), "1");
 }
 

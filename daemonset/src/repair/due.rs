@@ -1,10 +1,11 @@
 //! Which pods need work: from what the runtime lists and what is on record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smc_model::{Reason, Verdict, Wish};
 use smc_state::{AttachmentId, Phase, Record};
 
+use super::HOST_NETWORK;
 use crate::cri::Sandbox;
 
 /// The interface that runtimes give to a pod first.
@@ -90,29 +91,42 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
     if record.phase == Phase::Tombstone || wanted == Wanted::Unknown {
         return None;
     }
-    let switched_off = record.verdict.as_ref().and_then(Verdict::reason).is_some_and(Reason::is_switched_off);
+    let reason = record.verdict.as_ref().and_then(Verdict::reason);
     if wanted == Wanted::Off {
-        return (!switched_off && record.phase == Phase::Settled).then_some(Why::SwitchedOff);
+        let has_nothing =
+            reason.is_some_and(|reason| reason.is_switched_off() || *reason == Reason::HostNetworkPod);
+        return (!has_nothing && record.phase == Phase::Settled).then_some(Why::SwitchedOff);
     }
     match &record.verdict {
         _ if record.phase == Phase::Intent => {
             (now_ms.saturating_sub(record.started_ms) > INTENT_PATIENCE_MS).then_some(Why::Interrupted)
         }
         Some(Verdict::Configured) if lost => Some(Why::Lost),
-        // The annotation of a living sandbox cannot change.
-        Some(Verdict::Configured | Verdict::Refused { reason: Reason::AnnotationInvalid { .. } }) => None,
+        // The annotations of a living sandbox cannot change, nor can its network.
+        Some(
+            Verdict::Configured
+            | Verdict::Refused {
+                reason:
+                    Reason::AnnotationInvalid { .. } | Reason::AnnotationMisspelt { .. } | Reason::HostNetworkPod,
+            },
+        ) => None,
         Some(Verdict::NeedsRestart { .. }) => Some(Why::NeedsRestart),
         Some(Verdict::Refused { .. }) => Some(Why::Refused),
         None => Some(Why::Interrupted),
     }
 }
 
-/// Living records whose sandbox the runtime does not know (any more), not even as stopped: their DEL never came.
+/// Living records whose sandbox the runtime does not know (any more), not even as stopped: their DEL never came. A pod of
+/// the host's network has none, and ends when its sandbox stops.
 /// `before` is the answer of the look before this one; only who is missing in both is meant, since a pod that is being
 /// made is set up before it is listed.
 pub fn orphans(sandboxes: &[Sandbox], records: &[Record]) -> BTreeSet<AttachmentId> {
-    let known: BTreeSet<&str> = sandboxes.iter().map(|sandbox| sandbox.id.as_str()).collect();
-    let unknown = records.iter().filter(|r| r.is_live() && !known.contains(r.attachment.container()));
+    let known: BTreeMap<&str, bool> =
+        sandboxes.iter().map(|sandbox| (sandbox.id.as_str(), sandbox.ready)).collect();
+    let unknown = records.iter().filter(|record| {
+        let ready = known.get(record.attachment.container());
+        record.is_live() && ready.is_none_or(|ready| !ready && record.attachment.ifname() == HOST_NETWORK)
+    });
     unknown.map(|record| record.attachment.clone()).collect()
 }
 
@@ -185,8 +199,23 @@ mod tests {
         assert_eq!(whys(&record("web", Verdict::refused(Reason::NoRdmaDevice)), ON), [Why::Refused]);
         let invalid = Verdict::refused(Reason::AnnotationInvalid { value: "yes".into() });
         assert_eq!(whys(&record("web", invalid), ON), []);
+        let misspelt = Verdict::refused(Reason::AnnotationMisspelt { key: "x".into() });
+        assert_eq!(whys(&record("web", misspelt), ON), []);
+        let host_network = record("web", Verdict::refused(Reason::HostNetworkPod));
+        assert_eq!((whys(&host_network, ON), whys(&host_network, Wanted::Off)), (vec![], vec![]));
         let listeners = vec![Listener { port: 80, process: None }];
         assert_eq!(whys(&record("web", Verdict::NeedsRestart { listeners }), ON), [Why::NeedsRestart]);
+    }
+
+    #[test]
+    fn a_pod_of_the_hosts_network_is_on_record_until_its_sandbox_stops() {
+        let mut web = record("web", Verdict::refused(Reason::HostNetworkPod));
+        web.attachment = AttachmentId::new(web.attachment.container(), HOST_NETWORK).unwrap();
+        assert_eq!(orphans(&[of(&web)], std::slice::from_ref(&web)), BTreeSet::new());
+        let stopped = Sandbox { ready: false, ..of(&web) };
+        assert_eq!(orphans(&[stopped], std::slice::from_ref(&web)), [web.attachment.clone()].into());
+        let misspelt = sandbox("a", Wish::Misspelt { key: "x".into() });
+        assert_eq!(due(&[misspelt], &[], ON, &BTreeSet::new(), 0)[0].why, Why::Missed);
     }
 
     #[test]

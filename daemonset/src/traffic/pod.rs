@@ -1,10 +1,11 @@
 //! What is known of one pod's traffic, and what each look and each event adds to it.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use smc_host::traffic::Visit;
+use smc_model::reasons::{self, Entry};
 use smc_model::{
     Connections, Counters, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live, LiveVerdict,
     PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, SmcPeers, TrafficPath, Transport, failed_by_counters,
@@ -24,6 +25,15 @@ const CHECK_EVERY: Duration = Duration::from_secs(20);
 /// How often connections are listed to learn which peers speak SMC.
 const LEARN_EVERY: Duration = Duration::from_secs(60);
 
+/// What of a look is to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct News {
+    /// Whether the live verdict is.
+    pub(super) verdict: bool,
+    /// What the pod's programs do that keeps connections from SMC-R.
+    pub(super) programs: Vec<&'static Entry>,
+}
+
 /// A pod that is set up: everything in one network namespace.
 #[derive(Debug)]
 pub(super) struct Pod {
@@ -42,7 +52,11 @@ pub(super) struct Pod {
     /// What failed by the kernel's events since the last look.
     failed: BTreeMap<Failure, u64>,
     /// What the last check found missing; told only when the next finds the same.
-    pub(super) suspected: Vec<super::set_up::Lost>,
+    pub(super) suspected: Vec<Reason>,
+    /// The reasons that were told of the degradation that lasts.
+    told: BTreeSet<&'static str>,
+    /// What its programs do that was told.
+    told_of_programs: BTreeSet<&'static str>,
     next_look: Duration,
     moved: Duration,
     checked: Option<Duration>,
@@ -63,6 +77,8 @@ impl Pod {
             peers: PeersWithoutSmc::default(),
             failed: BTreeMap::new(),
             suspected: Vec::new(),
+            told: BTreeSet::new(),
+            told_of_programs: BTreeSet::new(),
             next_look: now,
             moved: now,
             checked: None,
@@ -75,6 +91,7 @@ impl Pod {
         self.was_active = before.live == LiveVerdict::Active;
         self.live = Live::resume(before.live, now);
         self.since = before.since;
+        self.told.extend(self.live.verdict().reason());
         self.peers = before.peers_without_smc;
     }
 
@@ -93,9 +110,11 @@ impl Pod {
         self.next_look = now;
     }
 
-    /// Whether the set-up is to be checked at this look.
+    /// Whether the set-up is to be checked at this look: also when something failed, for which it may be the cause.
     pub(super) fn check_is_due(&self, now: Duration) -> bool {
         !self.suspected.is_empty()
+            || !self.failed.is_empty()
+            || self.live.is_suspicious(now)
             || self.checked.is_none_or(|checked| now.saturating_sub(checked) >= CHECK_EVERY)
     }
 
@@ -128,16 +147,17 @@ impl Pod {
         self.moved = now;
     }
 
-    /// Takes in a look; whether the live verdict changed its name. `by_events` says whether the kernel told of every
-    /// fallback since the look before.
+    /// Takes in a look. `by_events` says whether the kernel told of every fallback since the look before, `cause` what is
+    /// wrong at this moment, and `diagnose` which fault is behind a failure.
     pub(super) fn looked(
         &mut self,
         visit: &Visit,
         by_events: bool,
         cause: Option<Reason>,
+        diagnose: impl Fn(&Failure) -> Option<Reason>,
         peers: &mut SmcPeers,
         now: Duration,
-    ) -> bool {
+    ) -> News {
         let first = self.counters.is_none();
         let growth = visit.counters.since(self.counters.as_ref().unwrap_or(&Counters::default()));
         self.add(&growth);
@@ -163,7 +183,12 @@ impl Pod {
         if !growth.is_zero() {
             self.moved = now;
         }
-        let changed = self.judge(Seen { successes: growth.smcr, live, failed, cause }, now);
+        let diagnoses: BTreeMap<Failure, Reason> =
+            failed.keys().filter_map(|failure| Some((*failure, diagnose(failure)?))).collect();
+        let name = |failure| diagnoses.get(failure).map_or_else(|| Failure::label(failure), Reason::name);
+        let of_programs = failed.keys().map(name).filter_map(reasons::of_programs);
+        let programs = of_programs.filter(|entry| self.told_of_programs.insert(entry.name)).collect();
+        let verdict = self.judge(Seen { successes: growth.smcr, live, failed, diagnoses, cause }, now);
         let every = if self.live.is_suspicious(now) || !self.suspected.is_empty() {
             LOOK_AGAIN
         } else if by_events && now.saturating_sub(self.moved) >= IDLE_AFTER {
@@ -172,7 +197,7 @@ impl Pod {
             LOOK_EVERY
         };
         self.next_look = now + every;
-        changed
+        News { verdict, programs }
     }
 
     /// The pod could not be looked at, most likely because it ends.
@@ -190,12 +215,15 @@ impl Pod {
         self.checked = Some(now);
     }
 
+    /// Whether the verdict is to be told: another, or another reason of a degradation.
     fn judge(&mut self, seen: Seen, now: Duration) -> bool {
         let changed = self.live.look(now, seen);
         if changed {
             self.since = super::wall();
+            self.told.clear();
         }
-        changed
+        let another = self.live.verdict().reason().is_some_and(|reason| self.told.insert(reason));
+        changed || another
     }
 
     fn add(&mut self, growth: &Growth) {
@@ -228,13 +256,15 @@ impl Pod {
     }
 
     /// The addresses by which other pods of this node reach it.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.records.values().flat_map(|record| record.owned.addresses()).map(IpAddr::V4)
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.records.values().flat_map(|record| record.owned.addresses())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use smc_model::{Side, SideCounters};
 
     use super::*;
@@ -260,13 +290,18 @@ mod tests {
         Fallback { side: Side::Client, code, peer_diagnosis: 0, ipv6_socket: false, peer, path }
     }
 
+    /// A look at which no fault is known; whether the verdict is to be told.
+    fn look(pod: &mut Pod, visit: &Visit, by_events: bool, peers: &mut SmcPeers, now: Duration) -> bool {
+        pod.looked(visit, by_events, None, |_| None, peers, now).verdict
+    }
+
     #[test]
     fn what_the_kernel_counted_before_the_first_look_is_counted_and_blamed_on_nobody() {
         let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
-        pod.looked(&visit(0, &[(NO_DEVICE, 7), (PEER_WITHOUT_SMC, 2)]), false, None, &mut peers, seconds(0));
+        look(&mut pod, &visit(0, &[(NO_DEVICE, 7), (PEER_WITHOUT_SMC, 2)]), false, &mut peers, seconds(0));
         assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
         assert_eq!((pod.fallbacks[&NO_DEVICE], pod.peers.total()), (7, 0));
-        assert!(pod.looked(&visit(0, &[(NO_DEVICE, 8)]), false, None, &mut peers, seconds(10)));
+        assert!(look(&mut pod, &visit(0, &[(NO_DEVICE, 8)]), false, &mut peers, seconds(10)));
         assert!(pod.live.verdict().is_degraded());
         assert_eq!(pod.fallbacks[&NO_DEVICE], 8);
     }
@@ -274,13 +309,13 @@ mod tests {
     #[test]
     fn with_events_the_counters_blame_nobody() {
         let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
-        pod.looked(&visit(0, &[]), true, None, &mut peers, seconds(0));
+        look(&mut pod, &visit(0, &[]), true, &mut peers, seconds(0));
         pod.fell_back(&fallback(NO_DEVICE, [127, 0, 0, 1], TrafficPath::Loopback), &mut peers, seconds(3));
-        pod.looked(&visit(0, &[(NO_DEVICE, 1)]), true, None, &mut peers, seconds(10));
+        look(&mut pod, &visit(0, &[(NO_DEVICE, 1)]), true, &mut peers, seconds(10));
         assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
         pod.fell_back(&fallback(NO_DEVICE, [10, 0, 1, 9], TrafficPath::Remote), &mut peers, seconds(11));
         assert_eq!(pod.next_look(), seconds(13));
-        assert!(pod.looked(&visit(0, &[(NO_DEVICE, 2)]), true, None, &mut peers, seconds(13)));
+        assert!(look(&mut pod, &visit(0, &[(NO_DEVICE, 2)]), true, &mut peers, seconds(13)));
         assert_eq!(pod.live.verdict().reason(), Some("NoSmcDevice"));
     }
 
@@ -289,23 +324,59 @@ mod tests {
         let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
         let lost = fallback(PEER_WITHOUT_SMC, [10, 0, 1, 9], TrafficPath::Remote);
         pod.fell_back(&lost, &mut peers, seconds(1));
-        pod.looked(&visit(0, &[]), true, None, &mut peers, seconds(10));
+        look(&mut pod, &visit(0, &[]), true, &mut peers, seconds(10));
         assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
         assert_eq!(pod.peers.counts, [("10.0.1.9".parse().unwrap(), 1)].into());
         peers.saw("10.0.1.9".parse().unwrap(), seconds(12));
         pod.fell_back(&lost, &mut peers, seconds(13));
-        pod.looked(&visit(0, &[]), true, None, &mut peers, seconds(15));
+        look(&mut pod, &visit(0, &[]), true, &mut peers, seconds(15));
         assert_eq!(pod.live.verdict().reason(), Some("PeerLostSmc"));
     }
 
     #[test]
     fn idle_pods_are_looked_at_less_often_where_the_kernel_tells() {
         let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
-        pod.looked(&visit(1, &[]), true, None, &mut peers, seconds(0));
+        look(&mut pod, &visit(1, &[]), true, &mut peers, seconds(0));
         assert_eq!(pod.next_look(), seconds(10));
-        pod.looked(&visit(1, &[]), true, None, &mut peers, seconds(60));
+        look(&mut pod, &visit(1, &[]), true, &mut peers, seconds(60));
         assert_eq!(pod.next_look(), seconds(80));
-        pod.looked(&visit(1, &[]), false, None, &mut peers, seconds(80));
+        look(&mut pod, &visit(1, &[]), false, &mut peers, seconds(80));
         assert_eq!(pod.next_look(), seconds(90));
+    }
+
+    #[test]
+    fn each_reason_of_a_degradation_is_told_once() {
+        let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
+        let remote = fallback(NO_DEVICE, [10, 0, 1, 9], TrafficPath::Remote);
+        let mut fail = |reason: Option<Reason>, now| {
+            pod.fell_back(&remote, &mut peers, seconds(now));
+            let diagnose = |_: &Failure| reason.clone();
+            let told = pod.looked(&visit(0, &[]), true, None, diagnose, &mut peers, seconds(now)).verdict;
+            (told, pod.live.verdict().reason().unwrap())
+        };
+        assert_eq!(fail(None, 10), (true, "NoSmcDevice"));
+        assert_eq!(fail(Some(Reason::NoUeid), 15), (true, "NoUeid"));
+        assert_eq!(fail(Some(Reason::NoUeid), 20), (false, "NoUeid"));
+        assert_eq!(fail(None, 25), (false, "NoSmcDevice"));
+    }
+
+    #[test]
+    fn what_a_program_does_is_told_once_also_while_other_connections_are_smc_r() {
+        let (mut pod, mut peers) = (Pod::new(seconds(0)), SmcPeers::default());
+        // Fast open falls back before there is a peer.
+        let fast_open = Fallback {
+            peer: None,
+            path: TrafficPath::Unknown,
+            ..fallback(0x0306_0000, [0; 4], TrafficPath::Unknown)
+        };
+        let mut looks = (1..=3).map(|smcr| {
+            pod.fell_back(&fast_open, &mut peers, seconds(smcr * 10));
+            let now = seconds(smcr * 10 + 2);
+            let news = pod.looked(&visit(smcr, &[]), true, None, |_| None, &mut peers, now);
+            assert!(!pod.live.verdict().is_degraded());
+            news.programs.iter().map(|entry| entry.name).collect::<Vec<_>>()
+        });
+        assert_eq!(looks.next().unwrap(), ["FastOpen"]);
+        assert!(looks.all(|told| told.is_empty()));
     }
 }

@@ -1,53 +1,14 @@
 //! Whether what was set up for a pod is still there.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::Ipv4Addr;
 
 use smc_host::conversion;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::traffic::SetUp;
 use smc_host::{HostError, guard, route};
-use smc_model::{Anchor, Guard, NodeFacts, PnetId, Switch};
+use smc_model::{Anchor, Guard, NodeFacts, Reason, Switch};
 use smc_state::Record;
-
-/// Something of a pod's set-up that somebody took away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lost {
-    Pnetid { interface: String, pnetid: PnetId },
-    Conversion,
-    Anchor { address: Ipv4Addr },
-    Guard { address: Ipv4Addr },
-}
-
-impl Lost {
-    /// The Event's reason.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Pnetid { .. } => "PnetidLost",
-            Self::Conversion => "ConversionLost",
-            Self::Anchor { .. } => "SourceAnchorLost",
-            Self::Guard { .. } => "SameNodeGuardLost",
-        }
-    }
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pnetid { interface, pnetid } => {
-                write!(f, "the PNETID {pnetid} of {interface} was removed from the pod's PNET table")
-            }
-            Self::Conversion => f.write_str("the conversion of new TCP sockets was switched off in the pod"),
-            Self::Anchor { address } => {
-                write!(f, "{address} was removed from the link {}", route::ANCHOR_LINK)
-            }
-            Self::Guard { address } => {
-                write!(f, "{address} was removed from the nftables set {}/{}", guard::TABLE, guard::SET)
-            }
-        }
-    }
-}
 
 /// What the host's namespace holds for its pods.
 #[derive(Debug, Default)]
@@ -76,27 +37,22 @@ pub(super) fn host_side(facts: &NodeFacts, wanted: &BTreeSet<Ipv4Addr>) -> Resul
 }
 
 /// What of a record's set-up is not there. Where the feature is off, or the node cannot have it, nothing is missed.
-pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &HostSide) -> Vec<Lost> {
+pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &HostSide) -> Vec<Reason> {
     if facts.switch != Switch::On {
         return Vec::new();
     }
-    let mut lost = Vec::new();
-    for binding in &record.plan.bindings {
-        if inside.pnetids.get(&binding.interface) != Some(&binding.pnetid) {
-            let (interface, pnetid) = (binding.interface.clone(), binding.pnetid.clone());
-            lost.push(Lost::Pnetid { interface, pnetid });
-        }
-    }
-    if !conversion::is_smc(inside.protocol) {
-        lost.push(Lost::Conversion);
-    }
+    let converts = conversion::is_smc(inside.protocol);
+    let mut lost = smc_model::lost(&record.plan, converts, &inside.pnetids);
     if let Some(anchored) = &host.anchored {
-        let gone = record.owned.anchored.difference(anchored);
-        lost.extend(gone.map(|&address| Lost::Anchor { address }));
+        lost.extend(record.owned.anchored.difference(anchored).map(|address| Reason::SourceAnchorMissing {
+            why: format!("{address} was removed from the link {}", route::ANCHOR_LINK),
+        }));
     }
     if facts.guard == Guard::Ready {
         let gone = record.owned.guarded.difference(&host.guarded);
-        lost.extend(gone.map(|&address| Lost::Guard { address }));
+        lost.extend(gone.map(|address| Reason::SameNodeGuardMissing {
+            why: format!("{address} was removed from the nftables set {}/{}", guard::TABLE, guard::SET),
+        }));
     }
     lost
 }
@@ -144,7 +100,7 @@ mod tests {
         let pnetids = [("eth0".to_owned(), pnetid.parse().unwrap())].into();
         let addresses: BTreeSet<_> = host.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last)).collect();
         let host = HostSide { anchored: Some(addresses.clone()), guarded: addresses };
-        lost(&record(), facts, &SetUp { pnetids, protocol }, &host).iter().map(Lost::name).collect()
+        lost(&record(), facts, &SetUp { pnetids, protocol }, &host).iter().map(Reason::name).collect()
     }
 
     #[test]
@@ -155,9 +111,9 @@ mod tests {
 
     #[test]
     fn each_part_that_was_taken_away_is_named() {
-        assert_eq!(names(&facts(), "B", 256, &[5]), ["PnetidLost"]);
+        assert_eq!(names(&facts(), "B", 256, &[5]), ["PnetidMismatch"]);
         assert_eq!(names(&facts(), "A", 6, &[5]), ["ConversionLost"]);
-        assert_eq!(names(&facts(), "A", 256, &[6]), ["SourceAnchorLost", "SameNodeGuardLost"]);
+        assert_eq!(names(&facts(), "A", 256, &[6]), ["SourceAnchorMissing", "SameNodeGuardMissing"]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What is said about a pod's traffic: Events and log lines.
 
-use smc_model::{Failure, LiveVerdict, fallback_label};
+use smc_model::reasons::Entry;
+use smc_model::{Failure, Failures, LiveVerdict, Reason, fallback_label};
 use smc_state::Record;
 
 use super::pod::Pod;
-use super::set_up::Lost;
 use crate::kubernetes::announcement::Announcement;
 
 /// How many failures an Event tells.
@@ -35,7 +35,7 @@ pub(super) fn changed(pod: &Pod) -> Option<Announcement> {
     } else {
         tracing::info!(id, pod = name, "{message}");
     }
-    Announcement::about(record, warning, reason, &message)
+    Some(Announcement::about(record, warning, reason, &message)?.on(verdict.reason().unwrap_or_default()))
 }
 
 fn degraded(verdict: &LiveVerdict) -> String {
@@ -44,40 +44,54 @@ fn degraded(verdict: &LiveVerdict) -> String {
     if let Some(cause) = cause {
         parts.push(format!("{}: {cause}; {}", cause.name(), cause.meaning()));
     }
-    let told: Vec<String> = failures
-        .iter()
-        .take(TOLD)
-        .map(|failures| format!("{} × {}", failures.count, failures.failure))
-        .collect();
+    let told: Vec<String> = failures.iter().take(TOLD).map(told).collect();
     if !told.is_empty() {
         parts.push(format!("connections to other nodes fell back: {}", told.join(", ")));
     }
-    let fix = match (cause, failures.first()) {
-        (Some(cause), _) => cause.remedy().to_owned(),
-        (None, Some(first)) => format!("run `smcctl explain {}` on the node", explained(first.failure)),
-        (None, None) => String::new(),
+    let first = failures.first();
+    let fix = match (cause, first.and_then(|first| first.diagnosis.as_ref()), first) {
+        (Some(reason), ..) | (None, Some(reason), _) => reason.remedy().to_owned(),
+        (None, None, Some(first)) => {
+            format!("run `smcctl explain {}` on the node", explained(first.failure))
+        }
+        (None, None, None) => String::new(),
     };
     format!("new connections are TCP. {}. To do: {fix}", parts.join("; "))
+}
+
+fn told(failures: &Failures) -> String {
+    let Failures { count, failure, diagnosis } = failures;
+    match diagnosis {
+        Some(reason) => format!("{count} × {}: {reason} (the kernel's word: {failure})", reason.name()),
+        None => format!("{count} × {failure}"),
+    }
 }
 
 /// What to ask `smcctl explain` for: a peer's own reason says more than that it declined.
 fn explained(failure: Failure) -> &'static str {
     match failure {
         Failure::Fallback { peer_diagnosis, .. } if peer_diagnosis != 0 => fallback_label(peer_diagnosis),
-        Failure::PeerLostSmc { .. } => "PeerWithoutSmc",
-        Failure::Fallback { .. } => failure.label(),
+        Failure::PeerLostSmc { .. } | Failure::Fallback { .. } => failure.label(),
     }
 }
 
+/// Logs what a program does that keeps some of its connections from SMC-R, and gives the Event that tells it.
+pub(super) fn program(record: &Record, entry: &'static Entry) -> Option<Announcement> {
+    let message = format!("connections are TCP: {}; {}. To do: {}", entry.seen, entry.meaning, entry.remedy);
+    let pod = format!("{}/{}", record.pod.namespace, record.pod.name);
+    tracing::warn!(id = record.id, pod, reason = entry.name, "{message}");
+    Announcement::about(record, true, entry.name, &message).map(Announcement::of_its_own)
+}
+
 /// Logs that a part of a pod's set-up was taken away, and gives the Event that tells it.
-pub(super) fn lost(record: &Record, lost: &[Lost]) -> Option<Announcement> {
+pub(super) fn lost(record: &Record, lost: &[Reason]) -> Option<Announcement> {
     let first = lost.first()?;
     let all: Vec<String> = lost.iter().map(ToString::to_string).collect();
     let message = format!(
-        "{}, not by kube-smc; smc-agent puts it back. To do: find out who does that if it comes again",
+        "{}; that was not kube-smc, and smc-agent puts it back. To do: find out who does that if it comes again",
         all.join("; ")
     );
     let pod = format!("{}/{}", record.pod.namespace, record.pod.name);
     tracing::warn!(id = record.id, pod, reason = first.name(), "{message}");
-    Announcement::about(record, true, first.name(), &message)
+    Announcement::about(record, true, first.name(), &message).map(Announcement::of_its_own)
 }

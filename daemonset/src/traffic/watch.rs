@@ -10,7 +10,8 @@ use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
 use smc_host::{HostError, smc, with_causes};
 use smc_model::{
-    Conversion, Fallback, NetnsCookie, NodeFacts, SmcPeers, TrafficPath, Verdict, standing_cause,
+    Conversion, Fallback, Known, NetnsCookie, NodeFacts, QueuePairs, Reason, SmcPeers, TrafficPath, Verdict,
+    diagnose, standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
 use smc_verbs::DeviceLimits;
@@ -46,6 +47,8 @@ pub(super) struct Watch {
     events_checked: Option<Duration>,
     devices_counted: Option<Duration>,
     limits: BTreeMap<String, Option<u64>>,
+    /// Of the devices whose limits are known.
+    queue_pairs: Vec<QueuePairs>,
     /// What an earlier run published, until its pods are seen.
     before: BTreeMap<AttachmentId, LivePod>,
     published: Option<(smc_state::Traffic, Duration)>,
@@ -72,6 +75,7 @@ impl Watch {
             events_checked: None,
             devices_counted: None,
             limits: BTreeMap::new(),
+            queue_pairs: Vec::new(),
             before: before.into_iter().map(|pod| (pod.attachment.clone(), pod)).collect(),
             published: None,
         }
@@ -140,8 +144,11 @@ impl Watch {
     fn node_is(&mut self, facts: NodeFacts) {
         let now = self.now();
         for pod in self.pods.values_mut() {
-            let cause = pod.record().and_then(|record| standing_cause(&record.plan, &facts));
-            if cause.is_some_and(|cause| pod.node_has(cause, now)) {
+            let addresses = pod.addresses().collect();
+            let cause = pod.record().and_then(|record| standing_cause(&record.plan, &facts, &addresses));
+            let Some(cause) = cause else { continue };
+            set_up_again(&self.tools, pod, &cause);
+            if pod.node_has(cause, now) {
                 announce(&self.tools, pod);
             }
         }
@@ -196,7 +203,7 @@ impl Watch {
         for event in events {
             let Some(container) = containers.get(&event.cookie) else { continue };
             let Some(pod) = self.pods.get_mut(container) else { continue };
-            let own: BTreeSet<IpAddr> = pod.addresses().collect();
+            let own: BTreeSet<IpAddr> = pod.addresses().map(IpAddr::V4).collect();
             let (local, remote) = (event.local.ip(), event.remote.ip());
             let fallback = Fallback {
                 side: event.side,
@@ -212,7 +219,7 @@ impl Watch {
 
     /// The addresses of this node's pods.
     fn same_node(&self) -> BTreeSet<IpAddr> {
-        self.pods.values().flat_map(Pod::addresses).collect()
+        self.pods.values().flat_map(Pod::addresses).map(IpAddr::V4).collect()
     }
 
     fn look(&mut self, by_events: bool) {
@@ -288,11 +295,12 @@ impl Watch {
     ) {
         let Some(pod) = self.pods.get_mut(container) else { return };
         let Some(visit) = visit else { return pod.not_looked(now) };
+        let mut found = Vec::new();
         if let (Some(inside), Some(host), Some(facts)) = (&visit.set_up, host, &self.facts) {
             pod.was_checked(now);
             let missing = pod.records.values().map(|record| (record, lost(record, facts, inside, host)));
             let missing: Vec<_> = missing.filter(|(_, lost)| !lost.is_empty()).collect();
-            let found: Vec<_> = missing.iter().flat_map(|(_, lost)| lost.clone()).collect();
+            found = missing.iter().flat_map(|(_, lost)| lost.clone()).collect();
             // A pod's end, and the switch, take things away too, in a moment between two looks.
             let again = !found.is_empty() && found == pod.suspected;
             if again {
@@ -300,15 +308,34 @@ impl Watch {
                     self.tools.announcer.announce(tell::lost(record, lost));
                     self.tools.lost.tell(record.attachment.clone());
                 }
+                for reason in &found {
+                    self.tools.board.lost(reason.name(), reason.to_string());
+                }
             }
-            pod.suspected = if again { Vec::new() } else { found };
+            pod.suspected = if again { Vec::new() } else { found.clone() };
         }
-        let cause = match (&self.facts, pod.record()) {
-            (Some(facts), Some(record)) => standing_cause(&record.plan, facts),
-            _ => None,
-        };
-        if pod.looked(&visit, by_events, cause, &mut self.peers, now) {
+        let addresses = pod.addresses().collect();
+        let restored = self.tools.board.read(|view| view.losses.restored(wall()));
+        let plan = pod.record().map(|record| record.plan.clone()).unwrap_or_default();
+        let known = self.facts.as_ref().map(|node| Known {
+            node,
+            plan: &plan,
+            addresses: &addresses,
+            lost: &found,
+            restored: &restored,
+            queue_pairs: &self.queue_pairs,
+        });
+        let cause = known.and_then(|known| standing_cause(known.plan, known.node, known.addresses));
+        if let Some(cause) = &cause {
+            set_up_again(&self.tools, pod, cause);
+        }
+        let fault = |failure: &_| known.and_then(|known| diagnose(failure, &known));
+        let news = pod.looked(&visit, by_events, cause, fault, &mut self.peers, now);
+        if news.verdict {
             announce(&self.tools, pod);
+        }
+        for entry in news.programs {
+            self.tools.announcer.announce(pod.record().and_then(|record| tell::program(record, entry)));
         }
     }
 
@@ -333,6 +360,11 @@ impl Watch {
             DeviceUse { device, link_groups, queue_pairs, queue_pairs_max }
         });
         let devices: Vec<DeviceUse> = devices.collect();
+        let known = devices.iter().filter_map(|device| {
+            let (used, max) = (device.queue_pairs, device.queue_pairs_max?);
+            Some(QueuePairs { device: device.device.clone(), used, max })
+        });
+        self.queue_pairs = known.collect();
         self.tools.board.update(|view| view.devices = devices);
     }
 
@@ -356,6 +388,15 @@ impl Watch {
         let written = self.tools.store.write_document(&file);
         self.tools.board.problem("traffic file", written.err().map(|error| error.with_cause()));
         self.published = Some((unwritten, now));
+    }
+}
+
+/// Has a pod set up anew whose port was given another PNETID: with that one it works again.
+fn set_up_again(tools: &Tools, pod: &Pod, cause: &Reason) {
+    if matches!(cause, Reason::PnetidMismatch { .. }) {
+        for attachment in pod.records.keys() {
+            tools.lost.tell(attachment.clone());
+        }
     }
 }
 

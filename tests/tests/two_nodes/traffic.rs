@@ -116,7 +116,7 @@ fn a_peer_that_lost_its_ueid_is_named_and_the_pod_recovers() {
     let mut ended = agent::end(&one, Ending::Kill);
     Kernel(&one).remove_ueid("SMCV2-DEFAULT-UEID");
     let degraded = fetch_until(&pod, &peer.ip, NAMED, |live| live.live.is_degraded());
-    assert_eq!(degraded.live.reason(), Some("PeerDeclined"), "{degraded:?}");
+    assert_eq!(degraded.live.reason(), Some("UeidsDiffer"), "{degraded:?}");
     let log = agent::log(&two);
     assert!(log.contains("new connections are TCP. connections to other nodes fell back"), "{log}");
 
@@ -147,7 +147,7 @@ fn a_pnetid_and_a_conversion_that_were_taken_away_are_reported_and_put_back() {
     eventually(NAMED, || if Kernel(&node).holds(&owned).len() == 1 { Ok(()) } else { Err("not converted") });
     let log = agent::log(&node);
     let told = |reason: &str| log.lines().any(|line| line.contains(reason) && line.contains(&pod.name));
-    assert!(told("PnetidLost") && told("ConversionLost"), "{log}");
+    assert!(told("PnetidMismatch") && told("ConversionLost"), "{log}");
 }
 
 #[test]

@@ -95,8 +95,10 @@ impl<'a, M: Machine> Work<'a, M> {
     }
 
     fn set_up(&mut self, record: &mut Record) -> Result<(), Stop> {
-        if let Wish::Invalid(value) = &self.job.wish {
-            return Err(Reason::AnnotationInvalid { value: value.clone() }.into());
+        match &self.job.wish {
+            Wish::Invalid(value) => return Err(Reason::AnnotationInvalid { value: value.clone() }.into()),
+            Wish::Misspelt { key } => return Err(Reason::AnnotationMisspelt { key: key.clone() }.into()),
+            Wish::Enabled | Wish::Disabled => {}
         }
         let published = self.store.node_facts(self.boot_id)?;
         if let Switch::Off { why } = &published.switch {

@@ -3,10 +3,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    Anchor, Binding, Conversion, Datapath, Guard, Kernel, KernelFamily, Live, RdmaNetnsMode, RdmaPort, Seen,
-    Switch,
-};
+use crate::{Live, Seen};
 
 const NO_DEVICE: u32 = 0x0303_0000;
 const DECLINED: u32 = 0x0500_0000;
@@ -20,7 +17,7 @@ fn fallback(code: u32, path: TrafficPath) -> Fallback {
 }
 
 fn failure(code: u32) -> Failure {
-    Failure::Fallback { code, peer_diagnosis: 0, ipv6_socket: false }
+    Failure::Fallback { code, peer_diagnosis: 0, ipv6_socket: false, side: Some(Side::Client) }
 }
 
 fn grown(counts: &[(Side, u32, u64)]) -> Growth {
@@ -97,55 +94,6 @@ fn living_connections_tell_where_fallbacks_belong() {
     assert_eq!(failed_by_counters(&growth, &local), BTreeMap::new());
     let remote = [local[0].clone(), connection(NO_DEVICE, TrafficPath::Remote)];
     assert_eq!(failed_by_counters(&growth, &remote), [(failure(NO_DEVICE), 5)].into());
-}
-
-fn node(ports: Vec<RdmaPort>) -> NodeFacts {
-    NodeFacts {
-        kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
-        smc_loaded: true,
-        conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
-        rdma_netns_mode: RdmaNetnsMode::Shared,
-        ports,
-        ueids: vec!["SMCV2-DEFAULT-UEID".parse().unwrap()],
-        guard: Guard::Ready,
-        anchor: Anchor::Ready { index: 3 },
-        datapath: Datapath::Netfilter,
-        switch: Switch::On,
-    }
-}
-
-fn port(device: &str, active: bool, pnetid: Option<&str>) -> RdmaPort {
-    let pnetid = pnetid.map(|id| id.parse().unwrap());
-    RdmaPort { device: device.into(), port: 1, active, pnetid, netdev: None, pods: 0 }
-}
-
-#[test]
-fn what_is_wrong_with_a_pods_port_is_named() {
-    let binding = |device: &str| Binding {
-        interface: "eth0".into(),
-        device: device.into(),
-        port: 1,
-        pnetid: "A".parse().unwrap(),
-    };
-    let plan = Plan { bindings: vec![binding("rxe0")], ..Plan::default() };
-    let cause = |ports| standing_cause(&plan, &node(ports)).map(|reason| reason.to_string());
-    assert_eq!(cause(vec![port("rxe0", true, Some("A"))]), None);
-    assert_eq!(cause(vec![port("rxe0", false, Some("A"))]).unwrap(), "RDMA port rxe0/1 is not ACTIVE");
-    assert!(cause(vec![port("rxe0", true, None)]).unwrap().contains("no PNETID"));
-    assert!(cause(vec![port("rxe1", true, Some("A"))]).unwrap().contains("rxe0/1 (gone)"));
-    assert!(cause(Vec::new()).unwrap().contains("no RDMA device"));
-    let two = Plan { bindings: vec![binding("rxe0"), binding("rxe1")], ..Plan::default() };
-    let one_works = node(vec![port("rxe0", false, Some("A")), port("rxe1", true, Some("B"))]);
-    assert_eq!(standing_cause(&two, &one_works), None);
-}
-
-#[test]
-fn a_node_that_lost_its_ueid_is_told_and_one_that_is_switched_off_is_not() {
-    let mut facts = node(vec![port("rxe0", true, Some("A"))]);
-    facts.ueids.clear();
-    assert_eq!(standing_cause(&Plan::default(), &facts), Some(Reason::NoUeid));
-    facts.switch = Switch::Off { why: "x".into() };
-    assert_eq!(standing_cause(&Plan::default(), &facts), None);
 }
 
 fn any_benign() -> impl Strategy<Value = Fallback> {

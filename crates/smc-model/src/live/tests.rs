@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const UEID: Failure = Failure::Fallback { code: 0x0303_0000, peer_diagnosis: 0, ipv6_socket: false };
+const UEID: Failure =
+    Failure::Fallback { code: 0x0303_0000, peer_diagnosis: 0, ipv6_socket: false, side: Some(Side::Client) };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -27,6 +28,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
             successes,
             live,
             failed: (bad > 0).then_some((UEID, bad)).into_iter().collect(),
+            diagnoses: BTreeMap::new(),
             cause: if down { port_down().cause } else { None },
         }
     })
@@ -77,7 +79,25 @@ fn a_pod_whose_connections_all_fall_back_is_degraded_with_the_code() {
     assert!(live.look(seconds(35), failed()));
     assert_eq!(live.verdict().reason(), Some("NoSmcDevice"));
     let LiveVerdict::Degraded { failures, .. } = live.verdict() else { panic!() };
-    assert_eq!(failures, &[Failures { count: 6, failure: UEID }]);
+    assert_eq!(failures, &[Failures { count: 6, failure: UEID, diagnosis: None }]);
+}
+
+#[test]
+fn a_degradation_is_named_by_the_fault_behind_it_for_as_long_as_that_explains_what_fails() {
+    let diagnosed = || Seen { diagnoses: [(UEID, Reason::NoUeid)].into(), ..failed() };
+    let mut live = Live::default();
+    live.look(seconds(10), diagnosed());
+    assert_eq!(live.verdict().reason(), Some("NoUeid"));
+    let resumed = Live::resume(live.verdict().clone(), seconds(0));
+    assert_eq!(resumed.verdict().reason(), Some("NoUeid"));
+    live.look(seconds(15), Seen::default());
+    assert_eq!(live.verdict().reason(), Some("NoUeid"), "nothing failed since");
+    live.look(seconds(20), failed());
+    assert_eq!(live.verdict().reason(), Some("NoSmcDevice"));
+    live.look(seconds(25), diagnosed());
+    let down = Seen { cause: port_down().cause, ..diagnosed() };
+    live.look(seconds(30), down);
+    assert_eq!(live.verdict().reason(), Some("RdmaPortDown"), "what is wrong now tells most");
 }
 
 #[test]
@@ -164,6 +184,10 @@ fn a_live_verdict_is_written_as_others_read_it() {
         r#"{"is":"degraded","cause":{"reason":"RdmaPortDown","port":"rxe0/1"},"failures":[{"count":1,"failure":"peer-lost-smc","peer":"10.0.0.9"}]}"#
     );
     assert_eq!(&serde_json::from_str::<LiveVerdict>(&text).unwrap(), live.verdict());
+    let failure = Failures { count: 2, failure: UEID, diagnosis: Some(Reason::Ipv6Socket) };
+    let text = serde_json::to_string(&failure).unwrap();
+    assert!(text.ends_with(r#""side":"client","diagnosis":{"reason":"Ipv6Socket"}}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Failures>(&text).unwrap(), failure);
 }
 
 proptest! {

@@ -33,18 +33,24 @@ pub static PEER_LOST_SMC: Entry = Entry {
     name: "PeerLostSmc",
     kernel: None,
     seen: "a peer that spoke SMC a short while ago does not offer it now",
-    meaning: "something changed at the peer or on the way to it, and new connections to it are TCP",
+    meaning: "something changed at the peer or on the way to it, and new connections to it are TCP. All that this end sees is \
+              that the peer's SYN or SYN-ACK lacks option 254; it looks the same whether the peer did not send the option or \
+              something in between took it out, so only a look at both ends tells these causes apart",
     causes: &[
         Cause {
             what: "the peer's set-up was taken away, or its node's feature switched off",
             check: "`smcctl pod POD` and `smcctl doctor` on the peer's node",
         },
         Cause {
-            what: "a program listens there now whose socket was made before the conversion",
-            check: "`smcctl pod POD` on the peer's node says needs-restart",
+            what: "a middlebox (firewall, load balancer, proxy) strips TCP option 254",
+            check: "`tcpdump -vni eth0 'tcp[tcpflags] & tcp-syn != 0'` in both pods: unknown-254 leaves one and does not arrive at the other",
+        },
+        Cause {
+            what: "a program listens there now whose socket was made before the conversion, or that uses TCP fast open",
+            check: "`smcctl pod POD` on the peer's node says needs-restart or FastOpen",
         },
     ],
-    remedy: "see the peer's node; nothing is to be done if SMC was switched off there on purpose",
+    remedy: "see the peer's node; if the peer is well, let what is in between pass TCP option 254; nothing is to be done if SMC was switched off there on purpose",
 };
 
 /// NotSetUp.
@@ -68,19 +74,6 @@ pub static NOT_SET_UP: Entry = Entry {
         },
     ],
     remedy: "see the causes; the agent sets missed pods up within 30 s, without a restart",
-};
-
-/// HostNetworkPod.
-pub static HOST_NETWORK_POD: Entry = Entry {
-    name: "HostNetworkPod",
-    kernel: None,
-    seen: "an annotated pod uses the host's network",
-    meaning: "no CNI plugin is called for such a pod, and converting the host's namespace would convert the whole node",
-    causes: &[Cause {
-        what: "hostNetwork: true in the pod's specification",
-        check: "`kubectl get pod POD -o jsonpath='{.spec.hostNetwork}'`",
-    }],
-    remedy: "give the pod a network of its own, or take the annotation off",
 };
 
 /// KernelTooOld.
@@ -138,19 +131,93 @@ pub static CONVERSION_LOST: Entry = Entry {
 pub static PNETID_LOST: Entry = Entry {
     name: "PnetidLost",
     kernel: None,
-    seen: "a pod's interface bears no PNETID, or another one than its RDMA port",
+    seen: "a pod's interface has lost its PNETID",
     meaning: "the kernel finds no RDMA device for the pod's connections, so they fall back (NoSmcDevice)",
+    causes: &[Cause {
+        what: "somebody flushed the PNET table in the pod, or deleted the entry",
+        check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
+    }],
+    remedy: "find out who did; the agent sets the pod up again within 30 s",
+};
+
+/// PnetidMismatch.
+pub static PNETID_MISMATCH: Entry = Entry {
+    name: "PnetidMismatch",
+    kernel: None,
+    seen: "a pod's interface bears another PNETID than its RDMA port",
+    meaning: "the kernel finds no RDMA device for the pod's connections, so they fall back (NoSmcDevice). PNETIDs that differ \
+              between two nodes are no fault: only those of one node must agree",
     causes: &[
         Cause {
-            what: "somebody flushed or changed the PNET table in the pod",
-            check: "`smcctl pod POD`, lines PNETID",
-        },
-        Cause {
-            what: "the RDMA port's PNETID was changed after the pod had been set up",
+            what: "somebody gave the RDMA port another PNETID after the pod had been set up",
             check: "`smcctl doctor`, line PNETIDs",
         },
+        Cause {
+            what: "somebody gave the pod's interface another one",
+            check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
+        },
     ],
-    remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within 30 s",
+    remedy: "find out who did; the agent sets the pod up again within 30 s, with the id that the port bears then",
+};
+
+/// UeidsDiffer.
+pub static UEIDS_DIFFER: Entry = Entry {
+    name: "UeidsDiffer",
+    kernel: None,
+    seen: "this node and the peer's have no UEID in common",
+    meaning: "SMC-R v2 peers must share an enterprise id (UEID); the server's side declines a proposal with none of its own. It \
+              has no code of its own for that: this is what remains when all else is in order",
+    causes: &[
+        Cause {
+            what: "the agents of the two nodes are told different UEIDs (--ueid)",
+            check: "`smcctl status` on both nodes, line UEIDs; the agent's arguments",
+        },
+        Cause {
+            what: "the peer's node has no UEID at all, and no agent that adds it",
+            check: "`smcctl doctor` on the peer's node, line UEID",
+        },
+        Cause {
+            what: "somebody manages UEIDs by hand (smc_dbg, smcr ueid)",
+            check: "`smcr ueid show` on both nodes",
+        },
+    ],
+    remedy: "give both nodes a common UEID: run smc-agent on both with the same --ueid, or with none (SMCV2-DEFAULT-UEID)",
+};
+
+/// RdmaDeviceGone.
+pub static RDMA_DEVICE_GONE: Entry = Entry {
+    name: "RdmaDeviceGone",
+    kernel: None,
+    seen: "the RDMA device that served the pod is gone, and others are there",
+    meaning: "the pod's interface bears the PNETID of that device, so the kernel uses none of the others for it",
+    causes: &[
+        Cause {
+            what: "the device was detached from the instance, or unbound from its driver",
+            check: "`rdma link`; `dmesg`; on Alibaba Cloud: the instance's network interfaces",
+        },
+        Cause { what: "the driver was unloaded", check: "`lsmod | grep -E 'erdma|mlx5_ib|rdma_rxe'`" },
+    ],
+    remedy: "attach the device again: new connections use it at once; or restart the pod, which is then set up for another device",
+};
+
+/// Ipv6Socket.
+pub static IPV6_SOCKET: Entry = Entry {
+    name: "Ipv6Socket",
+    kernel: None,
+    seen: "the program connects from an IPv6 socket",
+    meaning: "SMC-R v2 is offered by AF_INET sockets only, also when the address is an IPv4 one in IPv6 form (::ffff:10.0.0.1). \
+              Servers are not concerned: what an IPv6 listener accepts can be SMC-R",
+    causes: &[
+        Cause {
+            what: "the program, or its runtime, opens dual-stack sockets for all connections (Java does so by default)",
+            check: "`smcctl conns --pod POD`; Java: is -Djava.net.preferIPv4Stack=true among its options?",
+        },
+        Cause {
+            what: "the peer's name resolves to an IPv6 address",
+            check: "`getent ahosts NAME` in the pod",
+        },
+    ],
+    remedy: "let the program use IPv4 sockets (Java: -Djava.net.preferIPv4Stack=true) and IPv4 addresses",
 };
 
 /// ChainEntryMissing.
@@ -222,7 +289,7 @@ pub static QUEUE_PAIRS_LOW: Entry = Entry {
     name: "QueuePairsLow",
     kernel: None,
     seen: "the RDMA device's queue pairs are nearly used up",
-    meaning: "connections to further peers fall back to TCP (InternalError) when none is left",
+    meaning: "connections to further peers fall back to TCP (InternalError, OutOfMemory) when none is left",
     causes: &[Cause {
         what: "many accelerated pods with many peers each: every pair of pods needs a queue pair at both ends",
         check: "`smcctl capacity`",
@@ -290,11 +357,14 @@ pub(super) static ALL: &[&Entry] = &[
     &DEGRADED,
     &PEER_LOST_SMC,
     &NOT_SET_UP,
-    &HOST_NETWORK_POD,
     &KERNEL_TOO_OLD,
     &SMC_DIAG_MISSING,
     &CONVERSION_LOST,
     &PNETID_LOST,
+    &PNETID_MISMATCH,
+    &UEIDS_DIFFER,
+    &RDMA_DEVICE_GONE,
+    &IPV6_SOCKET,
     &CHAIN_ENTRY_MISSING,
     &CHAIN_ENTRY_NOT_LOADED,
     &PLUGIN_MISSING,

@@ -15,6 +15,33 @@ pub static ANNOTATION_INVALID: Entry = Entry {
     remedy: "set the annotation to \"true\" or \"false\" and restart the pod",
 };
 
+/// AnnotationMisspelt.
+pub static ANNOTATION_MISSPELT: Entry = Entry {
+    name: "AnnotationMisspelt",
+    kernel: None,
+    seen: "the annotation's key is misspelt",
+    meaning: "the key differs from smc.asm.alibabacloud.com/enabled by a letter or two; kube-smc does not guess what was meant, and \
+              leaves the pod on TCP",
+    causes: &[Cause {
+        what: "a letter is wrong, missing, too many, or a capital",
+        check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: smc.asm.alibabacloud.com/enabled",
+    }],
+    remedy: "correct the key in the pod's template to smc.asm.alibabacloud.com/enabled, or remove it",
+};
+
+/// HostNetworkPod.
+pub static HOST_NETWORK_POD: Entry = Entry {
+    name: "HostNetworkPod",
+    kernel: None,
+    seen: "an annotated pod uses the host's network",
+    meaning: "no CNI plugin is called for such a pod, and converting the host's namespace would convert the whole node",
+    causes: &[Cause {
+        what: "hostNetwork: true in the pod's specification",
+        check: "`kubectl get pod POD -o jsonpath='{.spec.hostNetwork}'`",
+    }],
+    remedy: "give the pod a network of its own, or take the annotation off",
+};
+
 /// SwitchedOff.
 pub static SWITCHED_OFF: Entry = Entry {
     name: "SwitchedOff",
@@ -160,7 +187,7 @@ pub static NO_UEID: Entry = Entry {
     causes: &[
         Cause {
             what: "somebody removed it, or the smc module was loaded anew, after the agent added it",
-            check: "`smcctl doctor`, line UEID; the agent adds it again within 30 s",
+            check: "`smcctl doctor`, line UEID; the agent adds it again within seconds, and tells",
         },
         Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
     ],
@@ -339,6 +366,8 @@ pub static BUDGET_EXCEEDED: Entry = Entry {
 
 pub(super) static ALL: &[&Entry] = &[
     &ANNOTATION_INVALID,
+    &ANNOTATION_MISSPELT,
+    &HOST_NETWORK_POD,
     &SWITCHED_OFF,
     &AGENT_NOT_READY,
     &NODE_FILE_UNUSABLE,

@@ -1,10 +1,14 @@
 //! The chain entry, the agent, the switch, and other managers.
 
 use smc_model::Switch;
-use smc_model::reasons::{finding, refusal};
+use smc_model::reasons::{self, finding, refusal};
 
 use super::Check;
 use crate::facts::Facts;
+use crate::output::counted;
+
+/// In seconds.
+const AN_HOUR: u64 = 3600;
 
 /// Subjects of the agent's problems that keep no pod from SMC-R: it cannot write to the API server.
 const ABOUT_KUBERNETES: [&str; 2] = ["events", "node condition"];
@@ -84,4 +88,18 @@ pub(super) fn managers(facts: &Facts) -> Check {
     }
     let seen = format!("{}; kube-smc uses what they set and changes none of it", facts.managers.join(", "));
     Check::fine(name, seen)
+}
+
+/// What others took away or changed within the last hour, and the agent has put right since: no problem any more, and no
+/// secret.
+pub(super) fn losses(facts: &Facts) -> Vec<Check> {
+    let losses = facts.agent.iter().flat_map(|agent| &agent.losses);
+    let recent = losses.filter(|loss| loss.seconds_ago <= AN_HOUR);
+    let told = recent.filter_map(|loss| {
+        let entry = reasons::by_name(&loss.reason)?;
+        let times = counted(loss.count, "time");
+        let seen = format!("{}; {times}, last {} s ago, not by kube-smc", loss.seen, loss.seconds_ago);
+        Some(Check::note("taken away", entry.name, seen))
+    });
+    told.collect()
 }

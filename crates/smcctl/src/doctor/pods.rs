@@ -1,13 +1,14 @@
 //! Annotated pods: which are not set up, and which have lost something since.
 
-use smc_model::reasons::finding;
-use smc_model::{Plan, Verdict};
+use smc_model::reasons::{self, finding};
+use smc_model::{Failures, LiveVerdict, NodeFacts, Plan, Reason, Verdict, standing_cause};
 use smc_state::Phase;
 
 use super::Check;
 use crate::facts::{Facts, PodNow, PodState};
 
-pub(super) fn pods(facts: &Facts) -> Vec<Check> {
+/// `told` are the names of what is wrong with the node.
+pub(super) fn pods(facts: &Facts, told: &[&str]) -> Vec<Check> {
     let mut checks = Vec::new();
     for error in &facts.unreadable {
         checks.push(Check::unknown("records", error));
@@ -17,15 +18,18 @@ pub(super) fn pods(facts: &Facts) -> Vec<Check> {
         living.iter().filter(|pod| pod.record.verdict.as_ref().is_some_and(Verdict::is_set_up)).count();
     let seen = match living.len() {
         0 => "no annotated pod is on record".to_owned(),
+        1 if set_up == 1 => "the one annotated pod is set up".to_owned(),
+        1 => "the one annotated pod is not set up".to_owned(),
         all => format!("{set_up} of {all} annotated pods are set up"),
     };
     checks.push(Check::fine("pods", seen));
-    checks.extend(living.into_iter().filter_map(pod));
+    let node = facts.node();
+    checks.extend(living.into_iter().filter_map(|living| pod(living, node.as_ref(), told)));
     checks
 }
 
 /// What is wrong with one pod.
-fn pod(pod: &PodState) -> Option<Check> {
+fn pod(pod: &PodState, node: Option<&NodeFacts>, told: &[&str]) -> Option<Check> {
     let record = &pod.record;
     let name = format!("pod {}/{}", record.pod.namespace, record.pod.name);
     match (&record.verdict, record.phase) {
@@ -40,8 +44,9 @@ fn pod(pod: &PodState) -> Option<Check> {
     match pod.now.as_ref()? {
         Err(why) => return Some(Check::unknown(&name, why)),
         Ok(now) => {
-            if let Some(lost) = lost(&name, &record.plan, now) {
-                return Some(lost);
+            let wrong = lost(&record.plan, now).or_else(|| standing(node, &record.plan, now, told));
+            if let Some(reason) = wrong {
+                return Some(Check::problem(&name, reason.entry(), reason.to_string()));
             }
         }
     }
@@ -49,23 +54,30 @@ fn pod(pod: &PodState) -> Option<Check> {
         let ports = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Some(Check::problem(&name, &finding::NEEDS_RESTART, ports));
     }
-    None
+    degraded(&name, pod.live.as_ref()?, told)
 }
 
-fn lost(name: &str, plan: &Plan, now: &PodNow) -> Option<Check> {
-    if !now.converts {
-        let seen = "its new TCP sockets are not converted any more";
-        return Some(Check::problem(name, &finding::CONVERSION_LOST, seen));
-    }
-    for binding in &plan.bindings {
-        let has = now.pnetids.iter().find(|(interface, _)| *interface == binding.interface).map(|(_, id)| id);
-        if has != Some(&binding.pnetid) {
-            let seen = match has {
-                Some(id) => format!("{} has PNETID {id} instead of {}", binding.interface, binding.pnetid),
-                None => format!("{} has lost PNETID {}", binding.interface, binding.pnetid),
-            };
-            return Some(Check::problem(name, &finding::PNETID_LOST, seen));
-        }
-    }
-    None
+/// What the agent sees of the pod's traffic.
+fn degraded(name: &str, live: &LiveVerdict, told: &[&str]) -> Option<Check> {
+    let entry = reasons::by_name(live.reason()?).filter(|entry| !told.contains(&entry.name))?;
+    let LiveVerdict::Degraded { cause, failures } = live else { return None };
+    let first = failures.first().map(|Failures { count, failure, .. }| format!("{count} × {failure}"));
+    let seen = cause.as_ref().map(ToString::to_string).or(first).unwrap_or_default();
+    Some(Check::problem(name, entry, format!("its connections are TCP: {seen}")))
+}
+
+/// What is missing of the pod's set-up.
+fn lost(plan: &Plan, now: &PodNow) -> Option<Reason> {
+    let pnetids = now.pnetids.iter().cloned().collect();
+    let mut lost = smc_model::lost(plan, now.converts, &pnetids);
+    // Without conversion nothing else matters.
+    let conversion = lost.iter().position(|reason| *reason == Reason::ConversionLost);
+    if lost.is_empty() { None } else { Some(lost.swap_remove(conversion.unwrap_or(0))) }
+}
+
+/// What is wrong with the ports that serve the pod, unless the node's own lines told it.
+fn standing(node: Option<&NodeFacts>, plan: &Plan, now: &PodNow, told: &[&str]) -> Option<Reason> {
+    let node = node.filter(|node| node.obstacle().is_none())?;
+    let addresses = now.addresses.iter().map(|net| net.address()).collect();
+    standing_cause(plan, node, &addresses).filter(|cause| !told.contains(&cause.name()))
 }

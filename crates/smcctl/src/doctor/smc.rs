@@ -3,14 +3,12 @@
 use std::net::Ipv4Addr;
 
 use smc_model::reasons::{finding, refusal};
-use smc_model::{Guard, KernelFamily};
+use smc_model::{Guard, KernelFamily, QueuePairs};
 use smc_state::Made;
 
 use super::Check;
 use crate::facts::{Facts, GuardFacts, SmcPort};
-
-/// From here on, in percent, queue pairs are nearly used up.
-const NEARLY: u64 = 90;
+use crate::output::counted;
 
 fn ports(facts: &Facts) -> &[SmcPort] {
     facts.ports.as_deref().unwrap_or_default()
@@ -54,15 +52,13 @@ pub(super) fn pnetids(facts: &Facts) -> Option<Check> {
     if ports.is_empty() {
         return None;
     }
-    if let Some(changed) =
-        ports.iter().find(|port| was_ours(port, &made) && !is_ours(port, &made) && port.pnetid.is_some())
-    {
-        let seen = format!("{}: not the one that smc-agent gave it", told(changed, &made));
-        return Some(Check::problem(name, &finding::FOREIGN_PNETID, seen));
-    }
     let seen = joined(ports.iter().map(|port| told(port, &made)));
+    let foreign = |port: &SmcPort| port.pnetid.is_some() && port.user_defined && !is_ours(port, &made);
     Some(if ports.iter().any(|port| port.active && port.pnetid.is_none()) {
         Check::problem(name, &refusal::PNETID_MISSING, seen)
+    } else if ports.iter().any(foreign) {
+        // Pods that still bear another one have lines of their own.
+        Check::note(name, finding::FOREIGN_PNETID.name, seen)
     } else {
         Check::fine(name, seen)
     })
@@ -82,6 +78,7 @@ fn told(port: &SmcPort, made: &Made) -> String {
     let Some(pnetid) = &port.pnetid else { return format!("{} has none", label(port)) };
     let by = match (is_ours(port, made), port.user_defined) {
         (true, _) => "set by smc-agent",
+        (false, true) if was_ours(port, made) => "set by somebody else after smc-agent, and left as it is",
         (false, true) => "set by somebody else, and left as it is",
         (false, false) => "of the hardware",
     };
@@ -164,7 +161,7 @@ pub(super) fn source_anchor(facts: &Facts) -> Check {
     let missing: Vec<String> =
         wanted.filter(|address| !anchored.contains(address)).map(ToString::to_string).collect();
     if missing.is_empty() {
-        Check::fine(name, format!("kubesmc0 with {} addresses", anchored.len()))
+        Check::fine(name, format!("kubesmc0 with {}", counted(anchored.len() as u64, "address")))
     } else {
         let seen = format!("kubesmc0 lacks {}", missing.join(", "));
         Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, seen)
@@ -215,12 +212,14 @@ pub(super) fn queue_pairs(facts: &Facts) -> Option<Check> {
         let links = u64::from(port.links);
         match facts.queue_pairs_max(&port.device) {
             Some(max) => {
-                low |= links * 100 >= max * NEARLY;
+                low |= QueuePairs { device: port.device.clone(), used: links, max }.are_low();
                 format!("{} {links} of {max}", label(port))
             }
             None => format!("{} {links} (how many it has, only the device tells)", label(port)),
         }
     }));
-    let seen = format!("{used}; {} link groups with {} connections", groups.groups, groups.connections);
+    let (groups, connections) =
+        (counted(groups.groups, "link group"), counted(groups.connections, "connection"));
+    let seen = format!("{used}; {groups} with {connections}");
     Some(if low { Check::problem(name, &finding::QUEUE_PAIRS_LOW, seen) } else { Check::fine(name, seen) })
 }

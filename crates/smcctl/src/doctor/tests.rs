@@ -1,7 +1,7 @@
-use smc_model::{Listener, RdmaNetnsMode, Reason, Switch, Verdict, reasons};
+use smc_model::{Failure, Failures, Listener, LiveVerdict, RdmaNetnsMode, Reason, Switch, Verdict, reasons};
 
 use super::*;
-use crate::facts::{Look, SmcPort};
+use crate::facts::{Look, LossFacts, SmcPort};
 use crate::recorded::{alibaba, golden_outcome, rig};
 
 /// Names of the problems that the doctor sees once `change` was made to a healthy node of the rig.
@@ -55,7 +55,7 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
     assert_eq!(problems(|facts| port(facts).active = false), ["RdmaPortDown"]);
     assert_eq!(problems(|facts| port(facts).pnetid = None), ["PnetidMissing"]);
-    assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["ForeignPnetid"]);
+    assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["PnetidMismatch"]);
     assert_eq!(problems(|facts| port(facts).addresses.clear()), ["NoDeviceInSubnet"]);
     assert_eq!(
         problems(|facts| port(facts).addresses = vec!["192.168.7.1/24".parse().unwrap()]),
@@ -136,16 +136,50 @@ fn each_fault_of_a_pod_is_named() {
         }),
         ["ConversionLost"]
     );
-    for other in [None, Some("OTHER")] {
+    for (other, name) in [(None, "PnetidLost"), (Some("OTHER"), "PnetidMismatch")] {
         assert_eq!(
             problems(|facts| {
                 let mut seen = now(facts);
                 seen.pnetids = other.map(|id| ("eth0".to_owned(), id.parse().unwrap())).into_iter().collect();
                 facts.pods[0].now = Some(Ok(seen));
             }),
-            ["PnetidLost"]
+            [name]
         );
     }
+    let device = |facts: &mut Facts| {
+        facts.pods[0].record.plan.bindings[0].device = "rxe9".to_owned();
+        facts.pods[0].record.plan.bindings[0].pnetid = "OTHER".parse().unwrap();
+        let mut seen = now(facts);
+        seen.pnetids[0].1 = "OTHER".parse().unwrap();
+        facts.pods[0].now = Some(Ok(seen));
+    };
+    assert_eq!(problems(device), ["RdmaDeviceGone"], "there is another one");
+    assert_eq!(refused(Reason::AnnotationMisspelt { key: "x".to_owned() }), ["AnnotationMisspelt"]);
+    assert_eq!(refused(Reason::HostNetworkPod), ["HostNetworkPod"]);
+    let ueids = vec!["OTHER".parse().unwrap()];
+    let failure = Failure::Fallback { code: 0x0303_0000, peer_diagnosis: 0, ipv6_socket: false, side: None };
+    let diagnosis = Some(Reason::UeidsDiffer { ueids });
+    let failures = vec![Failures { count: 2, failure, diagnosis }];
+    let degraded = LiveVerdict::Degraded { cause: None, failures };
+    assert_eq!(problems(|facts| facts.pods[0].live = Some(degraded)), ["UeidsDiffer"]);
+}
+
+#[test]
+fn what_is_no_fault_is_named_and_leaves_the_node_healthy() {
+    let named = |facts: &Facts, name: &str| {
+        let checks = checks(facts);
+        assert_eq!(status(&checks), Status::Fine, "{}", render(&checks, Paint::PLAIN));
+        checks.into_iter().find(|check| check.reason == Some(name)).unwrap()
+    };
+    assert_eq!(named(&alibaba(), "ForeignPnetid").name, "PNETIDs");
+    let mut facts = rig();
+    let seen = "the node has no UEID".to_owned();
+    let loss = LossFacts { reason: "NoUeid".to_owned(), count: 2, seconds_ago: 40, seen };
+    facts.agent.as_mut().unwrap().losses = vec![loss];
+    let check = named(&facts, "NoUeid");
+    assert!(check.seen.contains("2 times, last 40 s ago"), "{check:?}");
+    facts.agent.as_mut().unwrap().losses[0].seconds_ago = 3601;
+    assert!(checks(&facts).iter().all(|check| check.reason.is_none()), "an old story");
 }
 
 #[test]

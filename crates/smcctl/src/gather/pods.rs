@@ -4,12 +4,13 @@ use smc_host::conversion::is_smc;
 use smc_host::netns::Netns;
 use smc_host::{HostError, pnet, route};
 use smc_model::Verdict;
-use smc_state::Record;
+use smc_state::{LivePod, Record};
 
 use super::Smc;
 use crate::facts::{Look, PodNow, PodState};
+use crate::pods;
 
-pub(super) fn states(records: Vec<Record>, smc: &mut Look<Smc>) -> Vec<PodState> {
+pub(super) fn states(records: Vec<Record>, judged: &[LivePod], smc: &mut Look<Smc>) -> Vec<PodState> {
     let mut pods: Vec<PodState> = records
         .into_iter()
         .filter(Record::is_live)
@@ -20,7 +21,8 @@ pub(super) fn states(records: Vec<Record>, smc: &mut Look<Smc>) -> Vec<PodState>
                 }
                 _ => None,
             };
-            PodState { record, now }
+            let live = pods::judgement_of(&record, judged).map(|live| live.live.clone());
+            PodState { record, now, live }
         })
         .collect();
     pods.sort_by(|a, b| {

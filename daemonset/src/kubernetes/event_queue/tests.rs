@@ -71,6 +71,27 @@ fn the_same_verdict_again_raises_the_count_of_the_event_that_is_there() {
 }
 
 #[test]
+fn what_happened_is_told_beside_a_verdict_and_each_cause_has_an_event_of_its_own() {
+    let (mut queue, now) = (queue(), Instant::now());
+    let lost = Announcement { reason: "PnetidLost", ..configured("web-1") }.of_its_own();
+    for announcement in [lost.clone(), configured("web-1"), lost.clone(), refused("web-1")] {
+        queue.offer(announcement, now);
+    }
+    let written = [job(&mut queue, now), job(&mut queue, now)];
+    assert_eq!(
+        written.each_ref().map(|job| job.body["reason"].as_str().unwrap()),
+        ["PnetidLost", "NoRdmaDevice"]
+    );
+    assert!(matches!(queue.next(now, 60), Turn::Idle));
+    let names = ["RdmaPortDown", "NoUeid", "NoUeid"].map(|cause| {
+        queue.offer(Announcement { reason: "SMCDegraded", ..configured("web-1") }.on(cause), now);
+        job(&mut queue, now).name
+    });
+    assert_ne!(names[0], names[1]);
+    assert_eq!(names[1], names[2]);
+}
+
+#[test]
 fn an_event_that_has_expired_at_the_server_is_made_anew_under_another_name() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.offer(refused("web-1"), now);

@@ -106,6 +106,29 @@ fn a_converted_pod_whose_guard_is_gone_becomes_plain_tcp_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_pod_of_the_hosts_network_is_put_on_record_once_and_ends_like_any_other() {
+    let rig = Rig::new(Fake::mainline());
+    let refuse = || refuse(&rig.store, &job(""), Reason::HostNetworkPod, budget()).unwrap();
+    let first = refuse();
+    assert_eq!(first.record.verdict, Some(Verdict::refused(Reason::HostNetworkPod)));
+    assert_eq!((first.changed, first.record.netns_id, &first.record.owned), (true, None, &Owned::default()));
+    assert_eq!(rig.recorded(), first.record);
+    assert!(!refuse().changed);
+    detach(&rig.store, &job("").attachment, budget().deadline);
+    assert!(!rig.recorded().is_live());
+    assert!(refuse().changed, "a tombstone is no record of a living pod");
+}
+
+#[test]
+fn a_misspelt_annotation_leaves_the_pod_as_it_is() {
+    let rig = Rig::new(Fake::mainline());
+    let wish = Wish::Misspelt { key: "smc.asm.alibabacloud.com/enable".into() };
+    let refused = rig.try_attach(wish, budget()).unwrap().record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "AnnotationMisspelt");
+    assert!(!rig.converted());
+}
+
+#[test]
 fn a_converted_pod_whose_annotation_became_invalid_becomes_plain_tcp() {
     for kernel in [Fake::mainline(), Fake::alibaba()] {
         let rig = Rig::new(kernel);
