@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xtask::counters::Counters;
 use xtask::manifests::{directory, find, render};
 use xtask::rig::{Node, RunningCommand};
 
 use super::poll::Poller;
-use super::prometheus::{Labels, holds};
+use super::prometheus::{History, Labels, holds, seconds};
 use super::sighting::{Place, Seen, news};
 use super::stage::{Stage, annotated, visiting};
 use crate::{PATIENCE, TestPod, server, start, start_both, wait_until_served};
@@ -61,14 +61,7 @@ fn rule(rule: &Value) -> Result<Rule> {
     let text = |field: &str| rule[field].as_str().map(str::to_owned);
     let name = text("alert").context("a rule without a name")?;
     let waits = text("for").unwrap_or_else(|| "0s".to_owned());
-    let (number, unit) = waits.split_at(waits.len().saturating_sub(1));
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(anyhow!("{name} waits for {waits}")),
-    };
-    let waits = Duration::from_secs(number.parse::<u64>().context("a rule's time")? * seconds);
+    let waits = Duration::from_secs_f64(seconds(&waits)?);
     Ok(Rule { expression: text("expr").with_context(|| format!("{name} has no expression"))?, name, waits })
 }
 
@@ -76,6 +69,7 @@ fn rule(rule: &Value) -> Result<Rule> {
 #[derive(Debug, Default)]
 struct Alerts {
     rules: Vec<Rule>,
+    histories: BTreeMap<u8, History>,
     held: BTreeMap<(u8, String, Labels), Duration>,
 }
 
@@ -83,8 +77,10 @@ impl Alerts {
     /// Takes in a look at the time `at` of the run; returns the alerts that fire.
     fn look(&mut self, node: u8, answers: &super::sighting::Answers, at: Duration, wall: f64) -> Vec<String> {
         let mut fire = Vec::new();
+        let history = self.histories.entry(node).or_default();
+        history.add(wall, answers.metrics.clone());
         for rule in &self.rules {
-            let series = match holds(&rule.expression, &answers.metrics, wall) {
+            let series = match holds(&rule.expression, history) {
                 Ok(series) => series,
                 Err(error) => {
                     fire.push(format!("alert {}: cannot be evaluated: {error}", rule.name));
@@ -96,7 +92,7 @@ impl Alerts {
             self.held.retain(|held, _| held.0 != node || held.1 != rule.name || holding.contains(held));
             for held in holding {
                 let since = *self.held.entry(held.clone()).or_insert(at);
-                if at - since >= rule.waits.min(ALERT_HOLDS) {
+                if at.saturating_sub(since) >= rule.waits.min(ALERT_HOLDS) {
                     fire.push(format!("alert {}: {:?}", rule.name, held.2));
                 }
             }
@@ -152,7 +148,7 @@ impl<'a> Everyday<'a> {
 
 /// Lets the everyday's traffic run for `time` and takes down every alarm.
 pub fn healthy(stage: &Stage<'_>, poller: &Poller, time: Duration, say: &dyn Fn(&str)) -> Result<Health> {
-    let mut alerts = Alerts { rules: rules()?, held: BTreeMap::new() };
+    let mut alerts = Alerts { rules: rules()?, ..Alerts::default() };
     let everyday = Everyday::start(stage);
     let before: Seen = poller.fresh(stage.nodes.len()).iter().flat_map(|look| (*look.seen).clone()).collect();
     let events_before: Seen = before.into_iter().filter(|(seen, _)| seen.place == Place::Event).collect();
@@ -203,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_committed_rule_can_be_evaluated_and_a_healthy_agent_fires_none() {
-        let mut alerts = Alerts { rules: rules().unwrap(), held: BTreeMap::new() };
+        let mut alerts = Alerts { rules: rules().unwrap(), ..Alerts::default() };
         assert!(alerts.rules.len() >= 7, "{:?}", alerts.rules);
         let healthy = answers(
             "kube_smc_node_ready{reason=\"\"} 1\nkube_smc_chain_loaded{state=\"loaded\"} 1\n\
@@ -222,7 +218,7 @@ mod tests {
             expression: "kube_smc_node_ready == 0".to_owned(),
             waits: Duration::from_secs(30),
         };
-        let mut alerts = Alerts { rules: vec![rule], held: BTreeMap::new() };
+        let mut alerts = Alerts { rules: vec![rule], ..Alerts::default() };
         let (down, up) = (
             answers("kube_smc_node_ready{reason=\"NoUeid\"} 0"),
             answers("kube_smc_node_ready{reason=\"\"} 1"),

@@ -63,9 +63,47 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// The labels of all series for which an alert's expression holds, at the time `now` in seconds since the epoch.
-pub(super) fn holds(expression: &str, samples: &[Sample], now: f64) -> Result<Vec<Labels>> {
-    let mut parser = Parser { rest: expression, samples, now };
+/// The metrics of a node in the course of time, oldest first; times in seconds since the epoch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History(Vec<(f64, Vec<Sample>)>);
+
+/// The longest range of the committed rules, in seconds.
+const KEPT: f64 = 3600.0;
+
+impl History {
+    /// Adds a look.
+    pub(super) fn add(&mut self, time: f64, samples: Vec<Sample>) {
+        self.0.retain(|(then, _)| time - then <= KEPT);
+        self.0.push((time, samples));
+    }
+
+    fn last(&self) -> &[Sample] {
+        self.0.last().map_or(&[], |(_, samples)| samples)
+    }
+
+    fn now(&self) -> f64 {
+        self.0.last().map_or(0.0, |(time, _)| *time)
+    }
+
+    /// By how much a series has grown within the last `range` seconds.
+    fn increase(&self, series: &Sample, range: f64) -> f64 {
+        let is = |sample: &&Sample| sample.name == series.name && sample.labels == series.labels;
+        let within = self.0.iter().filter(|(time, _)| self.now() - time <= range);
+        let mut values = within.filter_map(|(_, samples)| samples.iter().find(is)).map(|sample| sample.value);
+        let Some(mut last) = values.next() else { return 0.0 };
+        let mut grown = 0.0;
+        for value in values {
+            // A counter that went back began anew.
+            grown += if value < last { value } else { value - last };
+            last = value;
+        }
+        grown
+    }
+}
+
+/// The labels of all series for which an alert's expression holds now.
+pub(super) fn holds(expression: &str, history: &History) -> Result<Vec<Labels>> {
+    let mut parser = Parser { rest: expression, history };
     let Value::Vector(series) = parser.comparison()? else { bail!("{expression}: no series") };
     parser.skip();
     ensure!(parser.rest.is_empty(), "{expression}: cannot evaluate from {:?} on", parser.rest);
@@ -80,8 +118,7 @@ enum Value {
 
 struct Parser<'t> {
     rest: &'t str,
-    samples: &'t [Sample],
-    now: f64,
+    history: &'t History,
 }
 
 impl<'t> Parser<'t> {
@@ -176,12 +213,26 @@ impl<'t> Parser<'t> {
             "time" => {
                 self.expect("(")?;
                 self.expect(")")?;
-                Ok(Value::Scalar(self.now))
+                Ok(Value::Scalar(self.history.now()))
             }
             "sum" => self.grouped(|values| values.iter().sum()),
             "max" => self.grouped(|values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
             word if word.starts_with(|c: char| c.is_ascii_digit()) => Ok(Value::Scalar(word.parse()?)),
-            word if word.starts_with("kube_smc_") => self.selected(word),
+            "increase" => {
+                self.expect("(")?;
+                let name = self.word();
+                let series = self.selected(name)?;
+                self.expect("[")?;
+                let range = seconds(self.word())?;
+                self.expect("]")?;
+                self.expect(")")?;
+                let grown = series.iter().map(|s| (s.labels.clone(), self.history.increase(s, range)));
+                Ok(Value::Vector(grown.collect()))
+            }
+            word if word.starts_with("kube_smc_") => {
+                let series = self.selected(word)?;
+                Ok(Value::Vector(series.into_iter().map(|s| (s.labels.clone(), s.value)).collect()))
+            }
             _ => bail!("cannot evaluate {before:?}"),
         }
     }
@@ -207,7 +258,7 @@ impl<'t> Parser<'t> {
         Ok(Value::Vector(groups.into_iter().map(|(labels, values)| (labels, aggregate(&values))).collect()))
     }
 
-    fn selected(&mut self, name: &str) -> Result<Value> {
+    fn selected(&mut self, name: &str) -> Result<Vec<&'t Sample>> {
         let mut matchers: Vec<(String, bool, String)> = Vec::new();
         if self.takes("{") {
             while !self.takes("}") {
@@ -225,13 +276,24 @@ impl<'t> Parser<'t> {
                 let _ = self.takes(",");
             }
         }
-        let matches = |sample: &&Sample| {
+        let is_meant = |sample: &&Sample| {
             sample.name == name
                 && matchers.iter().all(|(label, equal, value)| (sample.label(label) == value) == *equal)
         };
-        let found = self.samples.iter().filter(matches);
-        Ok(Value::Vector(found.map(|sample| (sample.labels.clone(), sample.value)).collect()))
+        Ok(self.history.last().iter().filter(is_meant).collect())
     }
+}
+
+/// A time such as `15m`, in seconds.
+pub(super) fn seconds(time: &str) -> Result<f64> {
+    let (number, unit) = time.split_at(time.len().saturating_sub(1));
+    let unit = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => bail!("{time:?} is no time"),
+    };
+    Ok(number.parse::<f64>()? * unit)
 }
 
 /// As Prometheus compares.
@@ -287,8 +349,8 @@ kube_smc_events_written_total 3
 
     #[test]
     fn the_forms_of_the_committed_rules_are_evaluated() {
-        let samples = samples(TEXT);
-        let holds = |expression: &str| holds(expression, &samples, 1000.0).unwrap();
+        let history = History(vec![(1000.0, samples(TEXT))]);
+        let holds = |expression: &str| holds(expression, &history).unwrap();
         assert_eq!(holds("time() - kube_smc_degraded_since_seconds > 60"), Vec::<Labels>::new());
         assert_eq!(holds("time() - kube_smc_degraded_since_seconds > 59").len(), 1);
         assert_eq!(
@@ -309,7 +371,20 @@ kube_smc_events_written_total 3
         for expression in
             ["rate(kube_smc_pods[5m]) > 0", "kube_smc_pods > 0 and on() vector(1)", "1 > 0", "x"]
         {
-            assert!(holds(expression, &[], 0.0).is_err(), "{expression}");
+            assert!(holds(expression, &History::default()).is_err(), "{expression}");
         }
+    }
+
+    #[test]
+    fn an_increase_is_what_a_counter_grew_by_within_its_range_also_when_it_began_anew() {
+        let mut history = History::default();
+        let expression = r#"sum by (reason) (increase(kube_smc_losses_total{reason="A"}[15m])) > 0"#;
+        let mut holds_at = |time: f64, count: u32| {
+            history.add(time, samples(&format!("kube_smc_losses_total{{reason=\"A\"}} {count}")));
+            !holds(expression, &history).unwrap().is_empty()
+        };
+        assert_eq!([holds_at(0.0, 2), holds_at(10.0, 2), holds_at(20.0, 3)], [false, false, true]);
+        assert_eq!([holds_at(910.0, 3), holds_at(930.0, 3)], [true, false]);
+        assert!(holds_at(940.0, 1));
     }
 }

@@ -56,8 +56,8 @@ impl Row {
     /// A recorded fault whose test has passed.
     pub fn recorded(fault: &Fault) -> Self {
         let mut row = Self::of(fault, Outcome::default());
-        row.outcome.judgement.reported = fault.expected.clone();
-        row.outcome.judgement.places = fault.places.clone();
+        row.outcome.judgement.reported.clone_from(&fault.expected);
+        row.outcome.judgement.places.clone_from(&fault.places);
         row.outcome.judgement.named = true;
         row
     }
@@ -112,7 +112,7 @@ impl fmt::Display for Row {
         let judgement = &self.outcome.judgement;
         let mut reported = joined(&judgement.reported);
         if !judgement.at_the_peer.is_empty() {
-            reported += &format!(" (at the peer {})", joined(&judgement.at_the_peer));
+            reported = format!("{reported} (at the peer {})", joined(&judgement.at_the_peer));
         }
         let mut places: Vec<String> = judgement.places.iter().map(ToString::to_string).collect();
         if self.recorded {

@@ -43,7 +43,7 @@ pub struct Sighting {
     pub place: Place,
     /// The reason's name.
     pub name: String,
-    /// Whether it says that something is wrong. Counters of what is no fault do not.
+    /// Whether it says that something is wrong. Counters of what is no fault and the doctor's notes do not.
     pub alarm: bool,
 }
 
@@ -103,6 +103,10 @@ impl Answers {
         for check in items(&self.doctor["checks"]).filter(|check| check["state"] == "problem") {
             add(Place::Doctor, check["reason"].as_str().unwrap_or("no reason"), true, 1);
         }
+        let notes = items(&self.doctor["checks"]).filter(|check| check["state"] == "fine");
+        for name in notes.filter_map(|check| check["reason"].as_str()) {
+            add(Place::Doctor, name, false, 1);
+        }
         for event in items(&self.events).filter(|event| event["type"] == "Warning") {
             add(Place::Event, named_by(event), true, 1);
         }
@@ -157,6 +161,7 @@ fn told_by(sample: &Sample) -> Option<(&str, bool)> {
             let wrong = ["degraded", "refused", "needs-restart"].contains(&sample.label("verdict"));
             wrong.then_some((if reason.is_empty() { sample.label("verdict") } else { reason }, true))
         }
+        "kube_smc_losses_total" if sample.value > 0.0 => Some((reason, true)),
         "kube_smc_fallbacks_total" if sample.value > 0.0 => Some((reason, false)),
         "kube_smc_peer_without_smc_total" if sample.value > 0.0 => Some(("PeerWithoutSmc", false)),
         _ => None,
@@ -192,7 +197,8 @@ mod tests {
          {"name":"b","verdict":"active","top_reason":{"name":"PeerWithoutSmc","code":1,"connections":3}}]}
 @@doctor
 {"status":"problem","checks":[{"name":"UEID","state":"problem","seen":"none","reason":"NoUeid"},
-                              {"name":"memory","state":"unknown","seen":"?"}]}
+                              {"name":"memory","state":"unknown","seen":"?"},
+                              {"name":"PNETIDs","state":"fine","seen":"x","reason":"ForeignPnetid"}]}
 @@metrics
 kube_smc_node_ready{reason="NoUeid"} 0
 kube_smc_chain_loaded{state="loaded"} 1
@@ -208,6 +214,7 @@ kube_smc_peer_without_smc_total{namespace="d",pod="b"} 3
             [
                 "verdict NoUeid 1",
                 "event NoUeid 1",
+                "doctor ForeignPnetid 1 counted",
                 "doctor NoUeid 1",
                 "metric NoUeid 3",
                 "metric PeerWithoutSmc 3 counted",

@@ -181,11 +181,15 @@ mod tests {
                     assert!([1, 2].contains(&fault.node) && fault.boot != Boot::None, "{}", fault.name);
                 }
                 (How::Recorded, Some(test)) => {
-                    let text = fs::read_to_string(repository().join(&test.file)).unwrap();
+                    let source = fs::read_to_string(repository().join(&test.file)).unwrap();
                     let function = format!("#[test]\nfn {}()", test.name);
-                    assert!(text.contains(&function), "{} has no test {}", test.file, test.name);
+                    assert!(source.contains(&function), "{} has no test {}", test.file, test.name);
                     for name in &fault.expected {
-                        assert!(text.contains(&format!("\"{name}\"")), "{} does not name {name}", test.file);
+                        assert!(
+                            source.contains(&format!("\"{name}\"")),
+                            "{} does not name {name}",
+                            test.file
+                        );
                     }
                     assert!(fault.why.is_some(), "{} does not say why the rig cannot", fault.name);
                 }

@@ -21,7 +21,7 @@ fn faults_are_named_and_a_healthy_minute_raises_no_alarm() {
         let faults = SHORT.map(|name| table.fault(name).unwrap());
         (health, faults.map(|fault| faults::run(&stage, poller, fault)))
     });
-    let matrix: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let matrix = rows.each_ref().map(ToString::to_string).join("\n");
     eprintln!("{}\n{matrix}{health:?}", faults::header());
     assert!(rows.iter().all(faults::Row::is_right), "{matrix}");
     assert!(health.is_well(), "{health:?}");
