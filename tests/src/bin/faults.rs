@@ -154,7 +154,7 @@ fn boot_rig(boot: Boot) -> Result<Rig> {
 }
 
 fn run_all(stage: &Stage<'_>, poller: &Poller, faults: &[&Fault]) -> Result<Vec<Row>> {
-    faults.iter().map(|fault| print(faults::run(stage, poller, fault))).collect()
+    faults.iter().map(|fault| print(faults::run(stage, poller, fault, &say))).collect()
 }
 
 fn print(row: Row) -> Result<Row> {

@@ -12,7 +12,7 @@ use xtask::rig::{Node, RunningCommand};
 
 use super::poll::Poller;
 use super::prometheus::{History, Labels, holds, seconds};
-use super::sighting::{Place, Seen, news};
+use super::sighting::{Kind, Seen, news};
 use super::stage::{Stage, annotated, visiting};
 use crate::{PATIENCE, TestPod, server, start, start_both, wait_until_served};
 
@@ -151,7 +151,7 @@ pub fn healthy(stage: &Stage<'_>, poller: &Poller, time: Duration, say: &dyn Fn(
     let mut alerts = Alerts { rules: rules()?, ..Alerts::default() };
     let everyday = Everyday::start(stage);
     let before: Seen = poller.fresh(stage.nodes.len()).iter().flat_map(|look| (*look.seen).clone()).collect();
-    let events_before: Seen = before.into_iter().filter(|(seen, _)| seen.place == Place::Event).collect();
+    let before: Seen = before.into_iter().filter(|(seen, _)| seen.kind == Kind::Happened).collect();
     let (server, client) = (stage.server(), stage.client());
     let smcr = || Counters::of(client).map(|counters| counters.client.smcr);
     let tcp = || Counters::of(server).map(|counters| counters.server.fallbacks());
@@ -165,8 +165,9 @@ pub fn healthy(stage: &Stage<'_>, poller: &Poller, time: Duration, say: &dyn Fn(
             looks += 1;
             let at = look.ended - begun;
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-            let told = news(&look.seen, &events_before);
-            let told = told.keys().filter(|seen| seen.alarm).map(|s| format!("{} {}", s.place, s.name));
+            let told = news(&look.seen, &before);
+            let told =
+                told.keys().filter(|seen| seen.kind.is_alarm()).map(|s| format!("{} {}", s.place, s.name));
             let told: Vec<String> = told.chain(alerts.look(look.node, &look.answers, at, wall)).collect();
             for alarm in told {
                 let alarm = format!("{:.0} s, node {}: {alarm}", at.as_secs_f32(), look.node);

@@ -51,7 +51,7 @@ pub(super) fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
         if expected {
             judgement.places.insert(sighting.place);
         }
-        if !sighting.alarm && !expected {
+        if !sighting.kind.is_alarm() && !expected {
             continue;
         }
         if !expected && sighting.node != wanted.node && wanted.may_say.contains(&sighting.name) {
@@ -67,11 +67,12 @@ pub(super) fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faults::sighting::Sighting;
+    use crate::faults::sighting::{Kind, Sighting};
 
     fn seen(all: &[(u8, Place, &str, bool)]) -> Seen {
         let sighting = |&(node, place, name, alarm): &(u8, Place, &str, bool)| {
-            (Sighting { node, place, name: name.to_owned(), alarm }, 1)
+            let kind = if alarm { Kind::Standing } else { Kind::Noted };
+            (Sighting { node, place, name: name.to_owned(), kind }, 1)
         };
         all.iter().map(sighting).collect()
     }

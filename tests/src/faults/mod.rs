@@ -72,7 +72,7 @@ pub const SHORT: [&str; 5] =
     ["annotation-True", "conversion-switched-off", "peer-not-annotated", "foreign-pnetid", "no-ueid"];
 
 /// Injects a fault into the rig, waits until it is named, undoes it, and waits until all is well.
-pub fn run(stage: &Stage<'_>, poller: &Poller, fault: &Fault) -> Row {
+pub fn run(stage: &Stage<'_>, poller: &Poller, fault: &Fault, say: &dyn Fn(&str)) -> Row {
     let script = script(&fault.name).expect("the table's test holds it against the scripts");
     let mut watch = Watch::new(poller, fault, &stage.places(), stage.nodes.len());
     let ran = catch_unwind(AssertUnwindSafe(|| script(stage, &mut watch)));
@@ -82,6 +82,7 @@ pub fn run(stage: &Stage<'_>, poller: &Poller, fault: &Fault) -> Row {
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
         row.fail(format!("the script failed: {words}"));
     }
+    say(&format!("       {}; it is undone", row.reported()));
     // A kernel cannot be mended.
     if fault.boot != Boot::OldKernel {
         match stage.heal(poller) {

@@ -72,6 +72,12 @@ impl Row {
         self.failed.get_or_insert(why);
     }
 
+    /// What was reported, in a few words.
+    pub fn reported(&self) -> String {
+        let after = self.outcome.named_after.map_or(0.0, |after| after.as_secs_f32());
+        format!("{}: {} after {after:.1} s", self.name, joined(&self.outcome.judgement.reported))
+    }
+
     /// Whether its cause was named.
     pub fn cause_named(&self) -> bool {
         self.outcome.judgement.named

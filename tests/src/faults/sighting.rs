@@ -34,6 +34,24 @@ impl fmt::Display for Place {
     }
 }
 
+/// What being seen says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// It is wrong now.
+    Standing,
+    /// It was wrong: an Event, a counted loss. It stays on record when all is well again.
+    Happened,
+    /// Nothing is wrong: a counter of what is no fault, a note of the doctor's.
+    Noted,
+}
+
+impl Kind {
+    /// Whether it says that something is, or was, wrong.
+    pub(super) fn is_alarm(self) -> bool {
+        self != Self::Noted
+    }
+}
+
 /// One reason in one place of one node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sighting {
@@ -43,8 +61,8 @@ pub struct Sighting {
     pub place: Place,
     /// The reason's name.
     pub name: String,
-    /// Whether it says that something is wrong. Counters of what is no fault and the doctor's notes do not.
-    pub alarm: bool,
+    /// What it says of the moment.
+    pub(super) kind: Kind,
 }
 
 /// What was seen at one moment, each with how often: lines, Events, pods, connections.
@@ -90,29 +108,34 @@ impl Answers {
     /// Everything that is reported.
     pub fn sightings(&self, node: u8) -> Seen {
         let mut seen = Seen::new();
-        let mut add = |place, name: &str, alarm, count| {
-            let sighting = Sighting { node, place, name: name.to_owned(), alarm };
+        let mut add = |place, name: &str, kind, count| {
+            let sighting = Sighting { node, place, name: name.to_owned(), kind };
             *seen.entry(sighting).or_default() += count;
         };
         for row in items(&self.pods["pods"]) {
             let wrong = ["degraded", "refused", "needs-restart"].map(Some).contains(&row["verdict"].as_str());
             if wrong {
-                add(Place::Verdict, row["top_reason"]["name"].as_str().unwrap_or("no reason"), true, 1);
+                add(
+                    Place::Verdict,
+                    row["top_reason"]["name"].as_str().unwrap_or("no reason"),
+                    Kind::Standing,
+                    1,
+                );
             }
         }
         for check in items(&self.doctor["checks"]).filter(|check| check["state"] == "problem") {
-            add(Place::Doctor, check["reason"].as_str().unwrap_or("no reason"), true, 1);
+            add(Place::Doctor, check["reason"].as_str().unwrap_or("no reason"), Kind::Standing, 1);
         }
         let notes = items(&self.doctor["checks"]).filter(|check| check["state"] == "fine");
         for name in notes.filter_map(|check| check["reason"].as_str()) {
-            add(Place::Doctor, name, false, 1);
+            add(Place::Doctor, name, Kind::Noted, 1);
         }
         for event in items(&self.events).filter(|event| event["type"] == "Warning") {
-            add(Place::Event, named_by(event), true, 1);
+            add(Place::Event, named_by(event), Kind::Happened, 1);
         }
         for sample in &self.metrics {
-            if let Some((name, alarm)) = told_by(sample) {
-                add(Place::Metric, name, alarm, whole(sample.value));
+            if let Some((name, kind)) = told_by(sample) {
+                add(Place::Metric, name, kind, whole(sample.value));
             }
         }
         seen
@@ -149,21 +172,22 @@ fn named_by(event: &Value) -> &str {
     message.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| is_cause(word)).unwrap_or(own)
 }
 
-/// The reason that a metric tells, and whether it is an alarm.
-fn told_by(sample: &Sample) -> Option<(&str, bool)> {
+/// The reason that a metric tells.
+fn told_by(sample: &Sample) -> Option<(&str, Kind)> {
     let reason = sample.label("reason");
     match sample.name.as_str() {
-        "kube_smc_node_ready" if sample.value < 1.0 => Some((reason, true)),
+        "kube_smc_node_ready" if sample.value < 1.0 => Some((reason, Kind::Standing)),
         "kube_smc_chain_loaded" if sample.value < 1.0 && sample.label("state") == "not-loaded" => {
-            Some((finding::CHAIN_ENTRY_NOT_LOADED.name, true))
+            Some((finding::CHAIN_ENTRY_NOT_LOADED.name, Kind::Standing))
         }
         "kube_smc_pods" if sample.value > 0.0 => {
             let wrong = ["degraded", "refused", "needs-restart"].contains(&sample.label("verdict"));
-            wrong.then_some((if reason.is_empty() { sample.label("verdict") } else { reason }, true))
+            wrong
+                .then_some((if reason.is_empty() { sample.label("verdict") } else { reason }, Kind::Standing))
         }
-        "kube_smc_losses_total" if sample.value > 0.0 => Some((reason, true)),
-        "kube_smc_fallbacks_total" if sample.value > 0.0 => Some((reason, false)),
-        "kube_smc_peer_without_smc_total" if sample.value > 0.0 => Some(("PeerWithoutSmc", false)),
+        "kube_smc_losses_total" if sample.value > 0.0 => Some((reason, Kind::Happened)),
+        "kube_smc_fallbacks_total" if sample.value > 0.0 => Some((reason, Kind::Noted)),
+        "kube_smc_peer_without_smc_total" if sample.value > 0.0 => Some(("PeerWithoutSmc", Kind::Noted)),
         _ => None,
     }
 }
@@ -184,7 +208,7 @@ mod tests {
     fn seen(answers: &Answers) -> Vec<String> {
         let told = answers.sightings(1).into_iter();
         told.map(|(s, count)| {
-            format!("{} {} {count}{}", s.place, s.name, if s.alarm { "" } else { " counted" })
+            format!("{} {} {count}{}", s.place, s.name, if s.kind.is_alarm() { "" } else { " noted" })
         })
         .collect()
     }
@@ -214,10 +238,10 @@ kube_smc_peer_without_smc_total{namespace="d",pod="b"} 3
             [
                 "verdict NoUeid 1",
                 "event NoUeid 1",
-                "doctor ForeignPnetid 1 counted",
+                "doctor ForeignPnetid 1 noted",
                 "doctor NoUeid 1",
                 "metric NoUeid 3",
-                "metric PeerWithoutSmc 3 counted",
+                "metric PeerWithoutSmc 3 noted",
             ]
         );
         assert_eq!((answers.verdict("b"), answers.verdict("c")), (Some("active"), None));
@@ -245,8 +269,12 @@ kube_smc_peer_without_smc_total{namespace="d",pod="b"} 3
 
     #[test]
     fn news_is_what_was_not_there_or_less_often() {
-        let sighting =
-            |name: &str| Sighting { node: 1, place: Place::Event, name: name.to_owned(), alarm: true };
+        let sighting = |name: &str| Sighting {
+            node: 1,
+            place: Place::Event,
+            name: name.to_owned(),
+            kind: Kind::Happened,
+        };
         let before = Seen::from([(sighting("A"), 1), (sighting("B"), 2)]);
         let now = Seen::from([(sighting("A"), 2), (sighting("B"), 2), (sighting("C"), 1)]);
         let news = news(&now, &before);

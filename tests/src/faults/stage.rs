@@ -9,7 +9,7 @@ use smc_model::ANNOTATION;
 use xtask::rig::{Agent, Ending, Node, PodSpec, Rig, RunningCommand, repository};
 
 use super::poll::Poller;
-use super::sighting::Place;
+use super::sighting::{Kind, Place};
 use crate::{PATIENCE, TestPod, agent, eventually, server, shell, start, wait_until_served};
 
 /// The port of the stand-in for the API server on each node's loopback.
@@ -145,8 +145,7 @@ impl<'a> Stage<'a> {
         let mut wrong = Vec::new();
         let looks = poller.fresh(self.nodes.len());
         for look in &looks {
-            // Events tell of what was.
-            let standing = look.seen.keys().filter(|seen| seen.alarm && seen.place != Place::Event);
+            let standing = look.seen.keys().filter(|seen| seen.kind == Kind::Standing);
             wrong.extend(standing.map(|seen| format!("node {}: {} {}", seen.node, seen.place, seen.name)));
             if look.answers.metrics.is_empty() {
                 wrong.push(format!("node {}: the agent does not answer", look.node));

@@ -19,7 +19,7 @@ fn faults_are_named_and_a_healthy_minute_raises_no_alarm() {
         stage.heal(poller).unwrap_or_else(|wrong| panic!("not well before any fault: {wrong}"));
         let health = faults::healthy(&stage, poller, HEALTHY, &|line| eprintln!("{line}")).unwrap();
         let faults = SHORT.map(|name| table.fault(name).unwrap());
-        (health, faults.map(|fault| faults::run(&stage, poller, fault)))
+        (health, faults.map(|fault| faults::run(&stage, poller, fault, &|line| eprintln!("{line}"))))
     });
     let matrix = rows.each_ref().map(ToString::to_string).join("\n");
     eprintln!("{}\n{matrix}{health:?}", faults::header());

@@ -74,6 +74,18 @@ fn each_fault_of_a_node_is_named() {
         problems(|facts| facts.agent.as_mut().unwrap().chain = "not-loaded".to_owned()),
         ["ChainEntryNotLoaded"]
     );
+    let not_loaded = |facts: &mut Facts| {
+        let agent = facts.agent.as_mut().unwrap();
+        (agent.chain, agent.chain_why) = ("not-loaded".to_owned(), Some("its list lacks it".to_owned()));
+        agent.not_ready = Some("the container runtime has not loaded smc-cni: its list lacks it".to_owned());
+        agent.problems = vec![("chain".to_owned(), "x".to_owned())];
+    };
+    assert_eq!(problems(not_loaded), ["ChainEntryNotLoaded"], "the agent waits for the runtime");
+    let not_checked = |facts: &mut Facts| {
+        not_loaded(facts);
+        facts.agent.as_mut().unwrap().not_ready = Some("the node has not been checked yet".to_owned());
+    };
+    assert_eq!(problems(not_checked), ["ChainEntryNotLoaded", "AgentNotReady"]);
     assert_eq!(problems(|facts| facts.memory.as_mut().unwrap().available = 1000), ["MemoryLow"]);
     let off = Switch::Off { why: "smcEnabled is not true".to_owned() };
     assert_eq!(problems(|facts| facts.published.as_mut().unwrap().switch = off), ["SwitchedOff"]);
