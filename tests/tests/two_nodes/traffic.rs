@@ -172,3 +172,42 @@ fn a_pod_that_ends_while_its_node_is_scraped_leaves_no_namespace() {
     scraping.signal(15).unwrap();
     let _ = scraping.wait();
 }
+
+/// The number by which the node knows the pod's namespace, which the kernel gives free only when the namespace goes.
+fn namespace_number(pod: &TestPod<'_>) -> Option<String> {
+    let name = pod.netns_path();
+    let script =
+        r#"ip netns list-id | sed -n "s/^nsid \([0-9]*\) (iproute2 netns name: $(basename "$1"))$/\1/p""#;
+    Some(shell(pod.node(), script, &[&name])).filter(|number| !number.is_empty())
+}
+
+#[test]
+fn the_namespaces_of_removed_pods_go_while_metrics_are_scraped() {
+    let Some(cluster) = two_nodes() else { return };
+    let _shared = (cluster.share(1), cluster.share(2));
+    let (one, two) = (cluster.node(1), cluster.node(2));
+    let [server, first] =
+        start_both((&two, &annotated(server("scraped-server"))), (&one, &annotated(client("scraped-1"))));
+    wait_until_served(&server);
+    let second = start(&one, &annotated(client("scraped-2")));
+    // Traffic, so that the agent looks and looks again.
+    for pod in [&first, &second] {
+        fetch(pod, &server.ip, 1);
+        live_once(pod, NAMED, |live| live.live == LiveVerdict::Active);
+    }
+    let numbers: Vec<String> =
+        [&first, &second].map(|pod| namespace_number(pod).expect("the kernel gave no number")).into();
+    let scraping = "for _ in $(seq 200); do curl -fsS -m 20 http://127.0.0.1:9810/metrics >/dev/null; done";
+    let scraper = one.command(&["sh", "-c", scraping]).spawn().unwrap();
+    drop((first, second));
+    eventually(PATIENCE, || {
+        let listed = shell(&one, "ip netns list-id", &[]);
+        // Another pod's namespace may have got the number, which then has a name.
+        let alive = numbers
+            .iter()
+            .filter(|number| listed.lines().any(|line| line.trim_end() == format!("nsid {number}")));
+        let alive: Vec<_> = alive.collect();
+        if alive.is_empty() { Ok(()) } else { Err(format!("still there: {alive:?} of\n{listed}")) }
+    });
+    drop(scraper);
+}

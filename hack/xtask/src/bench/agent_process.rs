@@ -84,9 +84,13 @@ impl Start {
         let mut agent = Agent { child, log: self.log.clone(), pid: id };
         if !before.is_empty() {
             let children = format!("/proc/{id}/task/{id}/children");
-            wait("the agent under strace", || {
-                agent.pid = fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()?;
-                Some(())
+            // strace also has children of its own for a moment, with which it tries what the kernel can.
+            let is_agent = |pid: &i32| {
+                fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program == self.program)
+            };
+            agent.pid = wait("the agent under strace", || {
+                let children = fs::read_to_string(&children).ok()?;
+                children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_agent)
             })?;
         }
         Ok(agent)
@@ -153,6 +157,7 @@ impl Drop for Agent {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+            let _ = self.child.kill();
             let _ = self.child.wait();
         }
     }

@@ -56,6 +56,27 @@ pub fn plain_pod(repository: &Path, rounds: usize, say: &dyn Fn(&str)) -> Result
     Ok(rows)
 }
 
+/// The CPU time of one scrape of the agent's metrics, and of a look at every pod, by `examples/scrape_cost.rs`.
+pub fn scrape(repository: &Path) -> Result<Vec<Row>> {
+    let program = repository.join("target/release/examples/scrape_cost");
+    let output = Command::new(&program).output().with_context(|| format!("run {}", program.display()))?;
+    if !output.status.success() {
+        bail!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).context("read its figures")?;
+    let figure = |name: &str| figures[name].as_f64().unwrap_or(f64::NAN);
+    let (looks, scrape) = (figure("looks_ms"), figure("scrape_ms"));
+    Ok(vec![
+        Row::at_most(
+            "CPU of a scrape of 250 pods and a look at each (real namespaces, recorded answers)",
+            looks + scrape,
+            "ms",
+            100.0,
+        ),
+        Row::figure("  of that the answer to GET /metrics", scrape, "ms"),
+    ])
+}
+
 /// The size of the plugin's binary, which must be stripped.
 pub fn binary(repository: &Path) -> Result<Vec<Row>> {
     let path = repository.join("target/dist/smc-cni");

@@ -50,6 +50,7 @@ fn bench(cli: &Cli) -> Result<bool> {
     say(&format!("load average {before:.2}"));
     let mut rows = local::binary(repository())?;
     rows.extend(local::plain_pod(repository(), cli.rounds, &say)?);
+    rows.extend(local::scrape(repository())?);
     if !cli.local {
         rows.extend(node::measure(repository(), cli.node_rounds, &say)?);
         rows.extend(agent::measure(repository(), &say)?);
