@@ -222,8 +222,9 @@ pub(crate) fn top_reason(seen: &Seen, fallbacks: &BTreeMap<u32, u64>) -> Option<
         }
         Some(Verdict::Configured) | None => {}
     }
-    let judged = seen.live.as_ref().and_then(|live| live.live.reason());
-    if let Some(name) = judged.or(seen.cause.as_ref().map(Reason::name)) {
+    // What is wrong now tells more than what was judged a while ago.
+    let judged = || seen.live.as_ref().and_then(|live| live.live.reason());
+    if let Some(name) = seen.cause.as_ref().map(Reason::name).or_else(judged) {
         return Some(TopReason { name, code: None, connections: None });
     }
     let (code, count) = fallbacks.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > 0)?;

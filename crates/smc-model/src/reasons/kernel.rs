@@ -129,9 +129,15 @@ pub(super) static ALL: &[Entry] = &[
         name: "NoSmcDevice",
         kernel: Some(mainline(0x0303_0000, "SMC_CLC_DECL_NOSMCDEV")),
         seen: "no usable SMC device for this connection",
-        meaning: "this side found no RDMA device that fits the connection, so nothing was proposed to the peer",
+        meaning: "a client that says this found no RDMA device that fits the connection, so nothing was proposed to the peer; a \
+                  server did not look for one, because the proposal has none of its UEIDs. The agent names the cause where it can \
+                  be told",
         causes: &[
             Cause { what: "the node has no UEID", check: "`smcctl doctor`, line UEID" },
+            Cause {
+                what: "the server's side: the two nodes have no UEID in common (UeidsDiffer)",
+                check: "`smcctl status` on both nodes, line UEIDs",
+            },
             Cause {
                 what: "the RDMA network device has no address in the pod's subnet",
                 check: "`smcctl doctor`, line subnets",
@@ -165,10 +171,6 @@ pub(super) static ALL: &[Entry] = &[
             Cause {
                 what: "the source anchor of this side's pod is missing (mainline kernels): no route from the pod's address",
                 check: "`smcctl doctor`, line source anchor; `ip address show kubesmc0` lacks the pod's address",
-            },
-            Cause {
-                what: "the two nodes have no UEID in common",
-                check: "`smcctl status` on both nodes, line UEIDs",
             },
             Cause {
                 what: "this side's RDMA network device has no address in the pod's subnet",

@@ -24,12 +24,14 @@ pub(super) fn pods(facts: &Facts, told: &[&str]) -> Vec<Check> {
     };
     checks.push(Check::fine("pods", seen));
     let node = facts.node();
-    checks.extend(living.into_iter().filter_map(|living| pod(living, node.as_ref(), told)));
+    // Without an agent nobody judges traffic any more.
+    let judged = facts.agent.is_ok();
+    checks.extend(living.into_iter().filter_map(|living| pod(living, node.as_ref(), told, judged)));
     checks
 }
 
 /// What is wrong with one pod.
-fn pod(pod: &PodState, node: Option<&NodeFacts>, told: &[&str]) -> Option<Check> {
+fn pod(pod: &PodState, node: Option<&NodeFacts>, told: &[&str], judged: bool) -> Option<Check> {
     let record = &pod.record;
     let name = format!("pod {}/{}", record.pod.namespace, record.pod.name);
     match (&record.verdict, record.phase) {
@@ -54,14 +56,17 @@ fn pod(pod: &PodState, node: Option<&NodeFacts>, told: &[&str]) -> Option<Check>
         let ports = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Some(Check::problem(&name, &finding::NEEDS_RESTART, ports));
     }
-    degraded(&name, pod.live.as_ref()?, told)
+    degraded(&name, pod.live.as_ref().filter(|_| judged)?, told)
 }
 
 /// What the agent sees of the pod's traffic.
 fn degraded(name: &str, live: &LiveVerdict, told: &[&str]) -> Option<Check> {
     let entry = reasons::by_name(live.reason()?).filter(|entry| !told.contains(&entry.name))?;
     let LiveVerdict::Degraded { cause, failures } = live else { return None };
-    let first = failures.first().map(|Failures { count, failure, .. }| format!("{count} × {failure}"));
+    let first = failures.first().map(|Failures { count, failure, diagnosis }| match diagnosis {
+        Some(reason) => format!("{reason}; {count} × {failure}"),
+        None => format!("{count} × {failure}"),
+    });
     let seen = cause.as_ref().map(ToString::to_string).or(first).unwrap_or_default();
     Some(Check::problem(name, entry, format!("its connections are TCP: {seen}")))
 }

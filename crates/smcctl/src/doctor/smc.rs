@@ -96,7 +96,9 @@ pub(super) fn ueid(facts: &Facts) -> Check {
     }
     let made = facts.made.as_ref().ok().and_then(Option::as_ref);
     if let Some(lost) = made.and_then(|made| made.ueids.iter().find(|ueid| !ueids.contains(ueid))) {
-        return Check::problem(name, &refusal::NO_UEID, format!("{lost}, which smc-agent added, is gone"));
+        let left = joined(ueids.iter().map(ToString::to_string));
+        let seen = format!("{left}; {lost}, which smc-agent added and other nodes may have alone, is gone");
+        return Check::problem(name, &finding::UEIDS_DIFFER, seen);
     }
     Check::fine(name, joined(ueids.iter().map(ToString::to_string)))
 }

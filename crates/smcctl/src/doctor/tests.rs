@@ -50,6 +50,7 @@ fn the_output_for_a_sick_node_is_as_committed() {
 #[test]
 fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.ueids = Ok(Vec::new())), ["NoUeid"]);
+    assert_eq!(problems(|facts| facts.ueids = Ok(vec!["OTHER".parse().unwrap()])), ["UeidsDiffer"]);
     assert_eq!(problems(|facts| facts.smc_diag = false), ["SmcDiagMissing"]);
     assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable"]);
     assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
@@ -173,7 +174,12 @@ fn each_fault_of_a_pod_is_named() {
     let diagnosis = Some(Reason::UeidsDiffer { ueids });
     let failures = vec![Failures { count: 2, failure, diagnosis }];
     let degraded = LiveVerdict::Degraded { cause: None, failures };
-    assert_eq!(problems(|facts| facts.pods[0].live = Some(degraded)), ["UeidsDiffer"]);
+    assert_eq!(problems(|facts| facts.pods[0].live = Some(degraded.clone())), ["UeidsDiffer"]);
+    let ended = |facts: &mut Facts| {
+        facts.pods[0].live = Some(degraded);
+        facts.agent = Err("refused".to_owned());
+    };
+    assert_eq!(problems(ended), ["AgentNotReady"], "nobody judges any more");
 }
 
 #[test]
