@@ -9,7 +9,7 @@ use crate::{Kernel, client, server, shell, start, wait_until_served};
 
 pub(super) fn pnetid_differs_in_pod(stage: &Stage<'_>, watch: &mut Watch<'_>) {
     watch.begin();
-    Kernel(stage.node(1)).set_pnetid(&stage.client().netns_path(), "eth0", "FAULTS-OTHER");
+    Kernel(stage.node(1)).set_pnetid(&stage.client().netns_path(), "eth0", "FAULTSOTHER");
     watch.until_named();
 }
 
