@@ -39,12 +39,12 @@ impl Board {
         look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes in that something that had been set up for one pod was found missing or changed. Whoever found it logs it.
+    /// Takes in that something that had been set up for one pod was found missing. Whoever found it logs it.
     pub fn lost(&self, name: &'static str, seen: String) {
         self.update(|view| view.losses.count(name, seen, wall()));
     }
 
-    /// Takes in what the whole node lacked until it was put back just now. Whoever did logs it.
+    /// Takes in what the whole node lacked, or what was changed there, until now. Whoever put it right logs it.
     pub fn node_lost(&self, reason: Reason) {
         self.update(|view| view.losses.count_of_node(reason, wall()));
     }

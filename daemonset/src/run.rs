@@ -203,9 +203,9 @@ impl Node<'_> {
             tracing::info!("{note}");
         }
         if let Some(before) = &self.published {
-            for (name, seen) in node::renamed_ports(before, &facts, &restored) {
-                tracing::warn!(reason = name, "{seen}: somebody else changed it; pods are set up with it");
-                self.board.lost(name, seen);
+            for reason in node::renamed_ports(before, &facts, &restored) {
+                tracing::warn!(reason = reason.name(), "{reason}; pods are set up with it");
+                self.board.node_lost(reason);
             }
             for reason in node::losses(before, &facts, restored) {
                 let name = reason.name();

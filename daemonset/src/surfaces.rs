@@ -82,6 +82,13 @@ pub struct Announcer {
 }
 
 impl Announcer {
+    /// One whose announcements are handed to the receiver.
+    #[cfg(test)]
+    pub(crate) fn to(board: Board) -> (Self, mpsc::Receiver<Announcement>) {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        (Self { sender, board }, receiver)
+    }
+
     /// Hands an Event over, if there is one. Never waits.
     pub fn announce(&self, announcement: Option<Announcement>) {
         let Some(announcement) = announcement else { return };

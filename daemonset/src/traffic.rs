@@ -6,6 +6,7 @@
 //! often. What was seen goes onto the [`Board`], so that a scrape reads values and asks no kernel, and into
 //! `traffic.json`.
 
+mod devices;
 mod pod;
 mod set_up;
 mod tell;

@@ -108,6 +108,7 @@ fn explains(reason: &Reason, code: u32, side: Option<Side>) -> bool {
                 )
         }
         Reason::PnetidMissing { .. }
+        | Reason::ForeignPnetid { .. }
         | Reason::PnetidMismatch { .. }
         | Reason::PnetidLost { .. }
         | Reason::NoDeviceInSubnet { .. } => no_device,
@@ -146,10 +147,10 @@ fn wrong_with(binding: &Binding, node: &NodeFacts, addresses: &BTreeSet<Ipv4Addr
     }
     match &port.pnetid {
         None => Some(Reason::PnetidMissing { port: port.to_string() }),
-        Some(pnetid) if *pnetid != binding.pnetid => Some(Reason::PnetidMismatch {
-            interface: binding.interface.clone(),
-            has: binding.pnetid.clone(),
-            port: format!("{port} bears {pnetid}"),
+        Some(pnetid) if *pnetid != binding.pnetid => Some(Reason::ForeignPnetid {
+            port: port.to_string(),
+            pnetid: pnetid.clone(),
+            had: binding.pnetid.clone(),
         }),
         Some(_) => {
             let address = *addresses.first()?;

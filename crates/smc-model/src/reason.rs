@@ -101,7 +101,16 @@ pub enum Reason {
         /// The device.
         device: String,
     },
-    /// The pod's interface bears another PNETID than every RDMA port.
+    /// Somebody else gave the RDMA port another PNETID than the pod was set up with.
+    ForeignPnetid {
+        /// Device and port.
+        port: String,
+        /// Its PNETID now.
+        pnetid: PnetId,
+        /// The one before.
+        had: PnetId,
+    },
+    /// The pod's interface was given another PNETID than its RDMA port has.
     PnetidMismatch {
         /// The pod's interface.
         interface: String,
@@ -182,6 +191,7 @@ impl Reason {
             Self::RdmaPortDown { .. } => &refusal::RDMA_PORT_DOWN,
             Self::PnetidMissing { .. } => &refusal::PNETID_MISSING,
             Self::RdmaDeviceGone { .. } => &finding::RDMA_DEVICE_GONE,
+            Self::ForeignPnetid { .. } => &finding::FOREIGN_PNETID,
             Self::PnetidMismatch { .. } => &finding::PNETID_MISMATCH,
             Self::PnetidLost { .. } => &finding::PNETID_LOST,
             Self::ConversionLost => &finding::CONVERSION_LOST,
@@ -242,6 +252,7 @@ impl Reason {
             | Self::PnetidMissing { .. }
             | Self::HostNetworkPod
             | Self::RdmaDeviceGone { .. }
+            | Self::ForeignPnetid { .. }
             | Self::PnetidMismatch { .. }
             | Self::PnetidLost { .. }
             | Self::ConversionLost
@@ -290,6 +301,9 @@ impl fmt::Display for Reason {
             Self::RdmaPortDown { port } => write!(f, "RDMA port {port} is not ACTIVE"),
             Self::PnetidMissing { port } => write!(f, "RDMA port {port} bears no PNETID"),
             Self::RdmaDeviceGone { device } => write!(f, "RDMA device {device} is gone"),
+            Self::ForeignPnetid { port, pnetid, had } => {
+                write!(f, "somebody else gave RDMA port {port} the PNETID {pnetid} instead of {had}")
+            }
             Self::PnetidMismatch { interface, has, port } => {
                 write!(f, "{interface} bears PNETID {has}, and RDMA port {port}")
             }

@@ -40,14 +40,14 @@ pub struct Loss {
 }
 
 impl Losses {
-    /// Counts something that one pod lacked, or that was changed.
+    /// Counts something that one pod lacked.
     pub fn count(&mut self, name: &'static str, seen: String, now: u64) {
         let loss = Loss { count: 0, last: now, seen: String::new(), of_node: None };
         let loss = self.0.entry(name).or_insert(loss);
         (loss.count, loss.last, loss.seen) = (loss.count + 1, now, seen);
     }
 
-    /// Counts something that the node lacked until now.
+    /// Counts something that the node lacked until now, or that was changed.
     pub fn count_of_node(&mut self, reason: Reason, now: u64) {
         self.count(reason.name(), reason.to_string(), now);
         if let Some(loss) = self.0.get_mut(reason.name()) {

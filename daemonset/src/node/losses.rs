@@ -1,7 +1,6 @@
 //! What the node lost between two looks: taken away by somebody, and made again by the later look.
 
-use smc_model::reasons::finding;
-use smc_model::{Anchor, Conversion, Guard, NodeFacts, RdmaPort, Reason};
+use smc_model::{Anchor, Conversion, Guard, NodeFacts, Reason};
 
 /// What was put back that the earlier look had found or left in place; `restored` is what the later one made. What comes
 /// for the first time, such as the PNETID of a port that was plugged in, was not lost.
@@ -25,25 +24,19 @@ pub fn losses(before: &NodeFacts, now: &NodeFacts, restored: Vec<Reason>) -> Vec
     lost
 }
 
-/// Ports to which somebody else gave another PNETID, in words, with the name in the table of reasons. Those in `restored`
-/// have theirs from the agent.
-pub fn renamed_ports(
-    before: &NodeFacts,
-    now: &NodeFacts,
-    restored: &[Reason],
-) -> Vec<(&'static str, String)> {
+/// Ports to which somebody else gave another PNETID. Those in `restored` have theirs from the agent.
+pub fn renamed_ports(before: &NodeFacts, now: &NodeFacts, restored: &[Reason]) -> Vec<Reason> {
     let mut renamed = Vec::new();
-    let by_us = |port: &RdmaPort| {
-        let name = port.to_string();
-        restored.iter().any(|reason| matches!(reason, Reason::PnetidMissing { port } if *port == name))
-    };
-    for port in now.ports.iter().filter(|port| !by_us(port)) {
-        let then = before.ports.iter().find(|then| then.device == port.device && then.port == port.port);
-        if let (Some(then), Some(pnetid)) = (then.and_then(|then| then.pnetid.as_ref()), &port.pnetid)
-            && then != pnetid
-        {
-            let seen = format!("RDMA port {port} bears PNETID {pnetid}, and bore {then}");
-            renamed.push((finding::FOREIGN_PNETID.name, seen));
+    for now in &now.ports {
+        let port = now.to_string();
+        let by_us = |reason: &Reason| matches!(reason, Reason::PnetidMissing { port: ours } if *ours == port);
+        let then = before.ports.iter().find(|then| then.device == now.device && then.port == now.port);
+        let (Some(had), Some(pnetid)) = (then.and_then(|then| then.pnetid.clone()), now.pnetid.clone())
+        else {
+            continue;
+        };
+        if had != pnetid && !restored.iter().any(by_us) {
+            renamed.push(Reason::ForeignPnetid { port, pnetid, had });
         }
     }
     renamed
@@ -51,7 +44,7 @@ pub fn renamed_ports(
 
 #[cfg(test)]
 mod tests {
-    use smc_model::{Datapath, Kernel, KernelFamily, RdmaNetnsMode, Switch};
+    use smc_model::{Datapath, Kernel, KernelFamily, RdmaNetnsMode, RdmaPort, Switch};
 
     use super::*;
 
@@ -112,8 +105,9 @@ mod tests {
     #[test]
     fn a_port_that_somebody_else_named_anew_is_told() {
         let other = NodeFacts { ports: vec![port("rxe0", Some("B"))], ..facts() };
-        let told = renamed_ports(&facts(), &other, &[]);
-        assert_eq!(told, [("ForeignPnetid", "RDMA port rxe0/1 bears PNETID B, and bore A".to_owned())]);
+        let [pnetid, had] = ["B", "A"].map(|id| id.parse().unwrap());
+        let foreign = Reason::ForeignPnetid { port: "rxe0/1".into(), pnetid, had };
+        assert_eq!(renamed_ports(&facts(), &other, &[]), [foreign]);
         let put_back = Reason::PnetidMissing { port: "rxe0/1".into() };
         assert_eq!(renamed_ports(&facts(), &other, &[put_back]), []);
         let gone = NodeFacts { ports: vec![port("rxe0", None)], ..facts() };

@@ -83,6 +83,14 @@ pub(super) fn program(record: &Record, entry: &'static Entry) -> Option<Announce
     Announcement::about(record, true, entry.name, &message).map(Announcement::of_its_own)
 }
 
+/// Logs what somebody changed on the node that concerns a pod until it is set up again, and gives the Event that tells it.
+pub(super) fn happened(record: &Record, reason: &Reason) -> Option<Announcement> {
+    let message = format!("{reason}; {}. To do: {}", reason.meaning(), reason.remedy());
+    let pod = format!("{}/{}", record.pod.namespace, record.pod.name);
+    tracing::warn!(id = record.id, pod, reason = reason.name(), "{message}");
+    Announcement::about(record, true, reason.name(), &message).map(Announcement::of_its_own)
+}
+
 /// Logs that a part of a pod's set-up was taken away, and gives the Event that tells it.
 pub(super) fn lost(record: &Record, lost: &[Reason]) -> Option<Announcement> {
     let first = lost.first()?;

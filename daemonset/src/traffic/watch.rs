@@ -4,27 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use smc_host::genl::SmcFamilies;
-use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
-use smc_host::{HostError, smc, with_causes};
+use smc_host::with_causes;
 use smc_model::{
-    Conversion, Fallback, Known, NetnsCookie, NodeFacts, QueuePairs, Reason, SmcPeers, TrafficPath, Verdict,
-    diagnose, standing_cause,
+    Conversion, Fallback, Known, NetnsCookie, NodeFacts, Reason, SmcPeers, TrafficPath, Verdict, diagnose,
+    standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
-use smc_verbs::DeviceLimits;
 
+use super::devices::Devices;
 use super::pod::Pod;
 use super::set_up::{HostSide, host_side, lost};
 use super::{Inbox, Tools, Traffic, tell, wall};
-use crate::board::DeviceUse;
 use crate::bpf::{BpfError, FallbackEvent, FallbackEvents};
 use crate::records::Change;
 
-/// How often devices are counted while there are pods.
-const COUNT_DEVICES_EVERY: Duration = Duration::from_secs(10);
 /// How often the attached program is checked, or attached anew where it could not be.
 const CHECK_EVENTS_EVERY: Duration = Duration::from_secs(30);
 /// The longest rest.
@@ -45,10 +40,7 @@ pub(super) struct Watch {
     /// Events that were lost by the last look.
     events_lost: u64,
     events_checked: Option<Duration>,
-    devices_counted: Option<Duration>,
-    limits: BTreeMap<String, Option<u64>>,
-    /// Of the devices whose limits are known.
-    queue_pairs: Vec<QueuePairs>,
+    devices: Devices,
     /// What an earlier run published, until its pods are seen.
     before: BTreeMap<AttachmentId, LivePod>,
     published: Option<(smc_state::Traffic, Duration)>,
@@ -73,9 +65,7 @@ impl Watch {
             no_events: Some("the node was not looked at yet".to_owned()),
             events_lost: 0,
             events_checked: None,
-            devices_counted: None,
-            limits: BTreeMap::new(),
-            queue_pairs: Vec::new(),
+            devices: Devices::default(),
             before: before.into_iter().map(|pod| (pod.attachment.clone(), pod)).collect(),
             published: None,
         }
@@ -115,8 +105,11 @@ impl Watch {
         match change {
             Change::Seen(record) => {
                 let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
-                if record.phase != Phase::Settled || !set_up {
-                    return self.ended(&record.attachment);
+                match record.phase {
+                    // What is known of a pod that is set up again stays known.
+                    Phase::Intent => return,
+                    Phase::Settled if set_up => {}
+                    Phase::Settled | Phase::Tombstone => return self.ended(&record.attachment),
                 }
                 let container = record.attachment.container().to_owned();
                 let pod = self.pods.entry(container).or_insert_with(|| Pod::new(now));
@@ -147,8 +140,11 @@ impl Watch {
             let addresses = pod.addresses().collect();
             let cause = pod.record().and_then(|record| standing_cause(&record.plan, &facts, &addresses));
             let Some(cause) = cause else { continue };
-            set_up_again(&self.tools, pod, &cause);
-            if pod.node_has(cause, now) {
+            if set_up_again(&self.tools, pod, &cause) {
+                // Nothing lasts of it, unless the next look still finds it.
+                let told = pod.record().and_then(|record| tell::happened(record, &cause));
+                self.tools.announcer.announce(told);
+            } else if pod.node_has(cause, now) {
                 announce(&self.tools, pod);
             }
         }
@@ -323,7 +319,7 @@ impl Watch {
             addresses: &addresses,
             lost: &found,
             restored: &restored,
-            queue_pairs: &self.queue_pairs,
+            queue_pairs: self.devices.queue_pairs(),
         });
         let cause = known.and_then(|known| standing_cause(known.plan, known.node, known.addresses));
         if let Some(cause) = &cause {
@@ -341,31 +337,11 @@ impl Watch {
 
     fn count_devices(&mut self) {
         let now = self.now();
-        let rested =
-            self.devices_counted.is_none_or(|counted| now.saturating_sub(counted) >= COUNT_DEVICES_EVERY);
-        if self.facts.is_none() || !rested {
-            return;
+        if self.facts.is_some()
+            && let Some(devices) = self.devices.count(now)
+        {
+            self.tools.board.update(|view| view.devices = devices);
         }
-        self.devices_counted = Some(now);
-        let used = match traffic::families().and_then(|families| families.map(devices).transpose()) {
-            Ok(devices) => devices.unwrap_or_default(),
-            Err(error) => return tracing::debug!("{}", error.with_cause()),
-        };
-        let devices = used.into_iter().map(|(device, (link_groups, queue_pairs))| {
-            let limit = || match smc_verbs::device_limits(&device) {
-                DeviceLimits::Known(limits) => Some(u64::from(limits.max_qp)),
-                DeviceLimits::Unknown(_) => None,
-            };
-            let queue_pairs_max = *self.limits.entry(device.clone()).or_insert_with(limit);
-            DeviceUse { device, link_groups, queue_pairs, queue_pairs_max }
-        });
-        let devices: Vec<DeviceUse> = devices.collect();
-        let known = devices.iter().filter_map(|device| {
-            let (used, max) = (device.queue_pairs, device.queue_pairs_max?);
-            Some(QueuePairs { device: device.device.clone(), used, max })
-        });
-        self.queue_pairs = known.collect();
-        self.tools.board.update(|view| view.devices = devices);
     }
 
     fn publish(&mut self) {
@@ -391,13 +367,13 @@ impl Watch {
     }
 }
 
-/// Has a pod set up anew whose port was given another PNETID: with that one it works again.
-fn set_up_again(tools: &Tools, pod: &Pod, cause: &Reason) {
-    if matches!(cause, Reason::PnetidMismatch { .. }) {
-        for attachment in pod.records.keys() {
-            tools.lost.tell(attachment.clone());
-        }
+/// Has a pod set up anew whose port was given another PNETID, with which it works again; whether that is the cause.
+fn set_up_again(tools: &Tools, pod: &Pod, cause: &Reason) -> bool {
+    let renamed = matches!(cause, Reason::ForeignPnetid { .. });
+    if renamed {
+        pod.records.keys().for_each(|attachment| tools.lost.tell(attachment.clone()));
     }
+    renamed
 }
 
 fn announce(tools: &Tools, pod: &mut Pod) {
@@ -405,20 +381,5 @@ fn announce(tools: &Tools, pod: &mut Pod) {
     pod.was_active |= *pod.live.verdict() == smc_model::LiveVerdict::Active;
 }
 
-/// Link groups and links of each device that SMC knows. Each link is a queue pair.
-fn devices(families: SmcFamilies) -> Result<BTreeMap<String, (u64, u64)>, HostError> {
-    let mut generic = Connection::open(Protocol::Generic)?;
-    let known = smc::devices(&mut generic, families.smc)?;
-    let mut used: BTreeMap<String, (u64, u64)> =
-        known.into_iter().map(|device| (device.name, (0, 0))).collect();
-    for linked in smc::link_groups(&mut generic, families.smc)? {
-        let of: BTreeSet<&String> = linked.links.iter().map(|link| &link.device).collect();
-        for device in of {
-            used.entry(device.clone()).or_default().0 += 1;
-        }
-        for link in &linked.links {
-            used.entry(link.device.clone()).or_default().1 += 1;
-        }
-    }
-    Ok(used)
-}
+#[cfg(test)]
+mod tests;

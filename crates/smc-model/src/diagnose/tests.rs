@@ -83,7 +83,7 @@ fn each_fault_of_the_node_is_named_on_the_side_where_it_is() {
     assert_eq!(on(|node| node.ports.clear()), "NoRdmaDevice");
     assert_eq!(on(|node| node.ports[0].active = false), "RdmaPortDown");
     assert_eq!(on(|node| node.ports[0].pnetid = None), "PnetidMissing");
-    assert_eq!(on(|node| node.ports[0].pnetid = "B".parse().ok()), "PnetidMismatch");
+    assert_eq!(on(|node| node.ports[0].pnetid = "B".parse().ok()), "ForeignPnetid");
     assert_eq!(on(|node| node.ports[0] = port("rxe9", true, Some("B"), "10.0.0.1/24")), "RdmaDeviceGone");
     assert_eq!(on(|node| node.ports[0] = port("rxe0", true, Some("A"), "10.9.0.1/24")), "NoDeviceInSubnet");
     assert_eq!(on(|node| node.rdma_netns_mode = RdmaNetnsMode::Exclusive), "RdmaNetnsExclusive");
@@ -141,6 +141,8 @@ fn what_was_put_back_a_moment_ago_explains_what_failed_meanwhile() {
     assert_eq!(name(failed(Side::Client, TIMEOUT)), None);
 }
 
+/// The rig's soft-RoCE has more queue pairs than can be used up there: the codes are those that the kernel's source gives
+/// when it cannot make one (net/smc/smc_core.c, `smc_lgr_create`, `smcr_link_init`).
 #[test]
 fn a_device_without_queue_pairs_is_named_only_where_it_serves_the_pod_and_is_nearly_used_up() {
     let facts = node(vec![healthy_port()]);
@@ -173,7 +175,7 @@ fn what_is_wrong_with_a_pods_port_is_told_without_traffic() {
     assert!(cause(vec![rxe0(true, None)]).unwrap().contains("no PNETID"));
     assert_eq!(
         cause(vec![rxe0(true, Some("B"))]).unwrap(),
-        "eth0 bears PNETID A, and RDMA port rxe0/1 bears B"
+        "somebody else gave RDMA port rxe0/1 the PNETID B instead of A"
     );
     let other = port("rxe1", true, Some("B"), "10.0.0.1/24");
     assert_eq!(cause(vec![other.clone()]).unwrap(), "RDMA device rxe0 is gone");
@@ -277,7 +279,7 @@ fn applies(reason: &Reason, failure: &Failure, known: &Known<'_>) -> bool {
         Reason::RdmaDeviceGone { .. } => bound().count() == 0,
         Reason::RdmaPortDown { .. } => bound().any(|port| !port.active),
         Reason::PnetidMissing { .. } => bound().any(|port| port.pnetid.is_none()),
-        Reason::PnetidMismatch { .. } => bound().any(|port| port.pnetid == "B".parse().ok()),
+        Reason::ForeignPnetid { .. } => bound().any(|port| port.pnetid == "B".parse().ok()),
         Reason::NoDeviceInSubnet { address, .. } => bound().any(|port| !port.reaches(*address)),
         Reason::Ipv6Socket => ipv6_socket && side == Some(Side::Client) && code == NO_DEVICE,
         Reason::UeidsDiffer { ueids } => {

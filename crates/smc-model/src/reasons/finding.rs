@@ -147,17 +147,11 @@ pub static PNETID_MISMATCH: Entry = Entry {
     seen: "a pod's interface bears another PNETID than its RDMA port",
     meaning: "the kernel finds no RDMA device for the pod's connections, so they fall back (NoSmcDevice). PNETIDs that differ \
               between two nodes are no fault: only those of one node must agree",
-    causes: &[
-        Cause {
-            what: "somebody gave the RDMA port another PNETID after the pod had been set up",
-            check: "`smcctl doctor`, line PNETIDs",
-        },
-        Cause {
-            what: "somebody gave the pod's interface another one",
-            check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
-        },
-    ],
-    remedy: "find out who did; the agent sets the pod up again within 30 s, with the id that the port bears then",
+    causes: &[Cause {
+        what: "somebody gave the pod's interface another one",
+        check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
+    }],
+    remedy: "find out who did; the agent sets the pod up again within 30 s",
 };
 
 /// UeidsDiffer.
@@ -270,7 +264,8 @@ pub static FOREIGN_PNETID: Entry = Entry {
     name: "ForeignPnetid",
     kernel: None,
     seen: "somebody else set the RDMA port's PNETID",
-    meaning: "kube-smc uses the id as it is and never changes it; who set it may change it again",
+    meaning: "kube-smc uses the id as it is and never changes it; who set it may change it again. Pods that were set up with \
+              another one are TCP until the agent has set them up with this one, which takes it seconds",
     causes: &[
         Cause {
             what: "Alibaba's erdma-controller or Terway set it: the id is the MAC address in capitals",

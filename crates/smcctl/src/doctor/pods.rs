@@ -68,7 +68,7 @@ fn degraded(name: &str, live: &LiveVerdict, told: &[&str]) -> Option<Check> {
         None => format!("{count} × {failure}"),
     });
     let seen = cause.as_ref().map(ToString::to_string).or(first).unwrap_or_default();
-    Some(Check::problem(name, entry, format!("its connections are TCP: {seen}")))
+    Some(Check::problem(name, entry, format!("judged degraded by the agent: {seen}")))
 }
 
 /// What is missing of the pod's set-up.

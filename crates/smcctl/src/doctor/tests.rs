@@ -56,7 +56,7 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
     assert_eq!(problems(|facts| port(facts).active = false), ["RdmaPortDown"]);
     assert_eq!(problems(|facts| port(facts).pnetid = None), ["PnetidMissing"]);
-    assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["PnetidMismatch"]);
+    assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["ForeignPnetid"]);
     assert_eq!(problems(|facts| port(facts).addresses.clear()), ["NoDeviceInSubnet"]);
     assert_eq!(
         problems(|facts| port(facts).addresses = vec!["192.168.7.1/24".parse().unwrap()]),
