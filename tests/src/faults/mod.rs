@@ -67,14 +67,14 @@ fn script(fault: &str) -> Option<Script> {
     })
 }
 
-/// Faults that take seconds each and tell a node's, a pod's and a peer's causes apart: the short form.
+/// Faults that take seconds each, of a pod's set-up, of its peer, of its annotation and of the chain: the short form.
 pub const SHORT: [&str; 5] =
-    ["annotation-True", "conversion-switched-off", "peer-not-annotated", "foreign-pnetid", "no-ueid"];
+    ["pnet-entry-deleted", "peer-not-annotated", "annotation-True", "annotation-misspelt", "conf-entry-lost"];
 
 /// Injects a fault into the rig, waits until it is named, undoes it, and waits until all is well.
 pub fn run(stage: &Stage<'_>, poller: &Poller, fault: &Fault, say: &dyn Fn(&str)) -> Row {
     let script = script(&fault.name).expect("the table's test holds it against the scripts");
-    let mut watch = Watch::new(poller, fault, &stage.places(), stage.nodes.len());
+    let mut watch = Watch::new(poller, fault, stage);
     let ran = catch_unwind(AssertUnwindSafe(|| script(stage, &mut watch)));
     let mut row = Row::of(fault, watch.outcome());
     if let Err(panic) = ran {

@@ -24,6 +24,8 @@ const HEALED: Duration = Duration::from_secs(240);
 pub struct Stage<'a> {
     /// The nodes, by number.
     pub nodes: Vec<Node<'a>>,
+    /// How long a second, wrong cause is waited for when the right one was named.
+    pub(super) settle: Duration,
     api_servers: Vec<RunningCommand>,
     traffic: Option<Traffic<'a>>,
 }
@@ -57,16 +59,16 @@ impl<'a> Stage<'a> {
     pub fn with_events(rig: &'a Rig) -> Self {
         let nodes: Vec<Node<'a>> = rig.nodes().collect();
         let api_servers = nodes.iter().map(start_api_server).collect();
-        let stage = Self { nodes, api_servers, traffic: None };
+        let stage = Self { nodes, settle: Duration::from_secs(10), api_servers, traffic: None };
         for number in 1..=stage.nodes.len() {
             stage.end_agent(u8::try_from(number).unwrap_or_default()).start();
         }
         stage
     }
 
-    /// The rig as it is: nobody takes the agents' Events.
+    /// The rig as it is: nobody takes the agents' Events. For the short form: wrong causes are not waited for so long.
     pub fn as_it_is(nodes: Vec<Node<'a>>) -> Self {
-        Self { nodes, api_servers: Vec::new(), traffic: None }
+        Self { nodes, settle: Duration::from_secs(3), api_servers: Vec::new(), traffic: None }
     }
 
     /// Starts the traffic.

@@ -1,18 +1,16 @@
 //! Waits until a fault is named, from its injection on.
 
-use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::judge::{Expectation, Judgement, judge};
 use super::poll::Poller;
-use super::sighting::{Place, Seen, news};
+use super::sighting::{Seen, news};
+use super::stage::Stage;
 use super::table::Fault;
 
-/// A minute is the promise; emulated nodes are slow.
-const LIMIT: Duration = Duration::from_secs(100);
-/// How long a second, wrong cause is waited for when the right one was named.
-const SETTLE: Duration = Duration::from_secs(10);
+/// A minute is the promise, also for nodes that are emulated.
+const LIMIT: Duration = Duration::from_secs(60);
 /// How long nothing must be said where nothing is wrong.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -22,6 +20,7 @@ pub(super) struct Watch<'w> {
     poller: &'w Poller,
     wanted: Expectation<'w>,
     nodes: usize,
+    settle: Duration,
     before: Seen,
     begun: Option<Instant>,
     outcome: Outcome,
@@ -38,16 +37,12 @@ pub struct Outcome {
 
 impl<'w> Watch<'w> {
     /// What is reported now is not the fault's.
-    pub(super) fn new(
-        poller: &'w Poller,
-        fault: &'w Fault,
-        looked_at: &BTreeSet<Place>,
-        nodes: usize,
-    ) -> Self {
+    pub(super) fn new(poller: &'w Poller, fault: &'w Fault, stage: &Stage<'_>) -> Self {
         let mut watch = Self {
             poller,
-            wanted: Expectation::of(fault, looked_at),
-            nodes,
+            wanted: Expectation::of(fault, &stage.places()),
+            nodes: stage.nodes.len(),
+            settle: stage.settle,
             before: Seen::new(),
             begun: None,
             outcome: Outcome::default(),
@@ -85,7 +80,7 @@ impl<'w> Watch<'w> {
         loop {
             self.judge(begun);
             let waited = begun.elapsed();
-            let settled = self.outcome.named_after.is_some_and(|after| waited >= after + SETTLE);
+            let settled = self.outcome.named_after.is_some_and(|after| waited >= after + self.settle);
             if waited > limit || (settled && !self.wanted.expected.is_empty()) {
                 return;
             }
