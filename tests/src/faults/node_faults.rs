@@ -26,10 +26,14 @@ pub(super) fn ueids_differ(stage: &Stage<'_>, watch: &mut Watch<'_>) {
     let mut ended = stage.end_agent(2);
     Kernel(node).remove_ueid(UEID);
     // The node never had the id: nothing was made here that could be missed.
-    shell(node, r#"jq '.ueids = []' "$1" >"$1.new" && mv "$1.new" "$1""#, &["/run/kube-smc/made.json"]);
+    let forget = || {
+        shell(node, r#"jq '.ueids = []' "$1" >"$1.new" && mv "$1.new" "$1""#, &["/run/kube-smc/made.json"])
+    };
+    forget();
     let _undo = Undo(|| {
         let _ended = stage.end_agent(2);
         Kernel(node).remove_ueid(OTHER);
+        forget();
     });
     ended.start_as(|agent| agent.with_environment("SMC_AGENT_UEID", OTHER), "has loaded the entry");
     watch.begin();

@@ -81,7 +81,7 @@ impl<'w> Watch<'w> {
             self.judge(begun);
             let waited = begun.elapsed();
             let settled = self.outcome.named_after.is_some_and(|after| waited >= after + self.settle);
-            if waited > limit || (settled && !self.wanted.expected.is_empty()) {
+            if waited > limit || settled {
                 return;
             }
             thread::sleep(Duration::from_millis(250));
@@ -96,7 +96,7 @@ impl<'w> Watch<'w> {
             seen.extend(news(&look.seen, &self.before));
             self.outcome.judgement = judge(&self.wanted, &seen);
             let everywhere = self.outcome.judgement.places.is_superset(&self.wanted.places);
-            if self.outcome.named_after.is_none() && everywhere {
+            if self.outcome.named_after.is_none() && everywhere && !self.wanted.expected.is_empty() {
                 self.outcome.named_after = Some(look.ended - begun);
             }
         }
