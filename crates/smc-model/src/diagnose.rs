@@ -77,8 +77,11 @@ pub fn diagnose(failure: &Failure, known: &Known<'_>) -> Option<Reason> {
     }
 }
 
+/// Seen on mainline only (6.12). Alibaba's kernel may not keep the code of a device that was not found, and its own id is
+/// there whenever smc is.
 fn ueids_differ(node: &NodeFacts) -> Option<Reason> {
-    (!node.ueids.is_empty()).then(|| Reason::UeidsDiffer { ueids: node.ueids.clone() })
+    let applies = node.kernel.family == KernelFamily::Mainline && !node.ueids.is_empty();
+    applies.then(|| Reason::UeidsDiffer { ueids: node.ueids.clone() })
 }
 
 fn queue_pairs_low(known: &Known<'_>) -> Option<Reason> {

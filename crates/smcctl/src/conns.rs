@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use smc_abi::fallback::PEERDECL;
 use smc_model::reasons;
-use smc_model::{Connection, Connections, Side, TrafficPath, Transport};
+use smc_model::{Connection, Connections, Failure, Known, Reason, Side, TrafficPath, Transport, diagnose};
 
 use crate::output::{Outcome, Paint, Status, Table};
 use crate::pods::Seen;
@@ -37,6 +37,9 @@ pub(crate) struct Row {
     /// Why the peer declined.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_reason: Option<Why>,
+    /// The fault behind it, by what is known of the node and the pod now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    likely: Option<Reason>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,10 +76,7 @@ pub(crate) fn rows(all: &[Seen]) -> Vec<Row> {
     let mut rows = Vec::new();
     for seen in all {
         let Some(Ok(traffic)) = &seen.traffic else { continue };
-        let pod = &seen.record.pod;
-        rows.extend(
-            traffic.connections.known().iter().map(|connection| row(&pod.namespace, &pod.name, connection)),
-        );
+        rows.extend(traffic.connections.known().iter().map(|connection| row(seen, connection)));
     }
     rows
 }
@@ -98,10 +98,11 @@ fn unknown(all: &[Seen]) -> Vec<String> {
         .collect()
 }
 
-fn row(namespace: &str, pod: &str, connection: &Connection) -> Row {
+fn row(seen: &Seen, connection: &Connection) -> Row {
+    let pod = &seen.record.pod;
     let plain = Row {
-        namespace: namespace.to_owned(),
-        pod: pod.to_owned(),
+        namespace: pod.namespace.clone(),
+        pod: pod.name.clone(),
         local: connection.local,
         remote: connection.remote,
         side: connection.side,
@@ -111,6 +112,7 @@ fn row(namespace: &str, pod: &str, connection: &Connection) -> Row {
         link: None,
         reason: None,
         peer_reason: None,
+        likely: None,
     };
     match &connection.transport {
         Transport::SmcR { device, port, link, gid, peer_gid } => Row {
@@ -122,13 +124,32 @@ fn row(namespace: &str, pod: &str, connection: &Connection) -> Row {
         Transport::SmcD => Row { transport: "SMC-D", ..plain },
         Transport::Fallback { reason, peer_diagnosis } => {
             let peer = (*reason == PEERDECL && *peer_diagnosis != 0).then(|| Why::of(*peer_diagnosis));
-            Row { reason: Some(Why::of(*reason)), peer_reason: peer, ..plain }
+            let likely = likely(seen, connection, *reason, *peer_diagnosis);
+            Row { reason: Some(Why::of(*reason)), peer_reason: peer, likely, ..plain }
         }
         Transport::PlainTcp => {
             let seen = "not an SMC socket: older than the pod's set-up, or made before it";
             Row { reason: Some(Why { name: "PlainTcp", code: None, seen }), ..plain }
         }
     }
+}
+
+/// The fault behind a fallback, where the node as it is now tells it.
+fn likely(seen: &Seen, connection: &Connection, code: u32, peer_diagnosis: u32) -> Option<Reason> {
+    if !connection.path.can_be_rdma() {
+        return None;
+    }
+    let lost: Vec<Reason> = seen.cause.iter().cloned().collect();
+    let known = Known {
+        node: seen.node.as_ref()?,
+        plan: &seen.record.plan,
+        addresses: &seen.record.owned.addresses(),
+        lost: &lost,
+        restored: &[],
+        queue_pairs: &[],
+    };
+    let (ipv6_socket, side) = (connection.local.is_ipv6(), connection.side);
+    diagnose(&Failure::Fallback { code, peer_diagnosis, ipv6_socket, side }, &known)
 }
 
 /// The table.
@@ -157,7 +178,8 @@ pub(crate) fn render(rows: &[Row], paint: Paint) -> String {
                     TrafficPath::Remote | TrafficPath::Unknown => "",
                 };
                 let peer = row.peer_reason.as_ref().map(|why| format!("; the peer: {}", why.words()));
-                format!("{path}{}{}", reason.words(), peer.unwrap_or_default())
+                let likely = row.likely.as_ref().map(|fault| format!("; likely {}: {fault}", fault.name()));
+                format!("{path}{}{}{}", reason.words(), peer.unwrap_or_default(), likely.unwrap_or_default())
             }
             _ => String::new(),
         };
@@ -192,6 +214,25 @@ mod tests {
     #[test]
     fn the_table_of_recorded_connections_is_as_committed() {
         golden_outcome("conns", &conns(&recorded(), Paint::PLAIN).unwrap());
+    }
+
+    #[test]
+    fn a_fallback_is_told_with_the_fault_that_is_likely_behind_it() {
+        let mut seen = crate::pods::named(recorded(), "client").unwrap().remove(0);
+        let mut node = crate::recorded::rig().node().unwrap();
+        // The pods were recorded on the other node.
+        node.ports[0].pnetid = Some(seen.record.plan.bindings[0].pnetid.clone());
+        seen.node = Some(node);
+        let likely = |local: &str, path| {
+            let transport = Transport::Fallback { reason: 0x0303_0000, peer_diagnosis: 0 };
+            let (local, remote) = (local.parse().unwrap(), "10.0.0.193:80".parse().unwrap());
+            let connection = Connection { local, remote, side: Some(Side::Client), transport, path };
+            row(&seen, &connection).likely.map(|fault| fault.name())
+        };
+        let remote = TrafficPath::Remote;
+        assert_eq!(likely("[::ffff:10.0.0.129]:5000", remote), Some("Ipv6Socket"));
+        assert_eq!(likely("[::ffff:10.0.0.129]:5000", TrafficPath::Loopback), None);
+        assert_eq!(likely("10.0.0.129:5000", remote), None);
     }
 
     #[test]

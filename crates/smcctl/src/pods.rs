@@ -32,6 +32,9 @@ pub(crate) struct Seen {
     /// What is wrong now with the node, the ports that serve the pod, or what is left of its set-up.
     #[serde(default)]
     pub(crate) cause: Option<Reason>,
+    /// The node, as far as the agent prepared it.
+    #[serde(default)]
+    pub(crate) node: Option<NodeFacts>,
 }
 
 /// After this long without a word, nothing that the agent wrote about traffic is taken for current.
@@ -88,7 +91,7 @@ pub(crate) fn seen(options: &Options) -> Vec<Seen> {
         let (traffic, inside) = look(&record, &same_node);
         let live = judgement_of(&record, &judged).cloned();
         let cause = node.as_ref().and_then(|node| cause(&record, node, inside.as_ref()));
-        Seen { record, traffic, live, cause }
+        Seen { record, traffic, live, cause, node: node.clone() }
     };
     records.into_iter().map(look).collect()
 }

@@ -116,6 +116,8 @@ fn nodes_without_a_common_ueid_are_told_on_both_sides() {
     assert_eq!(named(declined(NO_DEVICE), |_, _| {}), Some("UeidsDiffer"));
     assert_eq!(named(failed(Side::Server, NO_SMCR_DEVICE), |_, _| {}), None);
     assert_eq!(named(declined(NO_SMCR_DEVICE), |_, _| {}), None, "a fault of the peer's, which it names");
+    let alibaba = |node: &mut NodeFacts, _: &mut Vec<Reason>| node.kernel.family = KernelFamily::Alibaba;
+    assert_eq!(named(failed(Side::Server, NO_DEVICE), alibaba), None, "not seen there");
 }
 
 #[test]
