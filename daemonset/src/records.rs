@@ -1,11 +1,11 @@
 //! Watch the pods' records, log what becomes of them, and sweep what ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use smc_attach::sweep;
 use smc_model::Verdict;
-use smc_state::{AttachmentId, Phase, Record, StateError, Store};
+use smc_state::{AttachmentId, Phase, ReadBefore, Record, StateError, Store};
 
 use crate::kubernetes::announcement::told;
 
@@ -19,6 +19,7 @@ const TELLS_CHANGES_APART: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Records {
     seen: BTreeMap<AttachmentId, (String, Phase, Option<Verdict>)>,
+    read: ReadBefore,
     errors: Vec<String>,
     /// When the directory was changed last, before the last look.
     directory: Option<SystemTime>,
@@ -49,7 +50,7 @@ impl Records {
         // A time this young may be shared by a change that comes after the listing: it advances with the kernel's tick.
         self.directory =
             changed_at(store).filter(|at| at.elapsed().is_ok_and(|age| age > TELLS_CHANGES_APART));
-        let listing = store.list();
+        let listing = store.list_again(&mut self.read);
         let errors: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
         for error in errors.iter().filter(|error| !self.errors.contains(error)) {
             tracing::warn!("{error}");
@@ -78,8 +79,9 @@ impl Records {
                 tracing::warn!("while cleaning up after pods: {problem}");
             }
         }
+        let listed: BTreeSet<_> = listing.records.iter().map(|record| &record.attachment).collect();
         self.seen.retain(|attachment, _| {
-            let there = listing.records.iter().any(|record| record.attachment == *attachment);
+            let there = listed.contains(attachment);
             if !there {
                 changes.push(Change::Ended(attachment.clone()));
             }

@@ -25,6 +25,9 @@ use crate::traffic::{Tools, Traffic};
 /// How often the node is looked at again: what was lost is made anew, and a port that came or went is published.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long changes of records are gathered: pods come in bursts, and each of them is written several times.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// What to work on.
 #[derive(Debug)]
 pub struct Work {
@@ -115,7 +118,9 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         }
         surfaces.main_loop_turned();
         node.tell(surfaces, &traffic);
-        // Reading every record takes a while on a full node.
+        if records_changed {
+            tokio::time::sleep(GATHER).await;
+        }
         if records_changed || records.need_a_look(store) {
             let news = records.look(store);
             surfaces.records_changed(&news);

@@ -30,6 +30,9 @@ use watch::Watch;
 /// How many of the kernel's events may wait; beyond that, counters are judged.
 const EVENTS: usize = 16 * 1024;
 
+/// How long what comes is gathered: pods and fallbacks come in bursts, and each turn lists all pods.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// What the thread works with.
 #[derive(Debug)]
 pub struct Tools {
@@ -117,12 +120,17 @@ impl Traffic {
     /// What came, at the latest after `rest`.
     fn take(&self, rest: Duration) -> Inbox {
         let inbox = self.lock();
-        let (mut inbox, _) = self
+        let (inbox, _) = self
             .0
             .bell
             .wait_timeout_while(inbox, rest, |inbox| !inbox.rung)
             .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *inbox)
+        let rung = inbox.rung;
+        drop(inbox);
+        if rung {
+            thread::sleep(GATHER);
+        }
+        std::mem::take(&mut *self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inbox> {

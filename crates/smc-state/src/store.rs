@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use smc_model::{NodeFacts, Reason};
 
+use crate::read_before::ReadBefore;
 use crate::{
     AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, RECORD_VERSION, Record, StateError, atomic, deleted,
 };
@@ -180,6 +181,12 @@ impl Store {
 
     /// Every record. One that cannot be read does not hide the others.
     pub fn list(&self) -> Listing {
+        self.list_again(&mut ReadBefore::default())
+    }
+
+    /// As [`Store::list`], reading only the records that were written since `before` was filled.
+    pub fn list_again(&self, before: &mut ReadBefore) -> Listing {
+        let mut known = std::mem::take(before);
         let dir = self.pods_dir();
         let mut listing = Listing::default();
         let entries = match fs::read_dir(&dir) {
@@ -193,7 +200,7 @@ impl Store {
         };
         for path in entries.flatten().map(|entry| entry.path()) {
             match path.extension().and_then(OsStr::to_str) {
-                Some("json") => match read_record(&path) {
+                Some("json") => match known.record(path, before) {
                     Ok(record) => listing.records.extend(record),
                     Err(error) => listing.errors.push(error),
                 },

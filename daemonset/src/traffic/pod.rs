@@ -16,8 +16,10 @@ use smc_state::{AttachmentId, FallbackCount, LivePod, Record};
 /// How often a pod is looked at whose connections come and go, or whose fallbacks nobody tells of.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often one is that nothing was seen of for [`IDLE_AFTER`].
-const LOOK_AT_IDLE_EVERY: Duration = Duration::from_secs(20);
+const LOOK_AT_IDLE_EVERY: Duration = Duration::from_secs(30);
 const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// Pods without a hurry are looked at together, at multiples of this many seconds.
+const TOGETHER: u64 = 2;
 /// How soon a pod is looked at of which the kernel told a failure: its successes are then read, too.
 const LOOK_AFTER_EVENT: Duration = Duration::from_secs(2);
 /// How often its set-up is checked.
@@ -189,20 +191,19 @@ impl Pod {
         let of_programs = failed.keys().map(name).filter_map(reasons::of_programs);
         let programs = of_programs.filter(|entry| self.told_of_programs.insert(entry.name)).collect();
         let verdict = self.judge(Seen { successes: growth.smcr, live, failed, diagnoses, cause }, now);
-        let every = if self.live.is_suspicious(now) || !self.suspected.is_empty() {
-            LOOK_AGAIN
+        self.next_look = if self.live.is_suspicious(now) || !self.suspected.is_empty() {
+            now + LOOK_AGAIN
         } else if by_events && now.saturating_sub(self.moved) >= IDLE_AFTER {
-            LOOK_AT_IDLE_EVERY
+            together(now + LOOK_AT_IDLE_EVERY)
         } else {
-            LOOK_EVERY
+            together(now + LOOK_EVERY)
         };
-        self.next_look = now + every;
         News { verdict, programs }
     }
 
     /// The pod could not be looked at, most likely because it ends.
     pub(super) fn not_looked(&mut self, now: Duration) {
-        self.next_look = now + LOOK_EVERY;
+        self.next_look = together(now + LOOK_EVERY);
     }
 
     /// Takes in what is wrong with the node between two looks.
@@ -259,6 +260,12 @@ impl Pod {
     pub(super) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.records.values().flat_map(|record| record.owned.addresses())
     }
+}
+
+/// The first moment at or after `moment` at which pods are looked at together.
+fn together(moment: Duration) -> Duration {
+    let seconds = moment.as_secs() + u64::from(moment.subsec_nanos() > 0);
+    Duration::from_secs(seconds.next_multiple_of(TOGETHER))
 }
 
 #[cfg(test)]
@@ -339,7 +346,9 @@ mod tests {
         look(&mut pod, &visit(1, &[]), true, &mut peers, seconds(0));
         assert_eq!(pod.next_look(), seconds(10));
         look(&mut pod, &visit(1, &[]), true, &mut peers, seconds(60));
-        assert_eq!(pod.next_look(), seconds(80));
+        assert_eq!(pod.next_look(), seconds(90));
+        // Pods that were looked at a little apart are looked at together.
+        assert_eq!(together(Duration::from_millis(90_001)), seconds(92));
         look(&mut pod, &visit(1, &[]), false, &mut peers, seconds(80));
         assert_eq!(pod.next_look(), seconds(90));
     }

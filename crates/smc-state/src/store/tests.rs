@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::time::Duration;
 
 use serde_json::json;
@@ -43,6 +44,29 @@ fn a_record_comes_back_as_it_was_written() {
     written.verdict = Some(Verdict::refused(Reason::NoUeid));
     store.write(&written).unwrap();
     assert_eq!(store.read(&written.attachment).unwrap().unwrap(), written);
+}
+
+#[test]
+fn only_what_was_written_since_is_read_again() {
+    let (_dir, store) = store();
+    let (mut a, b) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 2]));
+    store.write(&a).unwrap();
+    store.write(&b).unwrap();
+    let mut before = crate::ReadBefore::default();
+    assert_eq!(store.list_again(&mut before).records.len(), 2);
+    // In place, of the same length and age, which nobody does: it shows that the file is not read.
+    let path = store.record_path(&b.attachment);
+    let (text, age) = (fs::read_to_string(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    fs::write(&path, text.replace("terway-chainer", "chainer-terway")).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(age).unwrap();
+    a.verdict = Some(Verdict::refused(Reason::NoUeid));
+    store.write(&a).unwrap();
+    let mut records = store.list_again(&mut before).records;
+    records.sort_by_key(|record| record.attachment.clone());
+    assert_eq!(records, [a.clone(), b.clone()]);
+    store.remove(&a.attachment).unwrap();
+    assert_eq!(store.list_again(&mut before).records, [b]);
+    assert_eq!(store.list().records[0].network, "chainer-terway");
 }
 
 #[test]
