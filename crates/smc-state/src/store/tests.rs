@@ -52,7 +52,7 @@ fn only_what_was_written_since_is_read_again() {
     let (mut a, b) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 2]));
     store.write(&a).unwrap();
     store.write(&b).unwrap();
-    let mut before = crate::ReadBefore::default();
+    let mut before = ReadBefore::default();
     assert_eq!(store.list_again(&mut before).records.len(), 2);
     // In place, of the same length and age, which nobody does: it shows that the file is not read.
     let path = store.record_path(&b.attachment);
