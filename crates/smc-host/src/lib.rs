@@ -12,6 +12,7 @@ mod error;
 pub mod genl;
 pub mod guard;
 pub mod kernel;
+mod link_index;
 pub mod listeners;
 mod namespace_kind;
 pub mod netlink;

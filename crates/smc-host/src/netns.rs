@@ -1,6 +1,7 @@
 //! Network namespaces: opening one, telling it from another, and working inside it.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -40,19 +41,24 @@ impl Netns {
     /// When the path is gone, or is not a network namespace (a bind mount that was undone leaves a plain file).
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let attempt = format_args!("open the network namespace {}", path.display());
-        // Not to wait for a writer where a FIFO stands in the namespace's place.
-        let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = opened.map_err(HostError::at(attempt))?;
-        let file_system = fstatfs(&file).map_err(HostError::at(attempt))?;
+        let opened = Self::open_unexamined(path).map_err(HostError::at(attempt))?;
+        let file_system = fstatfs(&opened.file).map_err(HostError::at(attempt))?;
         if file_system.filesystem_type() != NSFS {
             return Err(HostError::new(attempt, Cause::Unexpected("it is not a namespace".to_owned())));
         }
-        if namespace_kind(&file).map_err(HostError::at(attempt))? != libc::CLONE_NEWNET {
+        if namespace_kind(&opened.file).map_err(HostError::at(attempt))? != libc::CLONE_NEWNET {
             let problem = "it is a namespace, but not a network namespace".to_owned();
             return Err(HostError::new(attempt, Cause::Unexpected(problem)));
         }
-        let metadata = file.metadata().map_err(HostError::at(attempt))?;
+        Ok(opened)
+    }
+
+    /// Opens what is a network namespace by the kernel's own word.
+    fn open_unexamined(path: &Path) -> io::Result<Self> {
+        // Not to wait for a writer where a FIFO stands in the namespace's place.
+        let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let metadata = file.metadata()?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
         Ok(Self { file, id, shown: path.to_owned(), home: None })
     }
@@ -86,7 +92,8 @@ impl Netns {
 
     /// The calling thread's own namespace (`/proc/self` would be the main thread's).
     pub fn current() -> Result<Self, HostError> {
-        Self::open(Path::new("/proc/thread-self/ns/net"))
+        let path = Path::new("/proc/thread-self/ns/net");
+        Self::open_unexamined(path).map_err(HostError::at("open the network namespace of the own thread"))
     }
 
     /// The namespace's identity.
