@@ -57,10 +57,13 @@ impl Netns {
     fn open_unexamined(path: &Path) -> io::Result<Self> {
         // Not to wait for a writer where a FIFO stands in the namespace's place.
         let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        Self::of_file(OpenOptions::new().read(true).custom_flags(flags).open(path)?, path)
+    }
+
+    fn of_file(file: File, shown: &Path) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
-        Ok(Self { file, id, shown: path.to_owned(), home: None })
+        Ok(Self { file, id, shown: shown.to_owned(), home: None })
     }
 
     /// Makes a network namespace, which goes with this value unless something else holds it by then.
@@ -94,6 +97,14 @@ impl Netns {
     pub fn current() -> Result<Self, HostError> {
         let path = Path::new("/proc/thread-self/ns/net");
         Self::open_unexamined(path).map_err(HostError::at("open the network namespace of the own thread"))
+    }
+
+    /// The namespace that `connection` was opened in: the calling thread's own, when that opened it and stayed. Cheaper
+    /// than [`Self::current`], for which procfs has to show a process that it never showed before.
+    pub fn of(connection: &Connection) -> Result<Self, HostError> {
+        let attempt = "open the network namespace of a netlink socket";
+        let file = connection.namespace().map_err(HostError::at(attempt))?;
+        Self::of_file(file, Path::new("of a netlink socket")).map_err(HostError::at(attempt))
     }
 
     /// The namespace's identity.
@@ -250,5 +261,14 @@ mod tests {
     #[test]
     fn the_current_namespace_has_a_stable_identity() {
         assert_eq!(Netns::current().unwrap().id(), Netns::current().unwrap().id());
+    }
+
+    #[test]
+    fn a_connections_namespace_is_the_one_it_was_opened_in() {
+        let route = Connection::open(Protocol::Route).unwrap();
+        match Netns::of(&route) {
+            Ok(netns) => assert_eq!(netns.id(), Netns::current().unwrap().id()),
+            Err(error) => assert_eq!(error.errno(), Some(libc::EPERM), "{}", error.with_cause()),
+        }
     }
 }

@@ -32,10 +32,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the connections from a thread in the host's namespace. Sysctls are found where `sysctl` says: inside a
-    /// container `/proc/sys` is read-only.
-    pub fn connect(families: SmcFamilies, sysctl: Sysctl) -> Result<Self, HostError> {
-        let route = Connection::open(Protocol::Route)?;
+    /// Opens the connections from a thread in the host's namespace, where `route` was opened. Sysctls are found where
+    /// `sysctl` says: inside a container `/proc/sys` is read-only.
+    pub fn connect(route: Connection, families: SmcFamilies, sysctl: Sysctl) -> Result<Self, HostError> {
         let netfilter = Connection::open(Protocol::Netfilter)?;
         Ok(Self { route, netfilter, families, sysctl, map: OpenedMap::default() })
     }

@@ -1,9 +1,11 @@
 //! What the work on one attachment asks of the kernel. A trait, so that the order of looking, changing and recording
 //! can be tested on machines without SMC.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use smc_host::genl::SmcFamilies;
+use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::{Inside, Netns};
 use smc_host::observe::{self, Host, Peers};
 use smc_host::sysctl::Sysctl;
@@ -56,6 +58,8 @@ pub(super) struct Live<'a> {
     pub(super) sysctl: &'a Sysctl,
     /// The host's `/proc`, where the pod may be running programs already; `None` while it is being made.
     pub(super) proc: Option<&'a Path>,
+    /// A connection of the host's namespace that was needed before.
+    pub(super) route: Cell<Option<Connection>>,
 }
 
 pub(super) struct LiveEntered<'a> {
@@ -94,7 +98,8 @@ impl<'a> Machine for Live<'a> {
         else {
             return Ok(None);
         };
-        let host = Host::connect(families, self.sysctl.clone())?;
+        let route = self.route.take().map_or_else(|| Connection::open(Protocol::Route), Ok)?;
+        let host = Host::connect(route, families, self.sysctl.clone())?;
         let untried = known.is_some();
         Ok(Some(LiveEntered { netns: self.netns, host, inside, peers: Peers::default(), untried }))
     }

@@ -1,9 +1,14 @@
-//! The index of a network interface, asked by a socket that is open already: if_nametoindex(3) opens one for it.
+//! What a socket that is open already can be asked: the index of a network interface, for which if_nametoindex(3) opens
+//! one, and its network namespace, for which procfs would have to show this process.
 #![allow(unsafe_code, reason = "ioctl(2) has no safe wrapper")]
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 
 use nix::errno::Errno;
+
+/// `SIOCGSKNS` of uapi/linux/sockios.h (Linux 4.10).
+const SIOCGSKNS: libc::Ioctl = 0x894c;
 
 /// The part of `struct ifreq` (uapi/linux/if.h) that `SIOCGIFINDEX` uses, as long as the whole.
 #[repr(C)]
@@ -28,6 +33,15 @@ pub(crate) fn link_index(socket: &impl AsFd, name: &str) -> Result<Option<u32>, 
         Err(Errno::ENODEV) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// The network namespace that `socket` was opened in. Takes CAP_NET_ADMIN.
+pub(crate) fn namespace(socket: &impl AsFd) -> Result<File, Errno> {
+    // SAFETY: this ioctl takes no argument; the descriptor is open while `socket` is borrowed.
+    let descriptor = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCGSKNS) };
+    let descriptor = Errno::result(descriptor)?;
+    // SAFETY: the kernel just made this descriptor for us and nobody else knows it.
+    Ok(unsafe { File::from_raw_fd(descriptor) })
 }
 
 #[cfg(test)]
