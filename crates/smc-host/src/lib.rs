@@ -5,6 +5,7 @@
 //! path of a pod's start.
 
 pub mod apply;
+pub mod arena;
 mod bpf_map;
 mod c_main;
 pub mod conversion;
