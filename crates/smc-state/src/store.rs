@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nix::unistd::{AccessFlags, access};
 use smc_model::{NodeFacts, Reason};
 
 use crate::{
@@ -127,7 +128,8 @@ impl Store {
 
     /// Whether kube-smc was uninstalled from this node.
     pub fn is_uninstalled(&self) -> bool {
-        self.uninstalled_path().exists()
+        // Rust's first call of statx(2) is followed by another when it fails, as this one nearly always does.
+        access(&self.uninstalled_path(), AccessFlags::F_OK).is_ok()
     }
 
     /// Takes that word back; fine when there is none.
