@@ -92,6 +92,9 @@ pub struct DevicePort {
     pub netdev_mtu: Option<u32>,
     /// Kinds of the GIDs, such as `RoCE v2`, each once.
     pub gid_kinds: Vec<String>,
+    /// The IPv4 addresses that have a RoCE v2 GID; `None` when nobody looked.
+    #[serde(default)]
+    pub ipv4_gids: Option<Vec<Ipv4Addr>>,
 }
 
 /// An RDMA port as SMC knows it.

@@ -270,6 +270,11 @@ pub static NO_DEVICE_IN_SUBNET: Entry = Entry {
             check: "`smcctl doctor`, line subnets; `ip -4 address`",
         },
         Cause {
+            what: "the address is there, and its GID is not: the kernel takes the GID away with the address, also when the same \
+                   address stands there with another prefix length",
+            check: "`grep . /sys/class/infiniband/*/ports/1/gids/* | grep ffff`; delete the address and add it again",
+        },
+        Cause {
             what: "the pod got its address from another vSwitch than the RDMA interface's",
             check: "`kubectl get pod POD -o wide`; the vSwitches in Terway's configuration (eni-config)",
         },

@@ -133,6 +133,10 @@ pub(super) fn subnets(facts: &Facts) -> Option<Check> {
         let seen = format!("{nets}; outside of it: {}", outside.join(", "));
         return Some(Check::problem(name, &refusal::NO_DEVICE_IN_SUBNET, seen));
     }
+    if let Some(port) = ports.iter().find(|port| port.active && has_lost_its_gids(facts, port)) {
+        let seen = format!("{nets}; {} has no RoCE v2 GID of its address", label(port));
+        return Some(Check::problem(name, &refusal::NO_DEVICE_IN_SUBNET, seen));
+    }
     let without_v2 = facts.devices.as_ref().ok()?.iter().find(|device| {
         device.ports.iter().any(|port| {
             port.active && !port.gid_kinds.is_empty() && !port.gid_kinds.iter().any(|kind| kind == "RoCE v2")
@@ -145,6 +149,14 @@ pub(super) fn subnets(facts: &Facts) -> Option<Check> {
         }
         None => Check::fine(name, format!("{nets}; all pods that are set up are in it")),
     })
+}
+
+/// Whether the port's addresses have no GID: a GID goes when its address is taken away, also when that stands there twice.
+fn has_lost_its_gids(facts: &Facts, port: &SmcPort) -> bool {
+    let devices = facts.devices.iter().flatten().filter(|device| device.name == port.device);
+    let found = devices.flat_map(|device| &device.ports).find(|found| found.port == u32::from(port.port));
+    let gids = found.and_then(|found| found.ipv4_gids.as_ref());
+    gids.is_some_and(|gids| !port.addresses.iter().any(|net| gids.contains(&net.address())))
 }
 
 pub(super) fn source_anchor(facts: &Facts) -> Check {

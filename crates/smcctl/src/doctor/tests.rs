@@ -62,6 +62,14 @@ fn each_fault_of_a_node_is_named() {
         problems(|facts| port(facts).addresses = vec!["192.168.7.1/24".parse().unwrap()]),
         ["NoDeviceInSubnet"]
     );
+    let gids = |gids: &'static [[u8; 4]]| {
+        move |facts: &mut Facts| {
+            let port = &mut facts.devices.as_mut().unwrap()[0].ports[0];
+            port.ipv4_gids = Some(gids.iter().copied().map(Into::into).collect());
+        }
+    };
+    assert_eq!(problems(gids(&[])), ["NoDeviceInSubnet"]);
+    assert_eq!(problems(gids(&[[10, 0, 0, 11]])), [""; 0]);
     assert_eq!(problems(|facts| facts.netns_mode = Ok(RdmaNetnsMode::Exclusive)), ["RdmaNetnsExclusive"]);
     assert_eq!(problems(|facts| facts.conversion.link_pinned = false), ["NoConversion"]);
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use smc_abi::rdma::{PortState, RdmaDevice};
@@ -57,8 +58,10 @@ fn device(connection: &mut Connection, found: &RdmaDevice) -> Result<Device, Hos
     let ports = rdma::ports(connection, found)?;
     let port = |port: &smc_abi::rdma::RdmaPort| {
         let number = u8::try_from(port.port).unwrap_or_default();
-        let kinds: BTreeSet<String> =
-            rdma::gids(Path::new(SYS), &found.name, number).into_iter().map(|gid| gid.kind).collect();
+        let gids = rdma::gids(Path::new(SYS), &found.name, number);
+        let ipv4 = gids.iter().filter(|gid| gid.kind == "RoCE v2");
+        let ipv4 = ipv4.filter_map(|gid| gid.gid.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()).collect();
+        let kinds: BTreeSet<String> = gids.iter().map(|gid| gid.kind.clone()).collect();
         let net = |what: &str| {
             let netdev = port.netdev_name.as_ref()?;
             text(Path::new(SYS).join("class/net").join(netdev).join(what))
@@ -70,6 +73,7 @@ fn device(connection: &mut Connection, found: &RdmaDevice) -> Result<Device, Hos
             netdev_up: net("operstate").map(|state| state == "up"),
             netdev_mtu: net("mtu").and_then(|mtu| mtu.parse().ok()),
             gid_kinds: kinds.into_iter().collect(),
+            ipv4_gids: Some(ipv4),
         }
     };
     let link = Path::new(SYS).join("class/infiniband").join(&found.name).join("device/driver");
