@@ -67,7 +67,8 @@ pub fn diagnose(failure: &Failure, known: &Known<'_>) -> Option<Reason> {
         return Some(reason.clone());
     }
     match (side, code) {
-        (Some(Side::Client), NO_DEVICE) if ipv6_socket => Some(Reason::Ipv6Socket),
+        // Alibaba's kernel takes IPv6 sockets with IPv4 addresses.
+        (Some(Side::Client), NO_DEVICE) if ipv6_socket && is_mainline(known.node) => Some(Reason::Ipv6Socket),
         // A server that finds no device says NO_SMCR_DEVICE. It says this when it does not even look for one, because the
         // proposal has none of its enterprise ids (net/smc/af_smc.c, smc_find_rdma_v2_device_serv).
         (Some(Side::Server), NO_DEVICE) => ueids_differ(known.node),
@@ -77,10 +78,14 @@ pub fn diagnose(failure: &Failure, known: &Known<'_>) -> Option<Reason> {
     }
 }
 
+fn is_mainline(node: &NodeFacts) -> bool {
+    node.kernel.family == KernelFamily::Mainline
+}
+
 /// Seen on mainline only (6.12). Alibaba's kernel may not keep the code of a device that was not found, and its own id is
 /// there whenever smc is.
 fn ueids_differ(node: &NodeFacts) -> Option<Reason> {
-    let applies = node.kernel.family == KernelFamily::Mainline && !node.ueids.is_empty();
+    let applies = is_mainline(node) && !node.ueids.is_empty();
     applies.then(|| Reason::UeidsDiffer { ueids: node.ueids.clone() })
 }
 
@@ -137,7 +142,7 @@ pub fn standing_cause(plan: &Plan, node: &NodeFacts, addresses: &BTreeSet<Ipv4Ad
 
 /// `None` while any port with the binding's PNETID works: the kernel takes whichever does.
 fn wrong_with(binding: &Binding, node: &NodeFacts, addresses: &BTreeSet<Ipv4Addr>) -> Option<Reason> {
-    let everywhere = node.kernel.family == KernelFamily::Alibaba || addresses.is_empty();
+    let everywhere = !is_mainline(node) || addresses.is_empty();
     let named =
         || node.ports.iter().filter(|port| port.active && port.pnetid.as_ref() == Some(&binding.pnetid));
     if named().any(|port| everywhere || addresses.iter().any(|address| port.reaches(*address))) {

@@ -125,6 +125,8 @@ fn an_ipv6_socket_is_blamed_for_what_a_client_opens_and_never_for_what_a_server_
     assert_eq!(named(from_ipv6(Side::Client), |_, _| {}), Some("Ipv6Socket"));
     assert_eq!(named(from_ipv6(Side::Client), |node, _| node.ueids.clear()), Some("NoUeid"));
     assert_eq!(named(from_ipv6(Side::Server), |_, _| {}), Some("UeidsDiffer"));
+    let alibaba = |node: &mut NodeFacts, _: &mut Vec<Reason>| node.kernel.family = KernelFamily::Alibaba;
+    assert_eq!(named(from_ipv6(Side::Client), alibaba), None);
 }
 
 #[test]

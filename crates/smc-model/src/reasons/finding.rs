@@ -38,7 +38,7 @@ pub static PEER_LOST_SMC: Entry = Entry {
               something in between took it out, so only a look at both ends tells these causes apart",
     causes: &[
         Cause {
-            what: "the peer's set-up was taken away, or its node's feature switched off",
+            what: "the peer's set-up was taken away (ConversionLost there), or its node's feature switched off",
             check: "`smcctl pod POD` and `smcctl doctor` on the peer's node",
         },
         Cause {
