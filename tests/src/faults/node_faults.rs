@@ -118,11 +118,10 @@ pub(super) fn other_subnet(stage: &Stage<'_>, watch: &mut Watch<'_>) {
         ip address del "$2/24" dev "$1"
         ip route replace 10.0.0.0/24 dev "$1" src "$2"
         ip route replace 10.0.0.128/26 via 10.0.0.11 dev "$1""#;
-    let mend = r#"ip address add "$2/24" dev "$1"
-        ip address del "$2/32" dev "$1"
+    // In this order: the kernel drops the GID of an address that is taken away although another mask of it stays.
+    let mend = r#"ip address del "$2/32" dev "$1"
+        ip address add "$2/24" dev "$1"
         ip address del 10.77.0.12/24 dev "$1"
-        while ip route del 10.0.0.0/24 dev "$1" 2>/dev/null; do :; done
-        ip route add 10.0.0.0/24 dev "$1" proto kernel scope link src "$2"
         ip route replace 10.0.0.128/26 via 10.0.0.11 dev "$1""#;
     {
         let _undo = Undo(|| drop(shell(node, mend, &[RDMA_NIC, &address])));

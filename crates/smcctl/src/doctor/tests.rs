@@ -54,6 +54,15 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.smc_diag = false), ["SmcDiagMissing"]);
     assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable"]);
     assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
+    let old = |facts: &mut Facts| {
+        facts.kernel = "6.1.0-50-amd64".into();
+        (facts.conversion.link_pinned, facts.conversion.map_pinned) = (false, false);
+        // As that kernel shows ports: without their network devices, so that they get no PNETID.
+        port(facts).pnetid = None;
+        port(facts).addresses.clear();
+        facts.pods.clear();
+    };
+    assert_eq!(problems(old), ["KernelTooOld", "NoConversion"], "nothing else matters there");
     assert_eq!(problems(|facts| port(facts).active = false), ["RdmaPortDown"]);
     assert_eq!(problems(|facts| port(facts).pnetid = None), ["PnetidMissing"]);
     assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["ForeignPnetid"]);
