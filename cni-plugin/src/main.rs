@@ -23,6 +23,11 @@ use cni_spec::{
 use crate::call::Call;
 use crate::clock::Clock;
 
+/// Several times what setting one pod up takes.
+#[cfg(not(test))]
+#[global_allocator]
+static MEMORY: smc_host::arena::Arena<{ 1024 * 1024 }> = smc_host::arena::Arena::new();
+
 #[cfg(not(test))]
 smc_host::c_main!(call);
 

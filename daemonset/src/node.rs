@@ -13,7 +13,7 @@ use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
-    Reason, Switch, Ueid,
+    Reason, SmcModule, Switch, Ueid,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
@@ -107,6 +107,7 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     let facts = NodeFacts {
         kernel: Kernel { release, family },
         smc_loaded,
+        smc_module: smc.as_ref().and_then(|smc| smc.module),
         conversion,
         rdma_netns_mode,
         ports,
@@ -126,14 +127,19 @@ struct Smc {
     route: Connection,
     generic: Connection,
     families: SmcFamilies,
+    /// `None` when it was loaded anew at the moment.
+    module: Option<SmcModule>,
 }
 
 impl Smc {
     /// `None` where the kernel has no SMC.
     fn connect() -> Result<Option<Self>, HostError> {
         let mut generic = Connection::open(Protocol::Generic)?;
+        let before = kernel::module_inode("smc");
         let Some(families) = SmcFamilies::find(&mut generic)? else { return Ok(None) };
-        Ok(Some(Self { route: Connection::open(Protocol::Route)?, generic, families }))
+        let inode = kernel::module_inode("smc").filter(|inode| before == Some(*inode));
+        let module = inode.map(|inode| SmcModule { inode, pnetid: families.pnetid, smc: families.smc });
+        Ok(Some(Self { route: Connection::open(Protocol::Route)?, generic, families, module }))
     }
 }
 

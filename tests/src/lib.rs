@@ -15,6 +15,7 @@
 pub mod agent;
 pub mod churn;
 mod cluster;
+pub mod faults;
 mod kernel;
 pub mod plugin;
 mod pods;

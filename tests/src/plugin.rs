@@ -49,11 +49,17 @@ pub fn del(node: &Node<'_>, container: &str) {
     command.env("CNI_PATH", "/opt/cni/bin").check().unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// Takes the plugin's entry out of the node's CNI list. The agent must not run.
+#[track_caller]
+pub fn strip_entry(node: &Node<'_>) {
+    let strip = r#"jq '.plugins |= map(select(.type != "smc-cni"))' "$1" >"$1.new" && mv "$1.new" "$1""#;
+    shell(node, strip, &[LIST]);
+}
+
 /// Takes the plugin out of the node's chain, and waits until the runtime has seen it. The agent must not run.
 #[track_caller]
 pub fn unchain(node: &Node<'_>) {
-    let strip = r#"jq '.plugins |= map(select(.type != "smc-cni"))' "$1" >"$1.new" && mv "$1.new" "$1""#;
-    shell(node, strip, &[LIST]);
+    strip_entry(node);
     eventually(PATIENCE, || {
         let probe = start(node, &client("probe").annotate(ANNOTATION, "true"));
         if probe.record_bytes().is_none() { Ok(()) } else { Err("the runtime still calls the plugin") }

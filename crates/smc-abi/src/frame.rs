@@ -40,6 +40,13 @@ pub struct Request {
 }
 
 impl Request {
+    /// The same request, not asking for an acknowledgement: for what is answered by data or by a refusal, never by
+    /// nothing. It saves a message of the answer.
+    #[must_use]
+    pub fn without_ack(self) -> Self {
+        Self { flags: self.flags & !NLM_F_ACK, ..self }
+    }
+
     /// The whole message as sent, with port id 0 (the kernel fills in the sender's).
     pub fn frame(&self, sequence: u32) -> Vec<u8> {
         let length = aligned(HEADER.saturating_add(self.body.len()));

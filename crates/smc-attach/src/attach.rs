@@ -1,9 +1,11 @@
 //! Set one attachment up.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use smc_host::HostError;
+use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::Netns;
 use smc_host::sysctl::Sysctl;
 use smc_model::{NetnsId, Note, Plan, Reason, Verdict, Wish};
@@ -83,16 +85,14 @@ pub enum AttachError {
 /// taken back then.
 pub fn attach(store: &Store, boot_id: &str, job: &Job, budget: Budget) -> Result<Outcome, AttachError> {
     let netns = Netns::open(&job.netns).map_err(AttachError::Netns)?;
-    let home = refuse_host(&netns, job)?;
+    let route = Connection::open(Protocol::Route).ok();
+    let home = route.as_ref().and_then(|route| Netns::of(route).ok());
+    let home = home.map_or_else(Netns::current, Ok).map_err(AttachError::Netns)?;
+    refuse_host(&netns, &home, job)?;
     let (id, netns) = (netns.id(), netns.visited_from(home));
-    attach_on(
-        &Live { netns: &netns, sysctl: &Sysctl::default(), proc: None },
-        id,
-        store,
-        boot_id,
-        job,
-        budget,
-    )
+    let sysctl = Sysctl::default();
+    let live = Live { netns: &netns, sysctl: &sysctl, proc: None, route: Cell::new(route) };
+    attach_on(&live, id, store, boot_id, job, budget)
 }
 
 /// Like [`attach`], for a pod that may be running programs already, in a process with several threads. `netns` is the
@@ -110,9 +110,10 @@ pub fn repair(
     netns: &Netns,
     proc: &Path,
 ) -> Result<Outcome, AttachError> {
-    refuse_host(netns, job)?;
+    let home = Netns::current().map_err(AttachError::Netns)?;
+    refuse_host(netns, &home, job)?;
     let sysctl = Sysctl::at(proc.join("sys"));
-    let live = Live { netns, sysctl: &sysctl, proc: Some(proc) };
+    let live = Live { netns, sysctl: &sysctl, proc: Some(proc), route: Cell::new(None) };
     attach_on(&live, netns.id(), store, boot_id, job, budget)
 }
 
@@ -136,13 +137,12 @@ pub fn refuse(store: &Store, job: &Job, reason: Reason, budget: Budget) -> Resul
     Ok(Outcome { record, changed: true })
 }
 
-/// The caller's own namespace, which must not be the pod's.
-fn refuse_host(netns: &Netns, job: &Job) -> Result<Netns, AttachError> {
-    let home = Netns::current().map_err(AttachError::Netns)?;
+/// The caller's own namespace, `home`, must not be the pod's.
+fn refuse_host(netns: &Netns, home: &Netns, job: &Job) -> Result<(), AttachError> {
     if netns.id() == home.id() {
         return Err(AttachError::HostNetns { path: job.netns.clone() });
     }
-    Ok(home)
+    Ok(())
 }
 
 fn attach_on<M: Machine>(

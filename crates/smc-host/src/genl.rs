@@ -1,6 +1,7 @@
 //! Generic netlink families.
 
 use smc_abi::genl;
+use smc_model::SmcModule;
 
 use crate::HostError;
 use crate::netlink::Connection;
@@ -11,7 +12,7 @@ use crate::netlink::Connection;
 /// whoever must not load anything looks at [`crate::kernel::module_is_loaded`] first.
 pub fn family(generic: &mut Connection, name: &str) -> Result<Option<u16>, HostError> {
     let attempt = format_args!("look up the generic netlink family {name}");
-    match generic.request(&attempt, &genl::family(name)) {
+    match generic.request(&attempt, &genl::family(name).without_ack()) {
         Ok(answers) => answers
             .first()
             .map(|answer| genl::parse_family(&answer.body).map(|family| family.id))
@@ -29,6 +30,12 @@ pub struct SmcFamilies {
     pub pnetid: u16,
     /// `SMC_GEN_NETLINK`.
     pub smc: u16,
+}
+
+impl From<SmcModule> for SmcFamilies {
+    fn from(SmcModule { inode: _, pnetid, smc }: SmcModule) -> Self {
+        Self { pnetid, smc }
+    }
 }
 
 impl SmcFamilies {

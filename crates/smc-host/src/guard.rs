@@ -58,7 +58,8 @@ pub fn generation(netfilter: &mut Connection) -> Result<Option<u32>, HostError> 
 /// Whether `address` is in the set; a set that is not there holds nothing.
 pub fn contains(netfilter: &mut Connection, address: Ipv4Addr) -> Result<bool, HostError> {
     let attempt = format_args!("look {address} up in the nftables set {TABLE}/{SET}");
-    match netfilter.request(&attempt, &nft::get_element(TABLE, SET, &address.octets())) {
+    let request = nft::get_element(TABLE, SET, &address.octets()).without_ack();
+    match netfilter.request(&attempt, &request) {
         Ok(answers) => Ok(!answers.is_empty()),
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),

@@ -5,6 +5,7 @@
 //! path of a pod's start.
 
 pub mod apply;
+pub mod arena;
 mod bpf_map;
 mod c_main;
 pub mod conversion;
@@ -22,6 +23,7 @@ pub mod rdma;
 pub mod reserved_ports;
 pub mod route;
 pub mod smc;
+mod socket_ioctl;
 mod sockopt;
 pub mod sysctl;
 pub mod traffic;

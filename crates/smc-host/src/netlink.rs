@@ -1,16 +1,19 @@
 //! A blocking netlink connection with extended acknowledgements.
 
 use std::cell::RefCell;
-use std::fmt;
-use std::time::Duration;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use netlink_sys::Socket;
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::time::TimeVal;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use smc_abi::frame::{NLM_F_ACK, NLM_F_DUMP};
 use smc_abi::{KernelError, Message, Reply, Request, messages};
 use smc_model::NetnsCookie;
 
+use crate::socket_ioctl::{link_index, namespace};
 use crate::sockopt::netns_cookie;
 use crate::{Cause, HostError};
 
@@ -107,13 +110,10 @@ enum Until {
 impl Connection {
     /// Opens a connection in the calling thread's network namespace.
     pub fn open(protocol: Protocol) -> Result<Self, HostError> {
-        let open = || -> std::io::Result<Socket> {
+        let open = || -> io::Result<Socket> {
             let socket = Socket::new(protocol.number())?;
+            // A refusal repeats the request then, which costs less than another option for every connection.
             socket.set_ext_ack(true)?;
-            socket.set_cap_ack(true)?;
-            #[expect(clippy::cast_possible_wrap, reason = "a second")]
-            let timeout = TimeVal::new(ANSWER_TIMEOUT.as_secs() as i64, 0);
-            setsockopt(&socket, sockopt::ReceiveTimeout, &timeout)?;
             Ok(socket)
         };
         let socket = open().map_err(HostError::at(format!("open a netlink socket ({protocol:?})")))?;
@@ -123,6 +123,16 @@ impl Connection {
     /// The cookie of the network namespace that the connection was opened in; `None` where the kernel gives none.
     pub fn netns_cookie(&self) -> Result<Option<NetnsCookie>, HostError> {
         netns_cookie(&self.socket)
+    }
+
+    /// The network namespace that the connection was opened in.
+    pub(crate) fn namespace(&self) -> Result<File, Errno> {
+        namespace(&self.socket)
+    }
+
+    /// The index of an interface of the connection's namespace; `None` when it is not there.
+    pub fn link_index(&self, name: &str) -> Result<Option<u32>, HostError> {
+        link_index(&self.socket, name).map_err(HostError::at(format_args!("look for the interface {name}")))
     }
 
     /// Sends a request and returns the bodies of all its answers. `attempt` says what it is for, to follow "cannot".
@@ -177,6 +187,31 @@ impl Connection {
         RECEIVED.with_borrow_mut(|received| self.collect_in(received, asked, until))
     }
 
+    /// Receives one datagram. It is there when its request was sent, but for what a lock in the kernel delays.
+    fn receive(&self, received: &mut Vec<u8>) -> io::Result<()> {
+        received.clear();
+        match self.socket.recv(received, libc::MSG_DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.await_answer()?;
+                self.socket.recv(received, libc::MSG_DONTWAIT).map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    fn await_answer(&self) -> io::Result<()> {
+        let until = Instant::now() + ANSWER_TIMEOUT;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) => return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+                Err(Errno::EINTR) => {}
+                ready => return Ok(ready.map(drop)?),
+            }
+        }
+    }
+
     fn collect_in(
         &self,
         received: &mut Vec<u8>,
@@ -186,8 +221,7 @@ impl Connection {
         let mut answers = Vec::new();
         let mut interrupted = false;
         loop {
-            received.clear();
-            self.socket.recv(received, 0)?;
+            self.receive(received)?;
             for message in messages(received) {
                 let message = message?;
                 // Leftovers of a request that timed out before.
@@ -221,8 +255,6 @@ fn overrun() -> KernelError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use smc_abi::frame::NLM_F_REQUEST;
 
     use super::*;
@@ -248,6 +280,16 @@ mod tests {
         // EOPNOTSUPP, or EPERM for who may not change netfilter at all; never a wait that times out.
         assert!(matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EPERM)), "{}", error.with_cause());
         assert!(began.elapsed() < ANSWER_TIMEOUT);
+    }
+
+    #[test]
+    fn an_answer_that_never_comes_is_waited_for_a_second() {
+        let route = Connection::open(Protocol::Route).unwrap();
+        let began = Instant::now();
+        let error = route.receive(&mut Vec::with_capacity(BUFFER)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ETIMEDOUT));
+        // poll(2) counts whole milliseconds.
+        assert!((ANSWER_TIMEOUT * 9 / 10..4 * ANSWER_TIMEOUT).contains(&began.elapsed()));
     }
 
     #[test]

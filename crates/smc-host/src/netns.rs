@@ -1,6 +1,7 @@
 //! Network namespaces: opening one, telling it from another, and working inside it.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -40,21 +41,29 @@ impl Netns {
     /// When the path is gone, or is not a network namespace (a bind mount that was undone leaves a plain file).
     pub fn open(path: &Path) -> Result<Self, HostError> {
         let attempt = format_args!("open the network namespace {}", path.display());
-        // Not to wait for a writer where a FIFO stands in the namespace's place.
-        let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = opened.map_err(HostError::at(attempt))?;
-        let file_system = fstatfs(&file).map_err(HostError::at(attempt))?;
+        let opened = Self::open_unexamined(path).map_err(HostError::at(attempt))?;
+        let file_system = fstatfs(&opened.file).map_err(HostError::at(attempt))?;
         if file_system.filesystem_type() != NSFS {
             return Err(HostError::new(attempt, Cause::Unexpected("it is not a namespace".to_owned())));
         }
-        if namespace_kind(&file).map_err(HostError::at(attempt))? != libc::CLONE_NEWNET {
+        if namespace_kind(&opened.file).map_err(HostError::at(attempt))? != libc::CLONE_NEWNET {
             let problem = "it is a namespace, but not a network namespace".to_owned();
             return Err(HostError::new(attempt, Cause::Unexpected(problem)));
         }
-        let metadata = file.metadata().map_err(HostError::at(attempt))?;
+        Ok(opened)
+    }
+
+    /// Opens what is a network namespace by the kernel's own word.
+    fn open_unexamined(path: &Path) -> io::Result<Self> {
+        // Not to wait for a writer where a FIFO stands in the namespace's place.
+        let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
+        Self::of_file(OpenOptions::new().read(true).custom_flags(flags).open(path)?, path)
+    }
+
+    fn of_file(file: File, shown: &Path) -> io::Result<Self> {
+        let metadata = file.metadata()?;
         let id = NetnsId { device: metadata.dev(), inode: metadata.ino() };
-        Ok(Self { file, id, shown: path.to_owned(), home: None })
+        Ok(Self { file, id, shown: shown.to_owned(), home: None })
     }
 
     /// Makes a network namespace, which goes with this value unless something else holds it by then.
@@ -86,7 +95,16 @@ impl Netns {
 
     /// The calling thread's own namespace (`/proc/self` would be the main thread's).
     pub fn current() -> Result<Self, HostError> {
-        Self::open(Path::new("/proc/thread-self/ns/net"))
+        let path = Path::new("/proc/thread-self/ns/net");
+        Self::open_unexamined(path).map_err(HostError::at("open the network namespace of the own thread"))
+    }
+
+    /// The namespace that `connection` was opened in: the calling thread's own, when that opened it and stayed. Cheaper
+    /// than [`Self::current`], for which procfs has to show a process that it never showed before.
+    pub fn of(connection: &Connection) -> Result<Self, HostError> {
+        let attempt = "open the network namespace of a netlink socket";
+        let file = connection.namespace().map_err(HostError::at(attempt))?;
+        Self::of_file(file, Path::new("of a netlink socket")).map_err(HostError::at(attempt))
     }
 
     /// The namespace's identity.
@@ -243,5 +261,14 @@ mod tests {
     #[test]
     fn the_current_namespace_has_a_stable_identity() {
         assert_eq!(Netns::current().unwrap().id(), Netns::current().unwrap().id());
+    }
+
+    #[test]
+    fn a_connections_namespace_is_the_one_it_was_opened_in() {
+        let route = Connection::open(Protocol::Route).unwrap();
+        match Netns::of(&route) {
+            Ok(netns) => assert_eq!(netns.id(), Netns::current().unwrap().id()),
+            Err(error) => assert_eq!(error.errno(), Some(libc::EPERM), "{}", error.with_cause()),
+        }
     }
 }

@@ -32,10 +32,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the connections from a thread in the host's namespace. Sysctls are found where `sysctl` says: inside a
-    /// container `/proc/sys` is read-only.
-    pub fn connect(families: SmcFamilies, sysctl: Sysctl) -> Result<Self, HostError> {
-        let route = Connection::open(Protocol::Route)?;
+    /// Opens the connections from a thread in the host's namespace, where `route` was opened. Sysctls are found where
+    /// `sysctl` says: inside a container `/proc/sys` is read-only.
+    pub fn connect(route: Connection, families: SmcFamilies, sysctl: Sysctl) -> Result<Self, HostError> {
         let netfilter = Connection::open(Protocol::Netfilter)?;
         Ok(Self { route, netfilter, families, sysctl, map: OpenedMap::default() })
     }
@@ -96,20 +95,20 @@ pub fn named_ports(
 }
 
 /// Reads again what may have changed since the agent published `published`: the module, port states, PNETIDs,
-/// addresses and the anchor link. `addresses` are the host's.
+/// addresses and the anchor link. `addresses` are the host's, and `generic` is of any namespace.
 pub fn refresh(
     generic: &mut Connection,
-    families: SmcFamilies,
+    host: &Host,
     published: NodeFacts,
     addresses: &[(u32, Ipv4Net)],
 ) -> Result<NodeFacts, HostError> {
-    let ports = ports(generic, families, addresses, &published.ports)?;
-    let anchor = match (published.anchor, route::anchor_link()) {
-        (Anchor::Ready { .. }, Some(index)) => Anchor::Ready { index },
-        (Anchor::Ready { .. }, None) => {
-            Anchor::Missing { why: format!("the link {} is gone", route::ANCHOR_LINK) }
-        }
-        (other, _) => other,
+    let ports = ports(generic, host.families, addresses, &published.ports)?;
+    let anchor = match published.anchor {
+        Anchor::Ready { .. } => host.route.link_index(route::ANCHOR_LINK)?.map_or_else(
+            || Anchor::Missing { why: format!("the link {} is gone", route::ANCHOR_LINK) },
+            |index| Anchor::Ready { index },
+        ),
+        other => other,
     };
     Ok(NodeFacts { ports, anchor, smc_loaded: true, ..published })
 }

@@ -31,7 +31,7 @@ pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode,
-    RdmaPort, Switch,
+    RdmaPort, SmcModule, Switch,
 };
 pub use owned::{Owned, Release, release};
 pub use plan::{Binding, Note, Plan, Step, decide};

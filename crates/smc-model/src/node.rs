@@ -15,6 +15,9 @@ pub struct NodeFacts {
     pub kernel: Kernel,
     /// Whether the smc module is there.
     pub smc_loaded: bool,
+    /// What holds while the smc module stays loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smc_module: Option<SmcModule>,
     /// How TCP sockets are converted here.
     pub conversion: Conversion,
     /// Whether pods may use the host's RDMA devices.
@@ -32,6 +35,18 @@ pub struct NodeFacts {
     /// Whether the operator wants pods to be accelerated at all.
     #[serde(default)]
     pub switch: Switch,
+}
+
+/// The numbers that SMC's generic netlink families got when the smc module was loaded. They hold while sysfs shows the
+/// module by the same inode: one that is loaded again has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmcModule {
+    /// Inode of `/sys/module/smc`.
+    pub inode: u64,
+    /// The number of `SMC_PNETID`.
+    pub pnetid: u16,
+    /// The number of `SMC_GEN_NETLINK`.
+    pub smc: u16,
 }
 
 /// The operator's switch for the whole feature, such as `smcEnabled` of ASM's `ASMMeshConfig`.

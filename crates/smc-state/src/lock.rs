@@ -28,15 +28,12 @@ impl Lock {
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(held) => {
-                    // The sweeper may have removed the file between our open and our lock: then the lock is on
-                    // a file that the next process will not find.
-                    let ours = held.metadata().map_err(io("examine", path))?;
-                    match std::fs::metadata(path) {
-                        Ok(named) if named.ino() == ours.ino() && named.dev() == ours.dev() => {
-                            return Ok(Self { _file: held });
-                        }
-                        _ => file = Self::open(path)?,
+                    // The sweeper may have removed the file between our open and our lock: then the lock is on a
+                    // file that the next process will not find. Nobody gives these files a second name.
+                    if held.metadata().map_err(io("examine", path))?.nlink() > 0 {
+                        return Ok(Self { _file: held });
                     }
+                    file = Self::open(path)?;
                 }
                 Err((unlocked, Errno::EWOULDBLOCK | Errno::EINTR)) => {
                     if Instant::now() >= deadline {

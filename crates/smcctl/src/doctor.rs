@@ -71,18 +71,24 @@ impl Check {
 
 /// Every check, in the order in which one depends on the other.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
-    let mut checks = vec![node::kernel(facts), node::modules(facts), rdma::device(facts)];
+    let kernel = node::kernel(facts);
+    let conversion = node::conversion(facts);
+    // An old kernel that cannot convert will not be used for SMC-R, whatever else it lacks.
+    let hopeless = [&kernel, &conversion].iter().all(|check| check.state == State::Problem);
+    let mut checks = vec![kernel, node::modules(facts), rdma::device(facts)];
     checks.extend(rdma::driver_mode(facts));
     checks.push(rdma::namespaces(facts));
     checks.extend(rdma::mtu(facts));
-    if facts.smc {
+    if facts.smc && !hopeless {
         checks.extend(smc::port(facts));
         checks.extend(smc::pnetids(facts));
         checks.push(smc::ueid(facts));
         checks.extend(smc::subnets(facts));
         checks.push(smc::source_anchor(facts));
         checks.push(smc::same_node_guard(facts));
-        checks.push(node::conversion(facts));
+    }
+    if facts.smc {
+        checks.push(conversion);
         checks.extend(smc::queue_pairs(facts));
     }
     checks.extend(rdma::reserved_ports(facts));

@@ -70,6 +70,7 @@ mod tests {
         NodeFacts {
             kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
             smc_loaded: true,
+            smc_module: None,
             conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
             rdma_netns_mode: RdmaNetnsMode::Shared,
             ports: Vec::new(),

@@ -1,5 +1,6 @@
 //! A small stand-in for kube-apiserver, for tests and measurements: it keeps one `ASMMeshConfig`, which can be listed,
-//! watched, put and deleted; takes every Event and every patch; and counts what it is asked. On the loopback, without TLS.
+//! watched, put and deleted; takes every Event and every patch; shows the Events at `/events`; and counts what it is asked.
+//! On the loopback, without TLS.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,6 +23,8 @@ const COLLECTION: &str = "/apis/istio.alibabacloud.com/v1beta1/asmmeshconfigs";
 const NAME: &str = "default";
 /// Not an API server's: how many requests there were, by verb.
 const COUNTS: &str = "/requests";
+/// Not an API server's: every write of an Event in the order of the writes, each with the whole Event as it was then.
+const EVENTS: &str = "/events";
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -35,6 +38,8 @@ struct State {
     events: Vec<Value>,
     /// By verb: the method, or `WATCH`.
     requests: BTreeMap<String, u64>,
+    /// The Events about pods that were written, whole, in the order of the writes.
+    written: Vec<Value>,
 }
 
 impl State {
@@ -51,6 +56,44 @@ impl State {
         told["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.object = object.map(|_| told.clone());
         self.events.push(json!({ "type": kind, "object": told }));
+    }
+
+    /// The last state of the Event at this path of the collection, or of the Event itself.
+    fn event(&self, namespace: &str, name: &str) -> Option<&Value> {
+        let is =
+            |event: &&Value| event["metadata"]["namespace"] == namespace && event["metadata"]["name"] == name;
+        self.written.iter().rev().find(is)
+    }
+
+    /// Takes a new Event, as an API server does: a name can be given once.
+    fn create_event(&mut self, namespace: &str, event: Value) -> Result<(), &'static str> {
+        let name = event["metadata"]["name"].as_str().unwrap_or_default();
+        if self.event(namespace, name).is_some() {
+            return Err("AlreadyExists");
+        }
+        let mut event = event;
+        event["metadata"]["namespace"] = json!(namespace);
+        self.written.push(event);
+        Ok(())
+    }
+
+    /// Changes an Event's fields.
+    fn patch_event(&mut self, namespace: &str, name: &str, patch: &Value) -> Result<(), &'static str> {
+        let mut event = self.event(namespace, name).cloned().ok_or("NotFound")?;
+        for (field, value) in patch.as_object().into_iter().flatten() {
+            event[field] = value.clone();
+        }
+        self.written.push(event);
+        Ok(())
+    }
+}
+
+/// What of a collection of Events a path means: the namespace, and the Event's name unless it is the collection.
+fn events_path(path: &str) -> Option<(&str, Option<&str>)> {
+    let (namespace, rest) = path.strip_prefix("/api/v1/namespaces/")?.split_once("/events")?;
+    match rest.strip_prefix('/') {
+        Some(name) => Some((namespace, Some(name))),
+        None => rest.is_empty().then_some((namespace, None)),
     }
 }
 
@@ -105,11 +148,17 @@ impl ApiServer {
         if uri.path() == COUNTS {
             return whole(StatusCode::OK, &self.with(|state| json!(state.requests)));
         }
+        if uri.path() == EVENTS {
+            return whole(StatusCode::OK, &self.with(|state| json!(state.written)));
+        }
         let verb = if watches { "WATCH" } else { method.as_str() };
         self.with(|state| *state.requests.entry(verb.to_owned()).or_default() += 1);
         let body =
             request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some((namespace, name)) = events_path(uri.path()) {
+            return self.event(&method, namespace, name, &body);
+        }
         let item = uri.path().strip_prefix(COLLECTION).map(|rest| rest.strip_prefix('/').unwrap_or(rest));
         match (&method, item) {
             (&Method::GET, Some("")) if watches => {
@@ -128,6 +177,30 @@ impl ApiServer {
             (&Method::POST, None) => whole(StatusCode::CREATED, &body),
             (&Method::PATCH, None) => whole(StatusCode::OK, &body),
             _ => whole(StatusCode::NOT_FOUND, &json!({ "kind": "Status", "status": "Failure", "code": 404 })),
+        }
+    }
+
+    fn event(&self, method: &Method, namespace: &str, name: Option<&str>, body: &Value) -> Response<Body> {
+        let done = match (method, name) {
+            (&Method::POST, None) => self.with(|state| state.create_event(namespace, body.clone())),
+            (&Method::PATCH, Some(name)) => self.with(|state| state.patch_event(namespace, name, body)),
+            _ => Err("MethodNotAllowed"),
+        };
+        match done {
+            Ok(()) if name.is_none() => whole(StatusCode::CREATED, body),
+            Ok(()) => whole(StatusCode::OK, body),
+            Err(reason) => {
+                let status = match reason {
+                    "AlreadyExists" => StatusCode::CONFLICT,
+                    "NotFound" => StatusCode::NOT_FOUND,
+                    _ => StatusCode::METHOD_NOT_ALLOWED,
+                };
+                let failure = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason,
+                    "message": reason, "code": status.as_u16(),
+                });
+                whole(status, &failure)
+            }
         }
     }
 
@@ -192,5 +265,30 @@ mod tests {
         assert_eq!(kinds, ["ADDED", "MODIFIED", "DELETED"]);
         assert_eq!(state.events[1]["object"]["metadata"]["resourceVersion"], "2");
         assert_eq!((state.object, state.version), (None, 3));
+    }
+
+    #[test]
+    fn an_event_is_created_once_and_each_write_of_it_is_kept_whole() {
+        let mut state = State::default();
+        let event = json!({ "metadata": { "name": "web.1" }, "reason": "NoUeid", "count": 1 });
+        assert_eq!(state.create_event("default", event.clone()), Ok(()));
+        assert_eq!(state.create_event("default", event.clone()), Err("AlreadyExists"));
+        assert_eq!(state.create_event("other", event), Ok(()));
+        assert_eq!(state.patch_event("default", "web.1", &json!({ "count": 2 })), Ok(()));
+        assert_eq!(state.patch_event("default", "web.2", &json!({ "count": 2 })), Err("NotFound"));
+        let told: Vec<(&str, u64)> = state
+            .written
+            .iter()
+            .filter_map(|event| Some((event["reason"].as_str()?, event["count"].as_u64()?)))
+            .collect();
+        assert_eq!(told, [("NoUeid", 1), ("NoUeid", 1), ("NoUeid", 2)]);
+    }
+
+    #[test]
+    fn a_path_of_events_is_told_from_others() {
+        assert_eq!(events_path("/api/v1/namespaces/default/events"), Some(("default", None)));
+        assert_eq!(events_path("/api/v1/namespaces/default/events/web.1"), Some(("default", Some("web.1"))));
+        assert_eq!(events_path("/api/v1/nodes/node1/status"), None);
+        assert_eq!(events_path("/api/v1/namespaces/default/eventsource"), None);
     }
 }

@@ -92,3 +92,25 @@ fn a_pnetid_that_no_rdma_port_bears_is_replaced_and_noted() {
     assert_eq!(Kernel(&node).pnet_table(&netns), format!("netdev eth0 {pnetid}"));
     assert!(Kernel(&node).pnet_table("/proc/1/ns/net").contains(&format!("port rxe0/1 {pnetid}")));
 }
+
+#[test]
+fn wrong_published_numbers_of_smcs_families_are_looked_up_again() {
+    const NODE_FILE: &str = "/run/kube-smc/node.json";
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(1);
+    let node = cluster.node(1);
+    let pod = start(&node, &client("numbers"));
+    let published = shell(&node, r#"cat "$1""#, &[NODE_FILE]);
+    let mut wrong: serde_json::Value = serde_json::from_str(&published).unwrap();
+    let module = &mut wrong["facts"]["smc_module"];
+    assert!(module["inode"].is_u64(), "the agent published no numbers: {published}");
+    // Numbers that no family ever gets (GENL_MAX_ID is 1023).
+    module["pnetid"] = 2000.into();
+    module["smc"] = 2001.into();
+    let write = |text: &str| node.command(&["tee", NODE_FILE]).stdin(text).check().unwrap();
+
+    write(&wrong.to_string());
+    plugin::add(&pod);
+    write(&published);
+    pod.configured();
+}

@@ -1,9 +1,11 @@
 //! What the work on one attachment asks of the kernel. A trait, so that the order of looking, changing and recording
 //! can be tested on machines without SMC.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use smc_host::genl::SmcFamilies;
+use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::{Inside, Netns};
 use smc_host::observe::{self, Host, Peers};
 use smc_host::sysctl::Sysctl;
@@ -16,7 +18,7 @@ pub(super) trait Machine {
     type Entered: Entered;
 
     /// Enters both; `None` where the kernel has no SMC loaded.
-    fn enter(&self) -> Result<Option<Self::Entered>, HostError>;
+    fn enter(&self, published: &NodeFacts) -> Result<Option<Self::Entered>, HostError>;
 
     /// Whether the pod may be running programs already.
     fn pod_runs(&self) -> bool;
@@ -56,6 +58,8 @@ pub(super) struct Live<'a> {
     pub(super) sysctl: &'a Sysctl,
     /// The host's `/proc`, where the pod may be running programs already; `None` while it is being made.
     pub(super) proc: Option<&'a Path>,
+    /// A connection of the host's namespace that was needed before.
+    pub(super) route: Cell<Option<Connection>>,
 }
 
 pub(super) struct LiveEntered<'a> {
@@ -63,19 +67,41 @@ pub(super) struct LiveEntered<'a> {
     host: Host,
     inside: Inside,
     peers: Peers,
+    /// Whether the families' numbers are the published ones, by which nothing was asked yet.
+    untried: bool,
+}
+
+impl LiveEntered<'_> {
+    fn look(
+        &mut self,
+        published: &NodeFacts,
+        primary: &str,
+        owned: &Owned,
+    ) -> Result<(NodeFacts, PodFacts), HostError> {
+        let (host, inside) = (&mut self.host, &mut self.inside);
+        let addresses = route::addresses(&mut host.route)?;
+        let node = observe::refresh(&mut inside.generic, host, published.clone(), &addresses)?;
+        let (pod, peers) = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
+        self.peers = peers;
+        Ok((node, pod))
+    }
 }
 
 impl<'a> Machine for Live<'a> {
     type Entered = LiveEntered<'a>;
 
-    fn enter(&self) -> Result<Option<LiveEntered<'a>>, HostError> {
-        if !kernel::module_is_loaded("smc") {
-            return Ok(None);
-        }
+    fn enter(&self, published: &NodeFacts) -> Result<Option<LiveEntered<'a>>, HostError> {
+        let Some(inode) = kernel::module_inode("smc") else { return Ok(None) };
         let mut inside = self.netns.connect()?;
-        let Some(families) = SmcFamilies::find(&mut inside.generic)? else { return Ok(None) };
-        let host = Host::connect(families, self.sysctl.clone())?;
-        Ok(Some(LiveEntered { netns: self.netns, host, inside, peers: Peers::default() }))
+        let known = published.smc_module.filter(|module| module.inode == inode).map(SmcFamilies::from);
+        let Some(families) = known.map_or_else(|| SmcFamilies::find(&mut inside.generic), |f| Ok(Some(f)))?
+        else {
+            return Ok(None);
+        };
+        let route = self.route.take().map_or_else(|| Connection::open(Protocol::Route), Ok)?;
+        let host = Host::connect(route, families, self.sysctl.clone())?;
+        let untried = known.is_some();
+        Ok(Some(LiveEntered { netns: self.netns, host, inside, peers: Peers::default(), untried }))
     }
 
     fn pod_runs(&self) -> bool {
@@ -102,12 +128,14 @@ impl Entered for LiveEntered<'_> {
         primary: &str,
         owned: &Owned,
     ) -> Result<(NodeFacts, PodFacts), HostError> {
-        let (host, inside) = (&mut self.host, &mut self.inside);
-        let addresses = route::addresses(&mut host.route)?;
-        let node = observe::refresh(&mut inside.generic, host.families, published.clone(), &addresses)?;
-        let (pod, peers) = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
-        self.peers = peers;
-        Ok((node, pod))
+        match self.look(published, primary, owned) {
+            // What is published is a hint: with wrong numbers the first questions fail.
+            Err(error) if std::mem::take(&mut self.untried) => {
+                self.host.families = SmcFamilies::find(&mut self.inside.generic)?.ok_or(error)?;
+                self.look(published, primary, owned)
+            }
+            looked => looked,
+        }
     }
 
     fn observe_again(

@@ -106,7 +106,7 @@ impl<'a, M: Machine> Work<'a, M> {
         }
         let mut entered = self
             .machine
-            .enter()?
+            .enter(&published)?
             .ok_or_else(|| Reason::SmcNotAvailable { kernel: published.kernel.release.clone() })?;
         self.forget_other_namespace(record, entered.cookie());
         let result = self.converge(record, &published, &mut entered);

@@ -54,11 +54,18 @@ pub(super) fn agent(facts: &Facts) -> Check {
         Ok(agent) => agent,
         Err(why) => return Check::problem(name, &refusal::AGENT_NOT_READY, why),
     };
-    if let Some(why) = &agent.not_ready {
+    // What the runtime has not loaded is told by the line above, and is not the agent's own trouble.
+    let not_loaded = agent.chain_why.as_deref().filter(|_| agent.chain == "not-loaded");
+    let by_chain = |why: &str| not_loaded.is_some_and(|chain| why.ends_with(chain));
+    if let Some(why) = agent.not_ready.as_deref().filter(|why| !by_chain(why)) {
         return Check::problem(name, &refusal::AGENT_NOT_READY, format!("not ready: {why}"));
     }
     let (about_kubernetes, about_the_node): (Vec<_>, Vec<_>) =
         agent.problems.iter().partition(|(subject, _)| ABOUT_KUBERNETES.contains(&subject.as_str()));
+    let about_the_node: Vec<_> = about_the_node
+        .into_iter()
+        .filter(|(subject, _)| not_loaded.is_none() || subject != "chain")
+        .collect();
     let told = |problems: &[&(String, String)]| {
         let told = problems.iter().map(|(subject, problem)| format!("{subject}: {problem}"));
         told.collect::<Vec<_>>().join("; ")
@@ -66,7 +73,10 @@ pub(super) fn agent(facts: &Facts) -> Check {
     if !about_the_node.is_empty() {
         return Check::problem(name, &refusal::AGENT_NOT_READY, told(&about_the_node));
     }
-    let ready = format!("{} answers and is ready", agent.version);
+    let ready = match &agent.not_ready {
+        None => format!("{} answers and is ready", agent.version),
+        Some(_) => format!("{} answers, and waits for the runtime to load the chain entry", agent.version),
+    };
     if about_kubernetes.is_empty() {
         return Check::fine(name, ready);
     }

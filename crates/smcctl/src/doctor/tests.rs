@@ -54,6 +54,15 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.smc_diag = false), ["SmcDiagMissing"]);
     assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable"]);
     assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
+    let old = |facts: &mut Facts| {
+        facts.kernel = "6.1.0-50-amd64".into();
+        (facts.conversion.link_pinned, facts.conversion.map_pinned) = (false, false);
+        // As that kernel shows ports: without their network devices, so that they get no PNETID.
+        port(facts).pnetid = None;
+        port(facts).addresses.clear();
+        facts.pods.clear();
+    };
+    assert_eq!(problems(old), ["KernelTooOld", "NoConversion"], "nothing else matters there");
     assert_eq!(problems(|facts| port(facts).active = false), ["RdmaPortDown"]);
     assert_eq!(problems(|facts| port(facts).pnetid = None), ["PnetidMissing"]);
     assert_eq!(problems(|facts| port(facts).pnetid = "OTHER".parse().ok()), ["ForeignPnetid"]);
@@ -83,6 +92,18 @@ fn each_fault_of_a_node_is_named() {
         problems(|facts| facts.agent.as_mut().unwrap().chain = "not-loaded".to_owned()),
         ["ChainEntryNotLoaded"]
     );
+    let not_loaded = |facts: &mut Facts| {
+        let agent = facts.agent.as_mut().unwrap();
+        (agent.chain, agent.chain_why) = ("not-loaded".to_owned(), Some("its list lacks it".to_owned()));
+        agent.not_ready = Some("the container runtime has not loaded smc-cni: its list lacks it".to_owned());
+        agent.problems = vec![("chain".to_owned(), "x".to_owned())];
+    };
+    assert_eq!(problems(not_loaded), ["ChainEntryNotLoaded"], "the agent waits for the runtime");
+    let not_checked = |facts: &mut Facts| {
+        not_loaded(facts);
+        facts.agent.as_mut().unwrap().not_ready = Some("the node has not been checked yet".to_owned());
+    };
+    assert_eq!(problems(not_checked), ["ChainEntryNotLoaded", "AgentNotReady"]);
     assert_eq!(problems(|facts| facts.memory.as_mut().unwrap().available = 1000), ["MemoryLow"]);
     let off = Switch::Off { why: "smcEnabled is not true".to_owned() };
     assert_eq!(problems(|facts| facts.published.as_mut().unwrap().switch = off), ["SwitchedOff"]);
@@ -110,6 +131,17 @@ fn each_fault_of_an_alibaba_node_is_named() {
     assert_eq!(problems(|facts| port(facts).links = 4000), ["QueuePairsLow"]);
     assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable", "ReservedPortsTaken"]);
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);
+}
+
+/// A fault of the matrix that no rig can have, see `tests/faults.json`.
+#[test]
+fn queue_pairs_that_are_used_up_are_named_and_nothing_else_is() {
+    let facts = alibaba();
+    let device = facts.ports.as_ref().unwrap()[0].device.clone();
+    let max = facts.queue_pairs_max(&device).expect("the recorded device tells its limit");
+    let used = |links: u64| problems_of(alibaba(), |facts| port(facts).links = u32::try_from(links).unwrap());
+    assert_eq!(used(max), ["QueuePairsLow"]);
+    assert_eq!(used(max / 2), [""; 0]);
 }
 
 #[test]

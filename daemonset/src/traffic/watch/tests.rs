@@ -41,6 +41,7 @@ fn node(pnetid: &str, net: &str) -> NodeFacts {
     NodeFacts {
         kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
         smc_loaded: true,
+        smc_module: None,
         conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
         rdma_netns_mode: RdmaNetnsMode::Shared,
         ports: vec![RdmaPort { device: "rxe0".into(), port: 1, active: true, pnetid, netdev, pods: 0 }],

@@ -38,7 +38,7 @@ pub struct Agent {
 /// What a process used up to a moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Used {
-    /// How often its threads gave up or lost the CPU.
+    /// How often its threads went to sleep, and so how often they woke.
     pub switches: u64,
     /// Time on a CPU, of its own threads and of programs that it ran and that ended.
     pub cpu: Duration,
@@ -131,9 +131,9 @@ impl Agent {
         let tasks = format!("/proc/{}/task", self.pid);
         for task in fs::read_dir(&tasks).with_context(|| format!("list {tasks}"))?.flatten() {
             let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-            let switches =
-                status.lines().filter_map(|line| line.split_once("_switches:")?.1.trim().parse::<u64>().ok());
-            used.switches += switches.sum::<u64>();
+            // What it gave up by itself, to wait; being pushed aside by others is no wake-up.
+            let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            used.switches += waits.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default();
             // Nanoseconds on a CPU come first (Documentation/scheduler/sched-stats.rst).
             let schedstat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
             let ns = schedstat.split_whitespace().next().and_then(|ns| ns.parse().ok());

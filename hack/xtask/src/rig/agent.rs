@@ -114,6 +114,13 @@ impl Agent<'_> {
         self
     }
 
+    /// The same agent with another value of one of its environment's variables, as another ConfigMap gives it.
+    #[must_use]
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.workload.set_environment(name, value);
+        self
+    }
+
     fn import_image(&self, cri: &Cri) -> Result<(), RigError> {
         let archive = image_archive().display().to_string();
         let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", "native", &archive];

@@ -114,13 +114,20 @@ impl Workload {
         })
     }
 
-    /// Takes a capability away that the manifest adds.
+    /// Adds arguments to the manifest's.
     pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
         for container in &mut self.pod.containers {
             container.args.get_or_insert_default().extend(arguments.iter().map(ToString::to_string));
         }
     }
 
+    /// Sets a variable of the environment, also for the arguments that name it.
+    pub(crate) fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a capability away that the manifest adds.
     pub(crate) fn drop_capability(&mut self, name: &str) {
         let contexts = self.pod.containers.iter_mut().filter_map(|of| of.security_context.as_mut());
         for added in contexts.filter_map(|context| context.capabilities.as_mut()?.add.as_mut()) {

@@ -80,7 +80,7 @@ impl Fake {
 impl Machine for Fake {
     type Entered = Fake;
 
-    fn enter(&self) -> Result<Option<Fake>, HostError> {
+    fn enter(&self, _published: &NodeFacts) -> Result<Option<Fake>, HostError> {
         self.0.borrow_mut().entered += 1;
         Ok(Some(self.clone()))
     }

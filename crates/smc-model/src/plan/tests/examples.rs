@@ -27,6 +27,7 @@ pub(super) fn node() -> NodeFacts {
     NodeFacts {
         kernel: Kernel { release: "6.12.117+deb12-amd64".into(), family: KernelFamily::Mainline },
         smc_loaded: true,
+        smc_module: None,
         conversion: Conversion::Bpf { map: "/sys/fs/bpf/kube-smc/netns".into(), protocol: 256 },
         rdma_netns_mode: RdmaNetnsMode::Shared,
         ports: vec![port("rxe0", "NET1", "10.0.0.2/24")],

@@ -1,0 +1,191 @@
+//! An allocator for a process that does one thing and ends.
+#![allow(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Hands out `SIZE` bytes from their beginning to their end, and takes back only what it handed out last. What does not fit
+/// comes from the system's allocator. Made for a `static` with `#[global_allocator]`; pages that are never written to cost
+/// nothing there.
+#[derive(Debug)]
+pub struct Arena<const SIZE: usize> {
+    memory: UnsafeCell<[u8; SIZE]>,
+    /// How much of the memory was handed out.
+    used: AtomicUsize,
+}
+
+// SAFETY: no part of the memory is handed out twice, since `used` only moves by compare-and-exchange; nobody but the owner of
+// a part reads or writes it.
+unsafe impl<const SIZE: usize> Sync for Arena<SIZE> {}
+
+impl<const SIZE: usize> Default for Arena<SIZE> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const SIZE: usize> Arena<SIZE> {
+    /// Nothing handed out yet.
+    pub const fn new() -> Self {
+        Self { memory: UnsafeCell::new([0; SIZE]), used: AtomicUsize::new(0) }
+    }
+
+    fn base(&self) -> *mut u8 {
+        self.memory.get().cast()
+    }
+
+    /// Where in the memory `pointer` is; `None` when it is the system's.
+    fn offset(&self, pointer: *mut u8) -> Option<usize> {
+        let offset = pointer.addr().wrapping_sub(self.base().addr());
+        (offset < SIZE).then_some(offset)
+    }
+
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let base = self.base();
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            let start = (base.addr() + used).next_multiple_of(layout.align()) - base.addr();
+            let end = start.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
+            match self.used.compare_exchange_weak(used, end, Ordering::Acquire, Ordering::Relaxed) {
+                // SAFETY: `start` lies within the memory, or is its end for a size of nothing.
+                Ok(_) => return NonNull::new(unsafe { base.add(start) }),
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    /// Moves the end of what was handed out last; `false` when it was not the last, or the memory ends.
+    fn move_end(&self, from: usize, to: usize) -> bool {
+        to <= SIZE && self.used.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+// SAFETY: what `take` hands out is as large and as aligned as asked, belongs to nobody else, and stays where it is until it
+// is given back; everything else is left to the system's allocator, which is told by where a pointer lies.
+unsafe impl<const SIZE: usize> GlobalAlloc for Arena<SIZE> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match self.take(layout) {
+            Some(taken) => taken.as_ptr(),
+            // SAFETY: the caller's own promise.
+            None => unsafe { System.alloc(layout) },
+        }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        match self.offset(pointer) {
+            Some(start) => {
+                self.move_end(start + layout.size(), start);
+            }
+            // SAFETY: it is not ours, so it is the system's; the rest is the caller's own promise.
+            None => unsafe { System.dealloc(pointer, layout) },
+        }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Some(start) = self.offset(pointer) else {
+            // SAFETY: as in `dealloc`.
+            return unsafe { System.realloc(pointer, layout, size) };
+        };
+        if self.move_end(start + layout.size(), start + size) || size <= layout.size() {
+            return pointer;
+        }
+        // SAFETY: the caller promises that the size, rounded up to this alignment, is no overflow.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: `wanted` is not of size nothing, since it is larger than `layout`.
+        let moved = unsafe { self.alloc(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both are at least `layout.size()` long, and they do not overlap, as one is still handed out.
+            unsafe { ptr::copy_nonoverlapping(pointer, moved, layout.size()) };
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 128 * 1024;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    /// Asks, writes all of it, and returns it.
+    fn asked(arena: &Arena<SIZE>, layout: Layout) -> *mut u8 {
+        // SAFETY: no test asks for nothing.
+        let pointer = unsafe { arena.alloc(layout) };
+        assert!(!pointer.is_null() && pointer.addr().is_multiple_of(layout.align()));
+        // SAFETY: that much was handed out.
+        unsafe { pointer.write_bytes(7, layout.size()) };
+        pointer
+    }
+
+    fn resized(arena: &Arena<SIZE>, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: every test passes what was handed out with that layout, and a size that is no overflow.
+        unsafe { arena.realloc(pointer, layout, size) }
+    }
+
+    fn given_back(arena: &Arena<SIZE>, pointer: *mut u8, layout: Layout) {
+        // SAFETY: every test passes what was handed out with that layout.
+        unsafe { arena.dealloc(pointer, layout) }
+    }
+
+    /// Whether the first bytes are those that [`asked`] wrote.
+    fn is_kept(pointer: *mut u8, length: usize) -> bool {
+        // SAFETY: every test passes what was handed out and written to.
+        unsafe { std::slice::from_raw_parts(pointer, length) }.iter().all(|byte| *byte == 7)
+    }
+
+    #[test]
+    fn parts_are_aligned_and_do_not_overlap() {
+        let arena = Arena::<SIZE>::new();
+        let mut end = 0;
+        for (size, align) in [(1, 1), (8, 8), (3, 1), (64, 64), (4096, 4096), (5, 2)] {
+            let start = asked(&arena, layout(size, align)).addr();
+            assert!(start >= end, "{size} {align}");
+            end = start + size;
+        }
+    }
+
+    #[test]
+    fn only_what_was_handed_out_last_grows_in_place_and_is_taken_back() {
+        let arena = Arena::<SIZE>::new();
+        let eight = layout(8, 8);
+        let (first, second) = (asked(&arena, eight), asked(&arena, eight));
+        assert_eq!(resized(&arena, second, eight, 800), second);
+        let moved = resized(&arena, first, eight, 9);
+        assert!(moved.addr() >= second.addr() + 800 && is_kept(moved, 8));
+        assert_eq!(resized(&arena, moved, layout(9, 8), 4), moved);
+        given_back(&arena, moved, layout(4, 8));
+        assert_eq!(asked(&arena, layout(4, 8)), moved);
+        given_back(&arena, second, layout(800, 8));
+        assert!(asked(&arena, layout(4, 1)).addr() > moved.addr());
+    }
+
+    #[test]
+    fn what_does_not_fit_comes_from_the_system_and_goes_back_to_it() {
+        let arena = Arena::<SIZE>::new();
+        let (all, more) = (layout(SIZE - 16, 1), layout(64, 16));
+        let (ours, theirs) = (asked(&arena, all), asked(&arena, more));
+        assert!(arena.offset(ours).is_some() && arena.offset(theirs).is_none());
+        let grown = resized(&arena, theirs, more, 1 << 20);
+        assert!(arena.offset(grown).is_none() && is_kept(grown, 64));
+        given_back(&arena, grown, layout(1 << 20, 16));
+        let moved = resized(&arena, ours, all, SIZE + 1);
+        assert!(arena.offset(moved).is_none() && is_kept(moved, SIZE - 16));
+        given_back(&arena, moved, layout(SIZE + 1, 1));
+    }
+
+    #[test]
+    fn threads_never_get_the_same_part() {
+        let arena: &'static Arena<SIZE> = Box::leak(Box::default());
+        let ask = || (0..500).map(|_| asked(arena, layout(40, 8)).addr()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(ask)).collect();
+        let mut starts: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        starts.sort_unstable();
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 40));
+    }
+}
