@@ -126,10 +126,13 @@ impl<'a> Everyday<'a> {
             let script = visiting(5, "", &url);
             xtask::rig::PodSpec::new(&format!("{name}-{}", std::process::id()), &["sh", "-c", &script])
         };
-        let [neighbour, scraper] =
-            start_both((one, &annotated(server("healthy-neighbour"))), (two, &slow("healthy-plain")));
+        let (same_node, [neighbour, scraper]) = thread::scope(|scope| {
+            let same_node = scope.spawn(|| start(two, &annotated(slow("healthy-same-node"))));
+            let others =
+                start_both((one, &annotated(server("healthy-neighbour"))), (two, &slow("healthy-plain")));
+            (same_node.join().expect("the pod starts"), others)
+        });
         wait_until_served(&neighbour);
-        let same_node = start(two, &annotated(slow("healthy-same-node")));
         let of_neighbour = format!("http://{}/small", neighbour.ip);
         let host = "/proc/1/ns/net";
         let loops = vec![
