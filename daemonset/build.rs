@@ -1,4 +1,5 @@
-//! Compiles the programs in `bpf/` with clang into objects that the agent embeds.
+//! Compiles the programs in `bpf/` with clang into objects that the agent embeds, and the one that `examples/socket_cost`
+//! compares with.
 //!
 //! Needs clang (any since 11) and libbpf's headers (Debian: `clang libbpf-dev`). `CLANG` names another clang.
 
@@ -6,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, error::Error};
 
-const PROGRAMS: [&str; 2] = ["smcify", "fallbacks"];
+/// Directories and names.
+const PROGRAMS: [(&str, &str); 3] =
+    [("bpf", "smcify"), ("bpf", "fallbacks"), ("examples/socket_cost", "nothing")];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=CLANG");
-    PROGRAMS.iter().try_for_each(|program| compile(program))
+    PROGRAMS.iter().try_for_each(|(directory, program)| compile(directory, program))
 }
 
-fn compile(program: &str) -> Result<(), Box<dyn Error>> {
-    let source = format!("bpf/{program}.bpf.c");
+fn compile(directory: &str, program: &str) -> Result<(), Box<dyn Error>> {
+    let source = format!("{directory}/{program}.bpf.c");
     println!("cargo::rerun-if-changed={source}");
 
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());

@@ -13,7 +13,10 @@ use crate::rig::{Kernel, Rig, RigName, UpOptions};
 pub fn measure(repository: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Row>> {
     let name: RigName = "bench-agent".parse()?;
     say("booting a node for the agent's figures");
-    let rig = Rig::up(&UpOptions { name, kernel: Kernel::V6_12, nodes: 1, bare: true }, say)?;
+    let rig = Rig::up(
+        &UpOptions { name, kernel: Kernel::V6_12, nodes: 1, bare: true, ..UpOptions::default() },
+        say,
+    )?;
     let node = rig.node(1)?;
     let program =
         std::env::current_exe().context("find this program's own file")?.with_file_name("bench-agent");

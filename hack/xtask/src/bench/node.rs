@@ -1,8 +1,9 @@
-//! In one emulated node: what the set-up of an annotated pod costs, and the BPF program to everybody else.
+//! In emulated nodes: what the set-up of an annotated pod costs, and the BPF program to everybody else.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use serde::Deserialize;
 
 use super::pod::PodFigures;
 use super::report::Row;
@@ -10,21 +11,16 @@ use crate::rig::{Kernel, Node, Rig, RigName, UpOptions};
 
 /// Ends the agent, and with it its use of the node's only CPU; what it made stays. On a real node it has other CPUs.
 const END_AGENT: &str = "kill -9 $(pidof smc-agent)";
-/// Where the agent keeps the BPF program attached.
-const PINS: &str = "/sys/fs/bpf/kube-smc";
 
-/// Boots a node with kernel 6.12 and the product, and takes both measures in it.
+/// Boots a node with kernel 6.12 and the product, and times the set-up of an annotated pod in it.
 pub fn measure(repository: &Path, rounds: usize, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Row>> {
     let name: RigName = "bench".parse()?;
     say("booting a node (Linux 6.12 with SMC, soft-RoCE, containerd)");
-    let rig = Rig::up(&UpOptions { name, kernel: Kernel::V6_12, nodes: 1, bare: false }, say)?;
+    let rig = Rig::up(&UpOptions { name, kernel: Kernel::V6_12, nodes: 1, ..UpOptions::default() }, say)?;
     let node = rig.node(1)?;
     node.command(&["sh", "-c", END_AGENT]).check().context("end the agent")?;
     say(&format!("ADD of an annotated pod: {rounds} rounds in the node"));
-    let mut rows = annotated_pod(&node, repository, rounds, say)?;
-    say("socket() with and without the BPF program, in the node");
-    rows.extend(socket_cost(&node, repository)?);
-    Ok(rows)
+    annotated_pod(&node, repository, rounds, say)
 }
 
 fn annotated_pod(node: &Node<'_>, repository: &Path, rounds: usize, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
@@ -56,52 +52,82 @@ fn annotated_pod(node: &Node<'_>, repository: &Path, rounds: usize, say: &dyn Fn
     Ok(rows)
 }
 
-fn socket_cost(node: &Node<'_>, repository: &Path) -> Result<Vec<Row>> {
-    node.command(&["rm", "-r", PINS]).check().context("detach the agent's own BPF program")?;
+/// Boots a node whose clock counts instructions, and counts those of `socket()` there.
+pub fn measure_sockets(repository: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Row>> {
+    let name: RigName = "bench-sockets".parse()?;
+    say("booting a node that counts instructions, for socket() with and without the BPF program");
+    let options = UpOptions { name, nodes: 1, bare: true, count_instructions: true, ..UpOptions::default() };
+    let rig = Rig::up(&options, say)?;
+    say("counting: some minutes");
     let program = repository.join("target/release/examples/socket_cost").display().to_string();
-    let output = node.command(&[program.as_str(), "20", "50"]).check()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let cost = SocketCost::parse(&text).with_context(|| format!("read what socket_cost printed: {text}"))?;
-    Ok(vec![
-        Row::figure("socket() without the BPF program", cost.without, "ns"),
-        Row::figure("socket() with / without the BPF program", cost.ratio, ""),
-        // The bar is for the end of the interval: a blurred measurement proves nothing.
-        Row::at_most("  upper end of its 95 % interval", cost.ratio + cost.half_width, "", 1.03),
-    ])
+    let output = rig.node(1)?.command(&[program.as_str(), "--json", "10", "20"]).check()?;
+    let figures: Vec<SocketCost> =
+        serde_json::from_slice(&output.stdout).context("read what socket_cost printed")?;
+    Ok(figures.iter().flat_map(SocketCost::rows).collect())
 }
 
-/// What the first line of `socket_cost` says: `socket(): 7120 ns without, +95 ns with; ratio 1.0133 +- 0.0021 (95 %), …`.
-#[derive(Debug, PartialEq)]
+/// What `socket_cost` tells of one kind of call.
+#[derive(Debug, Deserialize)]
 struct SocketCost {
+    call: String,
     without: f64,
-    ratio: f64,
+    nothing_adds: f64,
+    ours_adds: f64,
+    nothing_ratio: Mean,
+    ours_ratio: Mean,
+    own_share: Mean,
+}
+
+/// A mean, and half the width of its 95 % confidence interval.
+#[derive(Debug, Deserialize)]
+struct Mean {
+    mean: f64,
     half_width: f64,
 }
 
 impl SocketCost {
-    fn parse(text: &str) -> Option<Self> {
-        let line = text.lines().find_map(|line| line.strip_prefix("socket(): "))?;
-        let (without, rest) = line.split_once(" ns without")?;
-        let (ratio, rest) = rest.split_once("ratio ")?.1.split_once(" +- ")?;
-        let half_width = rest.split_whitespace().next()?;
-        Some(Self {
-            without: without.parse().ok()?,
-            ratio: ratio.parse().ok()?,
-            half_width: half_width.parse().ok()?,
-        })
+    fn rows(&self) -> Vec<Row> {
+        let call = &self.call;
+        let count = |what: &str, value| Row::figure(&format!("{call}, {what}"), value, "instructions");
+        let mut rows = vec![
+            count("no BPF program", self.without),
+            count("a program that does nothing adds", self.nothing_adds),
+            count("the BPF program adds", self.ours_adds),
+        ];
+        let bar = (call == "socket()").then_some(1.03);
+        let mut ratio = |what: &str, ratio: &Mean, bar: Option<f64>| {
+            rows.push(Row::figure(&format!("{call}, {what}"), ratio.mean, ""));
+            // The bar is for the end of the interval: a blurred measurement proves nothing.
+            let (name, end) = ("  upper end of its 95 % interval", ratio.mean + ratio.half_width);
+            rows.push(bar.map_or_else(|| Row::figure(name, end, ""), |bar| Row::at_most(name, end, "", bar)));
+        };
+        ratio("with / without the BPF program", &self.ours_ratio, bar);
+        ratio("with a program that does nothing / without", &self.nothing_ratio, None);
+        ratio("own share of the BPF program", &self.own_share, None);
+        rows
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn socket_costs_first_line_is_read() {
-        let text = "socket(): 7120 ns without, +95 ns with; ratio 1.0133 +- 0.0021 (95 %), median 1.0130, 20 rounds\n\
-                    socket() and close(): 1 ns without, +1 ns with; ratio 2.0 +- 0.5 (95 %), median 2.0, 20 rounds\n";
-        let expected = SocketCost { without: 7120.0, ratio: 1.0133, half_width: 0.0021 };
-        assert_eq!(SocketCost::parse(text), Some(expected));
-        assert_eq!(SocketCost::parse("Error: this kernel makes no SMC sockets"), None);
+    fn the_bar_is_held_against_the_upper_end_for_socket_alone() {
+        let mean = |mean: f64| json!({ "mean": mean, "half_width": 0.01 });
+        let cost = |call: &str| -> SocketCost {
+            serde_json::from_value(json!({
+                "call": call, "rounds": 10, "without": 4255.0, "nothing_adds": 212.0, "ours_adds": 350.0,
+                "nothing_ratio": mean(1.05), "ours_ratio": mean(1.025), "own_share": mean(0.03),
+            }))
+            .unwrap()
+        };
+        let rows = cost("socket()").rows();
+        let barred: Vec<_> = rows.iter().filter(|row| row.bar.is_some()).collect();
+        assert_eq!(barred.len(), 1);
+        assert_eq!((barred[0].value, barred[0].ok), (1.035, Some(false)));
+        assert!(cost("socket() and close()").rows().iter().all(|row| row.bar.is_none()));
     }
 }

@@ -28,6 +28,9 @@ struct Cli {
     /// Leave out everything that needs an emulated node
     #[arg(long)]
     local: bool,
+    /// Leave out the agent's figures, which take longest
+    #[arg(long)]
+    no_agent: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,9 @@ fn bench(cli: &Cli) -> Result<bool> {
     rows.extend(local::scrape(repository())?);
     if !cli.local {
         rows.extend(node::measure(repository(), cli.node_rounds, &say)?);
+        rows.extend(node::measure_sockets(repository(), &say)?);
+    }
+    if !cli.local && !cli.no_agent {
         rows.extend(agent::measure(repository(), &say)?);
     }
     let path = repository().join("target/bench.json");

@@ -46,7 +46,7 @@ fn demo(cli: &Cli) -> Result<bool> {
     let files = repository().join("target/demo");
     prepare_files(&files)?;
     say("booting two nodes (Linux 6.12 with SMC, soft-RoCE, containerd)");
-    let options = UpOptions { name: cli.name.clone(), kernel: Kernel::V6_12, nodes: 2, bare: false };
+    let options = UpOptions { name: cli.name.clone(), kernel: Kernel::V6_12, ..UpOptions::default() };
     let mut rig = Rig::up(&options, &say)?;
     if cli.keep {
         rig.keep();

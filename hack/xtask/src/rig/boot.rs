@@ -70,8 +70,7 @@ pub(crate) fn start(
             await_link(started, state)?;
         }
         let port = qemu::free_port()?;
-        let plan =
-            NodePlan { name: &options.name, node, nodes: options.nodes, port, boot, guest_program, state };
+        let plan = NodePlan { options, node, port, boot, guest_program, state };
         started.push(BootingNode { node, port, child: plan.start()? });
     }
     Ok(())

@@ -75,11 +75,15 @@ pub struct UpOptions {
     pub nodes: u8,
     /// Leave out the agent: nodes with containerd and the Terway-shaped chain only.
     pub bare: bool,
+    /// Let a nanosecond of the nodes be an instruction of their CPU, so that what they measure is exact and the same each
+    /// time. They are slower then.
+    pub count_instructions: bool,
 }
 
 impl Default for UpOptions {
     fn default() -> Self {
-        Self { name: RigName::default(), kernel: Kernel::default(), nodes: 2, bare: false }
+        let (name, kernel) = (RigName::default(), Kernel::default());
+        Self { name, kernel, nodes: 2, bare: false, count_instructions: false }
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::RigError;
 use super::kernel::BootFiles;
-use super::options::RigName;
+use super::options::UpOptions;
 use super::state::{StateDirectory, repository};
 use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_PORT, NodeNumber};
 
@@ -20,9 +20,8 @@ const MEMORY_MIB: u32 = 1536;
 /// One node to start.
 #[derive(Debug, Clone)]
 pub(crate) struct NodePlan<'a> {
-    pub(crate) name: &'a RigName,
+    pub(crate) options: &'a UpOptions,
     pub(crate) node: NodeNumber,
-    pub(crate) nodes: u8,
     pub(crate) port: u16,
     pub(crate) boot: &'a BootFiles,
     pub(crate) guest_program: &'a Path,
@@ -55,7 +54,7 @@ impl NodePlan<'_> {
         let number = self.node.get();
         let words = BootWords {
             node: self.node,
-            nodes: self.nodes,
+            nodes: self.options.nodes,
             repository: repository().to_owned(),
             state: self.state.path().to_owned(),
             modules: self.boot.modules.clone(),
@@ -66,7 +65,7 @@ impl NodePlan<'_> {
             self.guest_program.display(),
             words.to_command_line()?
         );
-        let link = match (self.nodes, self.listens()) {
+        let link = match (self.options.nodes, self.listens()) {
             (1, _) => "hubport,id=link,hubid=0".to_owned(),
             (_, true) => format!("stream,id=link,server=on,addr.type=unix,addr.path={LINK_SOCKET}"),
             (_, false) => format!("stream,id=link,server=off,addr.type=unix,addr.path={LINK_SOCKET}"),
@@ -78,9 +77,14 @@ impl NodePlan<'_> {
         );
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |option: &str, value: OsString| arguments.extend([option.into(), value]);
-        add("-name", format!("kube-smc-rig-{}-node{number}", self.name).into());
+        add("-name", format!("kube-smc-rig-{}-node{number}", self.options.name).into());
         // Always emulated: the same rig everywhere, also where /dev/kvm is there but does not work.
-        add("-accel", "tcg,thread=multi".into());
+        if self.options.count_instructions {
+            add("-accel", "tcg,thread=single".into());
+            add("-icount", "shift=0".into());
+        } else {
+            add("-accel", "tcg,thread=multi".into());
+        }
         // Without the five-level page tables of "max", which only slow the emulation down.
         add("-cpu", "max,la57=off".into());
         add("-machine", "q35".into());
@@ -138,21 +142,23 @@ mod tests {
     use super::*;
 
     fn arguments(number: u8, nodes: u8) -> Vec<String> {
+        arguments_of(number, &UpOptions { name: "test".parse().unwrap(), nodes, ..UpOptions::default() })
+    }
+
+    fn arguments_of(number: u8, options: &UpOptions) -> Vec<String> {
         let boot = BootFiles {
             kernel: "/k/vmlinuz".into(),
             initramfs: "/k/initramfs".into(),
             modules: "/k/modules".into(),
             emulator: "/q/qemu-system-x86_64".into(),
         };
-        let name: RigName = "test".parse().unwrap();
         let plan = NodePlan {
-            name: &name,
+            options,
             node: NodeNumber::new(number).unwrap(),
-            nodes,
             port: 4000,
             boot: &boot,
             guest_program: Path::new("/g/rig-guest"),
-            state: &StateDirectory::of(&name),
+            state: &StateDirectory::of(&options.name),
         };
         let arguments = plan.arguments().unwrap();
         arguments.into_iter().map(|argument| argument.into_string().unwrap()).collect()
@@ -172,6 +178,13 @@ mod tests {
         assert!(arguments(1, 2).iter().any(|value| value.contains("server=on")));
         assert!(arguments(2, 2).iter().any(|value| value.contains("server=off")));
         assert!(!arguments(1, 1).iter().any(|value| value.contains("stream")));
+    }
+
+    #[test]
+    fn a_nanosecond_is_an_instruction_only_where_that_is_wanted() {
+        let counting = UpOptions { count_instructions: true, ..UpOptions::default() };
+        assert!(arguments_of(1, &counting).iter().any(|value| value == "shift=0"));
+        assert!(!arguments(1, 2).iter().any(|value| value == "-icount"));
     }
 
     #[test]

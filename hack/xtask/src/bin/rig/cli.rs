@@ -53,6 +53,9 @@ pub(crate) enum Command {
         /// Do not install and start kube-smc on the nodes
         #[arg(long)]
         bare: bool,
+        /// Let the nodes' clocks count instructions: exact figures from slower nodes
+        #[arg(long)]
+        count_instructions: bool,
     },
     /// End the nodes and forget everything about them
     Down {

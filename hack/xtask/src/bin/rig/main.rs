@@ -27,7 +27,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let name = cli.name;
     match cli.command {
-        Command::Up { kernel, nodes, bare } => up(&UpOptions { name, kernel, nodes, bare })?,
+        Command::Up { kernel, nodes, bare, count_instructions } => {
+            up(&UpOptions { name, kernel, nodes, bare, count_instructions })?;
+        }
         Command::Down { all } => down(&name, all)?,
         Command::Exec { node, command } => {
             let rig = Rig::attach(&name)?;
