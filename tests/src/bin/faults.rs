@@ -149,7 +149,7 @@ fn boot_rig(boot: Boot) -> Result<Rig> {
     };
     let name: RigName = format!("faults-{suffix}-{}", std::process::id()).parse()?;
     say(&format!("       booting {nodes} node(s) with Linux {kernel}"));
-    let options = UpOptions { name, kernel, nodes, bare: false };
+    let options = UpOptions { name, kernel, nodes, ..UpOptions::default() };
     Ok(Rig::up(&options, &|line| say(&format!("       {line}")))?)
 }
 
