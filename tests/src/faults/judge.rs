@@ -12,8 +12,6 @@ pub(super) struct Expectation<'t> {
     pub node: u8,
     /// Exactly these reasons.
     pub expected: &'t BTreeSet<String>,
-    /// And perhaps these, of a fault that this one cannot be told from.
-    pub may_name: BTreeSet<String>,
     /// In these places.
     pub places: BTreeSet<Place>,
     /// What the other node may say besides.
@@ -26,7 +24,6 @@ impl<'t> Expectation<'t> {
         Self {
             node: fault.node,
             expected: &fault.expected,
-            may_name: fault.may_name.clone(),
             places: fault.places.intersection(looked_at).copied().collect(),
             may_say: fault.peer.as_ref().map(|peer| peer.may_say.clone()).unwrap_or_default(),
         }
@@ -63,8 +60,7 @@ pub(super) fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
             judgement.reported.insert(sighting.name.clone());
         }
     }
-    let reported: BTreeSet<String> = judgement.reported.difference(&wanted.may_name).cloned().collect();
-    judgement.named = reported == *wanted.expected && judgement.places.is_superset(&wanted.places);
+    judgement.named = judgement.reported == *wanted.expected && judgement.places.is_superset(&wanted.places);
     judgement
 }
 
@@ -90,7 +86,6 @@ mod tests {
         let wanted = Expectation {
             node: 2,
             expected: &names(&["NoUeid"]),
-            may_name: names(&["PnetidMismatch"]),
             places: [Place::Doctor, Place::Verdict].into(),
             may_say: names(&["PeerDeclined"]),
         };
@@ -116,13 +111,6 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_cannot_be_told_from_another_may_name_that_one_too_and_must_name_its_own() {
-        let other = (2, Place::Doctor, "PnetidMismatch", true);
-        assert!(judged(&[DOCTOR, VERDICT, other]).named);
-        assert!(!judged(&[other]).named);
-    }
-
-    #[test]
     fn the_peer_may_say_what_it_cannot_know_better_and_the_faulty_node_may_not() {
         let declined = judged(&[DOCTOR, VERDICT, (1, Place::Verdict, "PeerDeclined", true)]);
         assert!(declined.named);
@@ -136,7 +124,6 @@ mod tests {
         let wanted = Expectation {
             node: 1,
             expected: &names(&["PeerWithoutSmc"]),
-            may_name: BTreeSet::new(),
             places: [Place::Metric].into(),
             may_say: BTreeSet::new(),
         };
@@ -146,13 +133,7 @@ mod tests {
     #[test]
     fn where_nothing_is_expected_any_alarm_is_one_too_many() {
         let nothing = names(&[]);
-        let wanted = Expectation {
-            node: 2,
-            expected: &nothing,
-            may_name: names(&[]),
-            places: [].into(),
-            may_say: names(&[]),
-        };
+        let wanted = Expectation { node: 2, expected: &nothing, places: [].into(), may_say: names(&[]) };
         assert!(judge(&wanted, &Seen::new()).named);
         assert!(!judge(&wanted, &seen(&[DOCTOR])).named);
     }

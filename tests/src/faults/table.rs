@@ -47,9 +47,6 @@ pub struct Fault {
     /// Another fault whose reason is the same, because nobody could tell them apart.
     #[serde(default)]
     pub indistinguishable_from: Option<String>,
-    /// Which of that one's reasons may be reported as well.
-    #[serde(default)]
-    pub may_name: BTreeSet<String>,
     /// Why it cannot be told from another one, or why the rig cannot inject it.
     #[serde(default)]
     pub why: Option<String>,
@@ -211,8 +208,6 @@ mod tests {
             }
             let other = fault.indistinguishable_from.as_ref().map(|other| table.fault(other).unwrap());
             assert!(other.is_none() || fault.why.is_some(), "{}", fault.name);
-            let of_other = other.map(|other| other.expected.clone()).unwrap_or_default();
-            assert!(fault.may_name.is_subset(&of_other) && fault.may_name.len() <= 1, "{}", fault.name);
             if let Some(peer) = &fault.peer {
                 assert!(!peer.why.is_empty() && peer.may_say.is_disjoint(&fault.expected), "{}", fault.name);
             }
