@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 
 use nix::errno::Errno;
 
-/// `SIOCGSKNS` of uapi/linux/sockios.h (Linux 4.10).
+// uapi/linux/sockios.h; SIOCGSKNS is of Linux 4.10. The libc crate gives the first another type than ioctl takes on musl.
+const SIOCGIFINDEX: libc::Ioctl = 0x8933;
 const SIOCGSKNS: libc::Ioctl = 0x894c;
 
 /// The part of `struct ifreq` (uapi/linux/if.h) that `SIOCGIFINDEX` uses, as long as the whole.
@@ -27,7 +28,7 @@ pub(crate) fn link_index(socket: &impl AsFd, name: &str) -> Result<Option<u32>, 
     room.ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(name.as_bytes());
     // SAFETY: the kernel reads and writes one `struct ifreq`, which `request` is as long as; the descriptor is open while
     // `socket` is borrowed.
-    let status = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCGIFINDEX, &raw mut request) };
+    let status = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCGIFINDEX, &raw mut request) };
     match Errno::result(status) {
         Ok(_) => Ok(u32::try_from(request.index).ok()),
         Err(Errno::ENODEV) => Ok(None),
