@@ -150,29 +150,6 @@ fn a_pnetid_and_a_conversion_that_were_taken_away_are_reported_and_put_back() {
     assert!(told("PnetidMismatch") && told("ConversionLost"), "{log}");
 }
 
-#[test]
-fn a_pod_that_ends_while_its_node_is_scraped_leaves_no_namespace() {
-    let Some(cluster) = two_nodes() else { return };
-    let _shared = cluster.share(2);
-    let node = cluster.node(2);
-    let mut pods =
-        [start(&node, &annotated(client("scraped-1"))), start(&node, &annotated(client("scraped-2")))];
-    let inodes = pods.each_ref().map(TestPod::netns_inode);
-    let scrape = "for i in $(seq 1000); do curl -sS -m 20 http://127.0.0.1:9810/metrics >/dev/null; done";
-    let scraping = node.command(&["sh", "-c", scrape]).spawn().unwrap();
-    for pod in &mut pods {
-        pod.remove();
-    }
-    for inode in inodes {
-        eventually(PATIENCE, || {
-            let keepers = Kernel(&node).keepers(&inode);
-            if keepers.is_empty() { Ok(()) } else { Err(keepers) }
-        });
-    }
-    scraping.signal(15).unwrap();
-    let _ = scraping.wait();
-}
-
 /// The number by which the node knows the pod's namespace, which the kernel gives free only when the namespace goes.
 fn namespace_number(pod: &TestPod<'_>) -> Option<String> {
     let name = pod.netns_path();
