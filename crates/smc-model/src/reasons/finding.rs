@@ -124,7 +124,7 @@ pub static CONVERSION_LOST: Entry = Entry {
             check: "`smcctl doctor`, line conversion; `bpftool map dump pinned` of the map",
         },
     ],
-    remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within 30 s",
+    remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within a minute",
 };
 
 /// PnetidLost.
@@ -137,7 +137,7 @@ pub static PNETID_LOST: Entry = Entry {
         what: "somebody flushed the PNET table in the pod, or deleted the entry",
         check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
     }],
-    remedy: "find out who did; the agent sets the pod up again within 30 s",
+    remedy: "find out who did; the agent sets the pod up again within a minute",
 };
 
 /// PnetidMismatch.
@@ -151,7 +151,7 @@ pub static PNETID_MISMATCH: Entry = Entry {
         what: "somebody gave the pod's interface another one",
         check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
     }],
-    remedy: "find out who did; the agent sets the pod up again within 30 s",
+    remedy: "find out who did; the agent sets the pod up again within a minute",
 };
 
 /// UeidsDiffer.
