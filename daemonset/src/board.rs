@@ -60,6 +60,6 @@ impl Board {
 }
 
 /// Seconds since the epoch.
-fn wall() -> u64 {
+pub(crate) fn wall() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -15,12 +15,12 @@ mod watch;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use smc_model::NodeFacts;
 use smc_state::Store;
 
-use crate::board::Board;
+use crate::board::{Board, wall};
 use crate::bpf::FallbackEvent;
 use crate::records::Change;
 use crate::repair::LostPods;
@@ -136,9 +136,4 @@ impl Traffic {
     fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Seconds since the epoch.
-fn wall() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

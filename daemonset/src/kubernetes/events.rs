@@ -1,7 +1,7 @@
 //! Writes Events.
 
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kube::runtime::utils::Backoff;
 use tokio::sync::mpsc;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::announcement::Announcement;
 use super::api::{ApiClient, Fault, Pace, Source, create, explain, explain_connect, fault, patch};
 use super::event_queue::{EventQueue, Job, Outcome, Turn};
-use crate::board::{Board, EventCounts};
+use crate::board::{Board, EventCounts, wall};
 
 const SUBJECT: &str = "events";
 
@@ -144,10 +144,6 @@ fn outcome(fault: Fault, patched: bool) -> Outcome {
 
 fn next(backoff: &mut impl Backoff) -> Duration {
     backoff.next().unwrap_or(Duration::from_secs(300))
-}
-
-fn wall() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
