@@ -8,6 +8,7 @@ pub mod board;
 pub mod bpf;
 pub mod chain;
 pub mod cri;
+pub mod ending;
 #[cfg(test)]
 mod fake_api;
 pub mod guard;

@@ -11,6 +11,7 @@ use smc_agent::board::Chain;
 use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
 use smc_agent::chain::{self, DEFAULT_PROVENANCE_DIR, FightLimits, Mode};
 use smc_agent::cri::CONTAINERD_SOCKET;
+use smc_agent::ending::Ending;
 use smc_agent::http::{DEFAULT_LISTEN, Listen};
 use smc_agent::log_level::{self, LogLevel};
 use smc_agent::logging::{self, LogFormat};
@@ -21,7 +22,7 @@ use smc_agent::terway::NODE_CAPABILITIES_FILE;
 use smc_agent::{run, uninstall};
 use smc_model::Ueid;
 use smc_state::{DEFAULT_STATE_DIR, Store};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
 
 /// Prepares a Kubernetes node so that annotated pods speak SMC-R: their TCP connections go over RDMA, unchanged.
 #[derive(Debug, Parser)]
@@ -179,16 +180,13 @@ fn main() -> Result<()> {
     let setter = logging::init(cli.log_format, &cli.log_level)?;
     match cli.command {
         Command::Run(args) => {
+            let (runtime, mut ending) = runtime()?;
             let options = Options {
                 pin_dir: args.pin_dir,
                 proc: args.proc,
                 terway_capabilities: args.terway_capabilities,
                 ueids: args.ueids,
             };
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("cannot start the runtime")?;
             let mut level = LogLevel::new(&args.state_dir, setter, cli.log_level);
             let store = Store::new(args.state_dir);
             let surfaces = surfaces::Options {
@@ -201,7 +199,7 @@ fn main() -> Result<()> {
             let mut surfaces = Surfaces::start(surfaces, store.clone(), chain_at_first(args.chain.chain))?;
             level.look(&surfaces.board);
             let work = run::Work { node: options, chain: args.chain.options()?, cri_socket: args.cri_socket };
-            runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level))
+            runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))
         }
         Command::Uninstall(args) => uninstall(args),
         Command::Pause => pause(),
@@ -216,6 +214,18 @@ fn main() -> Result<()> {
 /// What is known of the chain before anybody looked.
 fn chain_at_first(mode: Mode) -> Chain {
     if mode == Mode::Off { Chain::Unmanaged } else { Chain::Unknown }
+}
+
+/// A runtime that waits on this thread, and the end of it.
+fn runtime() -> Result<(Runtime, Ending)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let context = runtime.enter();
+    let ending = Ending::listen().context("cannot listen for SIGTERM and SIGINT")?;
+    drop(context);
+    Ok((runtime, ending))
 }
 
 fn uninstall(args: UninstallArgs) -> Result<()> {
@@ -245,15 +255,9 @@ fn uninstall(args: UninstallArgs) -> Result<()> {
 }
 
 fn pause() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        terminate.recv().await;
-        Ok(())
-    })
+    let (runtime, mut ending) = runtime()?;
+    runtime.block_on(ending.wanted());
+    Ok(())
 }
 
 fn install(args: ChainArgs) -> Result<()> {

@@ -7,14 +7,14 @@ use anyhow::{Context as _, Result};
 use notify::{RecursiveMode, Watcher as _};
 use smc_host::kernel;
 use smc_model::{NodeFacts, Switch};
-use smc_state::{NODE_FILE_VERSION, NodeFile, Store};
+use smc_state::{NODE_FILE_VERSION, NodeFile, ReadBefore, Store};
 use smc_verbs::DeviceLimits;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::board::Board;
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
 use crate::cri::{Cri, LoadedByRuntime};
+use crate::ending::Ending;
 use crate::log_level::LogLevel;
 use crate::node::{self, LastLook, Options, Prepared};
 use crate::records::Records;
@@ -39,21 +39,27 @@ pub struct Work {
     pub cri_socket: PathBuf,
 }
 
-/// Runs until SIGTERM or SIGINT, which leave the node working: pods, plugin and kernel state stay as they are.
-pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mut LogLevel) -> Result<()> {
+/// Runs until it shall end, which leaves the node working: pods, plugin and kernel state stay as they are.
+pub async fn run(
+    work: &Work,
+    store: &Store,
+    surfaces: &mut Surfaces,
+    level: &mut LogLevel,
+    ending: &mut Ending,
+) -> Result<()> {
     let Work { node: options, chain, cri_socket } = work;
     let cri = Cri::at(cri_socket.clone());
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
     store.create()?;
     store.unmark_uninstalled()?;
 
     let mut mesh = surfaces.mesh();
     let switch = *mesh.borrow_and_update();
+    let read = ReadBefore::default();
     let repairer = Repairer::new(
         cri.clone(),
         store.clone(),
+        read.clone(),
         boot_id.clone(),
         options.proc.clone(),
         surfaces.metrics.clone(),
@@ -67,9 +73,17 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
     let tools = Tools { store: store.clone(), board, announcer, lost: repair.lost() };
     let traffic = Traffic::start(tools).context("cannot start the thread that looks at traffic")?;
     node.tell(surfaces, &traffic);
-    let kept = match chain.mode {
-        Mode::Off => None,
-        _ => Some(keep_chain(chain, &cri).await?),
+    let kept = if chain.mode == Mode::Off {
+        None
+    } else {
+        let runtime = tokio::select! {
+            runtime = runtime_version(&cri) => runtime,
+            () = ending.wanted() => {
+                ended();
+                return Ok(());
+            }
+        };
+        Some(keep_chain(chain, &cri, runtime)?)
     };
     let mut chain = kept.as_ref().map(ChainThread::status);
     let mut told = ChainTold::default();
@@ -88,7 +102,7 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         .watch(&store.pods_dir(), RecursiveMode::NonRecursive)
         .with_context(|| format!("cannot watch {}", store.pods_dir().display()))?;
 
-    let mut records = Records::default();
+    let mut records = Records::new(read);
     let first = records.look(store);
     surfaces.records_changed(&first);
     traffic.records_changed(&first);
@@ -98,8 +112,7 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
         // Every branch only waits; what it leads to is done after the select, so nothing is ever cut off half way.
         let mut records_changed = false;
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = ending.wanted() => break,
             _ = changed.recv() => records_changed = true,
             Some(status) = next(&mut chain) => told.tell(&status, surfaces),
             Ok(()) = mesh.changed() => {
@@ -130,14 +143,18 @@ pub async fn run(work: &Work, store: &Store, surfaces: &mut Surfaces, level: &mu
     if let Some(kept) = kept {
         kept.stop();
     }
-    tracing::info!("ending; the node stays as it is");
+    ended();
     Ok(())
 }
 
-/// Starts keeping the entry in the chain. What the runtime is decides how it may get there; one that does not answer yet
-/// is taken for an old one.
-async fn keep_chain(chain: &chain::Options, cri: &Cri) -> Result<ChainThread> {
-    let runtime = match cri.version().await {
+fn ended() {
+    tracing::info!("ending; the node stays as it is");
+}
+
+/// What the runtime is, which decides how the entry may get into the chain; one that does not answer yet is taken for an
+/// old one.
+async fn runtime_version(cri: &Cri) -> Option<RuntimeVersion> {
+    match cri.version().await {
         Ok((name, version)) => {
             tracing::info!(name, version, "container runtime");
             RuntimeVersion::parse(&name, &version)
@@ -146,7 +163,10 @@ async fn keep_chain(chain: &chain::Options, cri: &Cri) -> Result<ChainThread> {
             tracing::warn!("{error}");
             None
         }
-    };
+    }
+}
+
+fn keep_chain(chain: &chain::Options, cri: &Cri, runtime: Option<RuntimeVersion>) -> Result<ChainThread> {
     let options = chain::Options { runtime, ..chain.clone() };
     ChainThread::start(options, LoadedByRuntime::at(cri.socket()))
         .context("cannot start keeping the CNI chain")

@@ -36,13 +36,22 @@ pub struct Ended<'n, 'a> {
     started: bool,
 }
 
-/// Ends the agent and returns when it is gone.
+/// Ends the agent and returns when it is gone. Told to end, it must do so by itself.
 #[track_caller]
 pub fn end<'n, 'a>(node: &'n Node<'a>, ending: Ending) -> Ended<'n, 'a> {
-    of(node).end(ending).unwrap_or_else(|error| panic!("{error}"));
+    let (ended, code) = end_at_any_time(node, ending);
+    assert!(ending == Ending::Kill || code == 0, "the agent ended with {code}: {}", log(node));
+    ended
+}
+
+/// As [`end`], for an agent that may just begin, and so may not hear that it shall end before it is killed. Also returns
+/// its exit code.
+#[track_caller]
+pub fn end_at_any_time<'n, 'a>(node: &'n Node<'a>, ending: Ending) -> (Ended<'n, 'a>, i32) {
+    let code = of(node).end(ending).unwrap_or_else(|error| panic!("{error}"));
     let ended = Ended { node, started: false };
     assert_eq!(shell(node, "pidof smc-agent || :", &[]), "", "an agent still runs");
-    ended
+    (ended, code)
 }
 
 #[track_caller]

@@ -24,6 +24,8 @@ pub struct Churned {
     pub killed: u32,
     /// Ends of the agent by SIGTERM.
     pub terminated: u32,
+    /// How many of them came too early for the agent to hear of, so that it was killed after its grace period.
+    pub unheard: u32,
     /// How often another build of the plugin took the place of the one on the node.
     pub replaced: u32,
     /// How long each pod took to start, by the runtime's answer.
@@ -34,13 +36,13 @@ pub struct Churned {
 
 impl fmt::Display for Churned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { killed, terminated, replaced, started, refused } = self;
+        let Self { killed, terminated, unheard, replaced, started, refused } = self;
         let mut sorted = started.clone();
         sorted.sort();
         let seconds = |at: usize| sorted.get(at).map_or(0.0, Duration::as_secs_f64);
         write!(
             f,
-            "agent killed {killed} and terminated {terminated} times, the plugin replaced {replaced} times; {} pods \
+            "agent killed {killed} and terminated {terminated} times (unheard: {unheard}), the plugin replaced {replaced} times; {} pods \
              came and went, each started in {:.1} s (median), {:.1} s at most; not set up at once: {refused:?}",
             sorted.len(),
             seconds(sorted.len() / 2),
@@ -91,7 +93,7 @@ fn turn(node: &Node<'_>, round: u32, tally: &Mutex<Churned>) {
     let (ending, other) = (if round % 3 == 2 { Ending::Terminate } else { Ending::Kill }, round % 4 < 2);
     let plugin = if other { OTHER_BUILD.to_owned() } else { own_build() };
     let arguments: &[&str] = if other { &["--plugin", OTHER_BUILD] } else { &[] };
-    let mut ended = agent::end(node, ending);
+    let (mut ended, code) = agent::end_at_any_time(node, ending);
     if round % 3 == 1 {
         // The next end comes before it has done everything.
         ended.spawn(arguments);
@@ -106,7 +108,10 @@ fn turn(node: &Node<'_>, round: u32, tally: &Mutex<Churned>) {
     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
     match ending {
         Ending::Kill => tally.killed += 1,
-        Ending::Terminate => tally.terminated += 1,
+        Ending::Terminate => {
+            tally.terminated += 1;
+            tally.unheard += u32::from(code != 0);
+        }
     }
 }
 

@@ -156,19 +156,22 @@ impl Agent<'_> {
         Ok(Output { status, stdout: response.stdout, stderr: response.stderr })
     }
 
-    /// Ends the agent's process and returns when it is gone. The pod stays.
-    pub fn end(&self, ending: Ending) -> Result<(), RigError> {
+    /// Ends the agent's process as the kubelet does, and returns its exit code when it is gone. The pod stays.
+    pub fn end(&self, ending: Ending) -> Result<i32, RigError> {
         let cri = self.node.cri()?;
         let (_, container) = self.find(&cri)?;
         let container = container.ok_or_else(|| self.no_container())?;
         // Without time to end by itself it is killed at once.
         let timeout = match ending {
-            Ending::Terminate => i64::try_from(LIMIT.as_secs()).unwrap_or(i64::MAX),
+            Ending::Terminate => self.workload.grace_period(),
             Ending::Kill => 0,
         };
-        let request = v1::StopContainerRequest { container_id: container.id, timeout };
+        let request = v1::StopContainerRequest { container_id: container.id.clone(), timeout };
         cri.call("stop the agent", async |mut client| client.stop_container(request).await)?;
-        Ok(())
+        let request = v1::ContainerStatusRequest { container_id: container.id, verbose: false };
+        let status =
+            cri.call("see how the agent ended", async |mut client| client.container_status(request).await)?;
+        Ok(status.status.map_or(0, |status| status.exit_code))
     }
 
     /// Starts the agent as the kubelet does after its end: a new container in the same pod, the old one removed.
