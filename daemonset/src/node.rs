@@ -328,8 +328,7 @@ impl Preparation {
 }
 
 fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {
-    let links = route::links(&mut smc.route)?;
-    let mac = links.iter().find(|link| link.index == netdev).and_then(|link| link.mac).ok_or_else(|| {
+    let mac = route::link(&mut smc.route, netdev)?.and_then(|link| link.mac).ok_or_else(|| {
         let problem = smc_host::Cause::Unexpected("its network device has no MAC address".to_owned());
         HostError::new(format!("derive a PNETID for RDMA port {port}"), problem)
     })?;

@@ -1,6 +1,7 @@
 //! Watch the pods' records, log what becomes of them, and sweep what ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use smc_attach::sweep;
@@ -31,12 +32,17 @@ pub struct Records {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It is new, or its phase or verdict is.
-    Seen(Box<Record>),
+    Seen(Arc<Record>),
     /// It is gone.
     Ended(AttachmentId),
 }
 
 impl Records {
+    /// Nothing was seen yet; `read` is what others read of the same store.
+    pub fn new(read: ReadBefore) -> Self {
+        Self { read, ..Self::default() }
+    }
+
     /// Whether the records' directory changed since the last look, or something was left to do. Every record is written
     /// by renaming, which changes the directory.
     pub fn need_a_look(&self, store: &Store) -> bool {
@@ -50,7 +56,7 @@ impl Records {
         // A time this young may be shared by a change that comes after the listing: it advances with the kernel's tick.
         self.directory =
             changed_at(store).filter(|at| at.elapsed().is_ok_and(|age| age > TELLS_CHANGES_APART));
-        let listing = store.list_again(&mut self.read);
+        let listing = store.list_again(&self.read);
         let errors: Vec<String> = listing.errors.iter().map(StateError::with_cause).collect();
         for error in errors.iter().filter(|error| !self.errors.contains(error)) {
             tracing::warn!("{error}");
@@ -62,7 +68,7 @@ impl Records {
             let state = (record.id.clone(), record.phase, record.verdict.clone());
             if self.seen.get(&record.attachment) != Some(&state) {
                 log(record);
-                changes.push(Change::Seen(Box::new(record.clone())));
+                changes.push(Change::Seen(Arc::clone(record)));
                 self.seen.insert(record.attachment.clone(), state);
             }
             dead |= !record.is_live();
@@ -157,11 +163,11 @@ mod tests {
         store.create().unwrap();
         let (mut records, mut web) = (Records::default(), record("web-1", Verdict::Configured));
         store.write(&web).unwrap();
-        assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
+        assert_eq!(records.look(&store), [Change::Seen(Arc::new(web.clone()))]);
         assert_eq!(records.look(&store), []);
         web.verdict = Some(Verdict::refused(Reason::NoRdmaDevice));
         store.write(&web).unwrap();
-        assert_eq!(records.look(&store), [Change::Seen(Box::new(web.clone()))]);
+        assert_eq!(records.look(&store), [Change::Seen(Arc::new(web.clone()))]);
         store.remove(&web.attachment).unwrap();
         assert_eq!(records.look(&store), [Change::Ended(web.attachment)]);
         assert_eq!(records.look(&store), []);

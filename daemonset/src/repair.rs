@@ -12,7 +12,7 @@ use smc_attach::{AttachError, Budget, Job, Outcome, detach};
 use smc_host::HostError;
 use smc_host::netns::Netns;
 use smc_model::{Reason, Verdict};
-use smc_state::{AttachmentId, AttachmentIdError, Store};
+use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Store};
 
 use crate::cri::{Cri, CriError, Sandbox};
 use crate::metrics::{Metrics, Repair as Ended};
@@ -36,6 +36,8 @@ pub struct Repairer {
     pub proc: PathBuf,
     /// Counts what was done.
     pub metrics: Metrics,
+    /// The records that were read, by whomever in this process.
+    pub read: ReadBefore,
     /// Who had no sandbox at the last look.
     missing: BTreeSet<AttachmentId>,
 }
@@ -57,8 +59,15 @@ enum RepairError {
 
 impl Repairer {
     /// Nothing is asked yet.
-    pub fn new(cri: Cri, store: Store, boot_id: String, proc: PathBuf, metrics: Metrics) -> Self {
-        Self { cri, store, boot_id, proc, metrics, missing: BTreeSet::new() }
+    pub fn new(
+        cri: Cri,
+        store: Store,
+        read: ReadBefore,
+        boot_id: String,
+        proc: PathBuf,
+        metrics: Metrics,
+    ) -> Self {
+        Self { cri, store, boot_id, proc, metrics, read, missing: BTreeSet::new() }
     }
 
     /// Looks at every pod of the node once, and works on those that need it; `lost` are those of whose set-up something
@@ -68,7 +77,7 @@ impl Repairer {
     /// When the runtime does not list its pods. What happens to single pods is logged and recorded.
     pub async fn look(&mut self, wanted: Wanted, lost: &BTreeSet<AttachmentId>) -> Result<(), CriError> {
         // The records first: whoever is on record by then and not in the later list is really gone.
-        let records = self.store.list().records;
+        let records = self.store.list_again(&self.read).records;
         let sandboxes = self.cri.sandboxes().await?;
         let missing = orphans(&sandboxes, &records);
         for attachment in missing.intersection(&self.missing) {

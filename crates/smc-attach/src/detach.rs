@@ -94,20 +94,20 @@ pub fn sweep(store: &Store, deadline: Instant) -> (Vec<AttachmentId>, Vec<String
     let listing = store.list();
     problems.extend(listing.errors.iter().map(StateError::with_cause));
     for dead in listing.records.into_iter().filter(|record| !record.is_live()) {
-        let attachment = dead.attachment;
-        let result = store.lock(&attachment, deadline).and_then(|_lock| {
+        let attachment = &dead.attachment;
+        let result = store.lock(attachment, deadline).and_then(|_lock| {
             // It may have come to life again since it was listed.
-            let Some(record) = store.read(&attachment)?.filter(|record| !record.is_live()) else {
+            let Some(record) = store.read(attachment)?.filter(|record| !record.is_live()) else {
                 return Ok(false);
             };
             let Released { left, addresses: _held } = release_owned(store, &record, deadline, &mut problems);
             if left != Owned::default() {
                 return Ok(false);
             }
-            store.remove(&attachment).map(|()| true)
+            store.remove(attachment).map(|()| true)
         });
         match result {
-            Ok(true) => swept.push(attachment),
+            Ok(true) => swept.push(attachment.clone()),
             Ok(false) => {}
             Err(error) => problems.push(error.with_cause()),
         }

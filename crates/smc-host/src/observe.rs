@@ -82,13 +82,12 @@ pub fn named_ports(
     families: SmcFamilies,
 ) -> Result<Vec<RdmaPort>, HostError> {
     let addresses = route::addresses(route)?;
-    let links = route::links(route)?;
     let mut ports = ports(generic, families, &addresses, &[])?;
     for port in &mut ports {
-        port.netdev = port.netdev.take().and_then(|mut netdev| {
-            let link = links.iter().find(|link| link.index == netdev.index)?;
-            link.name.clone_into(&mut netdev.name);
-            Some(netdev)
+        let Some(mut netdev) = port.netdev.take() else { continue };
+        port.netdev = route::link(route, netdev.index)?.map(|link| {
+            netdev.name = link.name;
+            netdev
         });
     }
     Ok(ports)

@@ -78,10 +78,22 @@ pub struct Way {
 pub fn links(route: &mut Connection) -> Result<Vec<Link>, HostError> {
     // Statistics are most of what the kernel would tell of a link.
     let body = writer(&LinkHeader::default()).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    ask(route, &"list the links", &request(libc::RTM_GETLINK, NLM_F_DUMP, body), link)
+    ask(route, &"list the links", &request(libc::RTM_GETLINK, NLM_F_DUMP, body), parse_link)
 }
 
-fn link(body: &[u8]) -> Result<Link, Cause> {
+/// One link by its index; `None` when it is not in the connection's namespace. A host has a link for each pod: where few
+/// are wanted, listing them costs many times this.
+pub fn link(route: &mut Connection, index: u32) -> Result<Option<Link>, HostError> {
+    let header = LinkHeader { index, ..LinkHeader::default() };
+    let body = writer(&header).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    let attempt = format!("look at the link {index}");
+    match ask(route, &attempt, &request(libc::RTM_GETLINK, 0, body), parse_link) {
+        Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
+        found => Ok(found?.into_iter().next()),
+    }
+}
+
+fn parse_link(body: &[u8]) -> Result<Link, Cause> {
     let header = LinkHeader::parse(body).map_err(|error| not_understood(&error))?;
     let mut link = Link {
         index: header.index,

@@ -1,19 +1,24 @@
 //! Records that were read before, so that a directory of hundreds is not read again for one that is new.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::store::read_record;
 use crate::{Record, StateError};
 
-/// What was read of the record directory, see [`crate::Store::list_again`].
+/// What was read of the record directory, see [`crate::Store::list_again`]; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct ReadBefore(BTreeMap<PathBuf, (Written, Record)>);
+pub struct ReadBefore(Arc<Mutex<Known>>);
+
+/// By file name.
+pub(crate) type Known = BTreeMap<OsString, (Written, Arc<Record>)>;
 
 /// Which writing of a file it is. Records are written by renaming a new file, which is another inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Written {
+pub(crate) struct Written {
     inode: u64,
     seconds: i64,
     nanoseconds: i64,
@@ -33,19 +38,29 @@ impl Written {
 }
 
 impl ReadBefore {
-    /// The record at `path`, read only when it is another writing than before; it is put into `now`.
-    pub(crate) fn record(&mut self, path: PathBuf, now: &mut Self) -> Result<Option<Record>, StateError> {
-        // Looked at before it is read: what is written in between is read again next time.
-        let Some(written) = Written::at(&path) else { return Ok(None) };
-        let known = self.0.remove(&path).filter(|(before, _)| *before == written);
-        let record = match known {
-            Some((_, record)) => record,
-            None => match read_record(&path)? {
-                Some(record) => record,
-                None => return Ok(None),
-            },
-        };
-        now.0.insert(path, (written, record.clone()));
-        Ok(Some(record))
+    /// Held for as long as a listing takes.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The record at `path`, read only when it is another writing than in `before`, from where it goes into `now`.
+pub(crate) fn record(
+    path: &Path,
+    name: OsString,
+    before: &mut Known,
+    now: &mut Known,
+) -> Result<Option<Arc<Record>>, StateError> {
+    // Looked at before it is read: what is written in between is read again next time.
+    let Some(written) = Written::at(path) else { return Ok(None) };
+    let known = before.remove(&name).filter(|(before, _)| *before == written);
+    let record = match known {
+        Some((_, record)) => record,
+        None => match read_record(path)? {
+            Some(record) => Arc::new(record),
+            None => return Ok(None),
+        },
+    };
+    now.insert(name, (written, Arc::clone(&record)));
+    Ok(Some(record))
 }

@@ -6,12 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::unistd::{AccessFlags, access};
 use smc_model::{NodeFacts, Reason};
 
-use crate::read_before::ReadBefore;
+use crate::read_before::{self, ReadBefore};
 use crate::{
     AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, RECORD_VERSION, Record, StateError, atomic, deleted,
 };
@@ -33,7 +34,7 @@ pub struct Store {
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Every record that could be read.
-    pub records: Vec<Record>,
+    pub records: Vec<Arc<Record>>,
     /// What could not be.
     pub errors: Vec<StateError>,
     /// Attachments whose DEL could not wait, see [`Store::mark_deleted`].
@@ -190,12 +191,13 @@ impl Store {
 
     /// Every record. One that cannot be read does not hide the others.
     pub fn list(&self) -> Listing {
-        self.list_again(&mut ReadBefore::default())
+        self.list_again(&ReadBefore::default())
     }
 
     /// As [`Store::list`], reading only the records that were written since `before` was filled.
-    pub fn list_again(&self, before: &mut ReadBefore) -> Listing {
-        let mut known = std::mem::take(before);
+    pub fn list_again(&self, before: &ReadBefore) -> Listing {
+        let mut now = before.lock();
+        let mut known = std::mem::take(&mut *now);
         let dir = self.pods_dir();
         let mut listing = Listing::default();
         let entries = match fs::read_dir(&dir) {
@@ -207,9 +209,10 @@ impl Store {
                 return listing;
             }
         };
-        for path in entries.flatten().map(|entry| entry.path()) {
+        for entry in entries.flatten() {
+            let path = entry.path();
             match path.extension().and_then(OsStr::to_str) {
-                Some("json") => match known.record(path, before) {
+                Some("json") => match read_before::record(&path, entry.file_name(), &mut known, &mut now) {
                     Ok(record) => listing.records.extend(record),
                     Err(error) => listing.errors.push(error),
                 },

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
@@ -80,8 +81,9 @@ pub(crate) struct TopReason {
 
 /// Every annotated pod that lives, by name. A pod's namespace is entered once, and not held.
 pub(crate) fn seen(options: &Options) -> Vec<Seen> {
+    let records = Store::new(&options.state_dir).list().records;
     let mut records: Vec<Record> =
-        Store::new(&options.state_dir).list().records.into_iter().filter(Record::is_live).collect();
+        records.into_iter().map(Arc::unwrap_or_clone).filter(Record::is_live).collect();
     records.sort_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
     let same_node: BTreeSet<IpAddr> =
         records.iter().flat_map(|record| record.owned.addresses()).map(IpAddr::V4).collect();

@@ -1,6 +1,7 @@
 //! Which pods need work: from what the runtime lists and what is on record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use smc_model::{Reason, Verdict, Wish};
 use smc_state::{AttachmentId, Phase, Record};
@@ -61,7 +62,7 @@ pub enum Why {
 /// what the kernel shows.
 pub fn due(
     sandboxes: &[Sandbox],
-    records: &[Record],
+    records: &[Arc<Record>],
     wanted: Wanted,
     lost: &BTreeSet<AttachmentId>,
     now_ms: u64,
@@ -120,7 +121,7 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
 /// the host's network has none, and ends when its sandbox stops.
 /// `before` is the answer of the look before this one; only who is missing in both is meant, since a pod that is being
 /// made is set up before it is listed.
-pub fn orphans(sandboxes: &[Sandbox], records: &[Record]) -> BTreeSet<AttachmentId> {
+pub fn orphans(sandboxes: &[Sandbox], records: &[Arc<Record>]) -> BTreeSet<AttachmentId> {
     let known: BTreeMap<&str, bool> =
         sandboxes.iter().map(|sandbox| (sandbox.id.as_str(), sandbox.ready)).collect();
     let unknown = records.iter().filter(|record| {
@@ -147,8 +148,12 @@ mod tests {
         sandbox(record.attachment.container(), Wish::Enabled)
     }
 
+    fn listed(record: &Record) -> Arc<Record> {
+        Arc::new(record.clone())
+    }
+
     fn whys(record: &Record, wanted: Wanted) -> Vec<Why> {
-        due(&[of(record)], std::slice::from_ref(record), wanted, &BTreeSet::new(), 1_000_000)
+        due(&[of(record)], &[listed(record)], wanted, &BTreeSet::new(), 1_000_000)
             .iter()
             .map(|due| due.why)
             .collect()
@@ -181,7 +186,7 @@ mod tests {
     fn a_pod_that_lost_something_is_set_up_again_unless_it_is_switched_off() {
         let web = record("web", Verdict::Configured);
         let lost = BTreeSet::from([web.attachment.clone()]);
-        let why = |wanted| due(&[of(&web)], std::slice::from_ref(&web), wanted, &lost, 0)[0].why;
+        let why = |wanted| due(&[of(&web)], &[listed(&web)], wanted, &lost, 0)[0].why;
         assert_eq!(why(ON), Why::Lost);
         assert_eq!(why(Wanted::On { missed: false }), Why::Lost);
         assert_eq!(why(Wanted::Off), Why::SwitchedOff);
@@ -211,9 +216,9 @@ mod tests {
     fn a_pod_of_the_hosts_network_is_on_record_until_its_sandbox_stops() {
         let mut web = record("web", Verdict::refused(Reason::HostNetworkPod));
         web.attachment = AttachmentId::new(web.attachment.container(), HOST_NETWORK).unwrap();
-        assert_eq!(orphans(&[of(&web)], std::slice::from_ref(&web)), BTreeSet::new());
+        assert_eq!(orphans(&[of(&web)], &[listed(&web)]), BTreeSet::new());
         let stopped = Sandbox { ready: false, ..of(&web) };
-        assert_eq!(orphans(&[stopped], std::slice::from_ref(&web)), [web.attachment.clone()].into());
+        assert_eq!(orphans(&[stopped], &[listed(&web)]), [web.attachment.clone()].into());
         let misspelt = sandbox("a", Wish::Misspelt { key: "x".into() });
         assert_eq!(due(&[misspelt], &[], ON, &BTreeSet::new(), 0)[0].why, Why::Missed);
     }
@@ -233,9 +238,9 @@ mod tests {
     #[test]
     fn a_record_whose_sandbox_the_runtime_forgot_is_an_orphan() {
         let web = record("web", Verdict::Configured);
-        assert_eq!(orphans(&[of(&web)], std::slice::from_ref(&web)).len(), 0);
+        assert_eq!(orphans(&[of(&web)], &[listed(&web)]).len(), 0);
         let stopped = Sandbox { ready: false, ..of(&web) };
-        assert_eq!(orphans(&[stopped], std::slice::from_ref(&web)).len(), 0);
-        assert_eq!(orphans(&[], std::slice::from_ref(&web)), [web.attachment].into());
+        assert_eq!(orphans(&[stopped], &[listed(&web)]).len(), 0);
+        assert_eq!(orphans(&[], &[listed(&web)]), [web.attachment].into());
     }
 }

@@ -53,7 +53,7 @@ fn options(api: &FakeApi) -> Options {
 fn fresh(pod: &str, verdict: Verdict) -> Change {
     let started_ms = u64::try_from(wall().as_millis()).unwrap();
     let timings = vec![StepTiming { phase: "observe".to_owned(), us: 1000 }];
-    Change::Seen(Box::new(Record { started_ms, timings, ..record(pod, verdict) }))
+    Change::Seen(Arc::new(Record { started_ms, timings, ..record(pod, verdict) }))
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn after_a_restart_old_verdicts_are_shown_and_neither_announced_nor_timed_
     let options = Options { mesh: MeshMode::Enabled, ..options(&api) };
     let store = Store::new(api.dir().join("state"));
     let mut surfaces = Surfaces::start(options, store, Chain::Unmanaged).unwrap();
-    let old = Change::Seen(Box::new(record("old", Verdict::Configured)));
+    let old = Change::Seen(Arc::new(record("old", Verdict::Configured)));
     surfaces.records_changed(&[old, fresh("meanwhile", Verdict::Configured)]);
     surfaces.records_changed(&[fresh("new", Verdict::refused(Reason::NoRdmaDevice))]);
     eventually("events", || surfaces.board.read(|view| view.events.written >= 2).then_some(())).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smc_host::traffic::Visit;
@@ -19,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_AT_IDLE_EVERY: Duration = Duration::from_secs(30);
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// Pods without a hurry are looked at together, at multiples of this many seconds.
-const TOGETHER: u64 = 2;
+const TOGETHER: u64 = 5;
 /// How soon a pod is looked at of which the kernel told a failure: its successes are then read, too.
 const LOOK_AFTER_EVENT: Duration = Duration::from_secs(2);
 /// How often its set-up is checked.
@@ -40,7 +41,7 @@ pub(super) struct News {
 #[derive(Debug)]
 pub(super) struct Pod {
     /// Its attachments.
-    pub(super) records: BTreeMap<AttachmentId, Record>,
+    pub(super) records: BTreeMap<AttachmentId, Arc<Record>>,
     pub(super) live: Live,
     /// Since when the verdict is what it is, in seconds since the epoch.
     pub(super) since: u64,
@@ -99,7 +100,7 @@ impl Pod {
 
     /// The record that speaks for the pod.
     pub(super) fn record(&self) -> Option<&Record> {
-        self.records.values().next()
+        self.records.values().next().map(AsRef::as_ref)
     }
 
     /// When it is to be looked at.
@@ -348,7 +349,7 @@ mod tests {
         look(&mut pod, &visit(1, &[]), true, &mut peers, seconds(60));
         assert_eq!(pod.next_look(), seconds(90));
         // Pods that were looked at a little apart are looked at together.
-        assert_eq!(together(Duration::from_millis(90_001)), seconds(92));
+        assert_eq!(together(Duration::from_millis(90_001)), seconds(95));
         look(&mut pod, &visit(1, &[]), false, &mut peers, seconds(80));
         assert_eq!(pod.next_look(), seconds(90));
     }

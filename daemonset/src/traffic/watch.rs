@@ -116,7 +116,7 @@ impl Watch {
                 if let Some(before) = self.before.remove(&record.attachment) {
                     pod.resume(before, now);
                 }
-                pod.records.insert(record.attachment.clone(), *record);
+                pod.records.insert(record.attachment.clone(), record);
                 pod.suspected.clear();
                 pod.look_now(now);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smc_host::HostError;
@@ -261,7 +262,7 @@ impl<'a, M: Machine> Work<'a, M> {
 
 /// Spreads pods over ports: how many other pods that are set up are bound to each. Counted anew: what the agent
 /// published is older.
-fn count_pods(ports: &mut [RdmaPort], records: &[Record], own: &AttachmentId) {
+fn count_pods(ports: &mut [RdmaPort], records: &[Arc<Record>], own: &AttachmentId) {
     for port in &mut *ports {
         port.pods = 0;
     }

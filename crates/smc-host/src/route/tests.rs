@@ -27,7 +27,7 @@ fn a_link_reads_as_the_library_writes_it() {
         LinkAttribute::Link(12),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)]),
     ];
-    let read = link(&bytes(&RouteNetlinkMessage::NewLink(message))).unwrap();
+    let read = parse_link(&bytes(&RouteNetlinkMessage::NewLink(message))).unwrap();
     let expected = Link {
         index: 7,
         name: "eth0".into(),
@@ -95,7 +95,7 @@ fn cut_messages_are_errors_and_never_a_panic() {
     let whole = bytes(&RouteNetlinkMessage::NewLink(message));
     for length in 0..whole.len() {
         let cut = &whole[..length];
-        assert!(link(cut).is_err() || length == LINK_HEADER, "{length}");
+        assert!(parse_link(cut).is_err() || length == LINK_HEADER, "{length}");
         let _ = (address_of_link(cut), way(cut));
     }
 }
@@ -106,6 +106,8 @@ fn the_loopback_of_this_machine_is_found() {
     let links = links(&mut route).unwrap();
     let lo = links.iter().find(|link| link.name == "lo").unwrap();
     assert!(lo.loopback);
+    assert_eq!(link(&mut route, lo.index).unwrap().as_ref(), Some(lo));
+    assert_eq!(link(&mut route, i32::MAX.unsigned_abs()).unwrap(), None);
     let ours = addresses(&mut route).unwrap();
     assert!(ours.iter().all(|(index, _)| links.iter().any(|link| link.index == *index)));
     let way = way_to(&mut route, Ipv4Addr::LOCALHOST).unwrap();

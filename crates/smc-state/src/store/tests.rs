@@ -52,8 +52,8 @@ fn only_what_was_written_since_is_read_again() {
     let (mut a, b) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 2]));
     store.write(&a).unwrap();
     store.write(&b).unwrap();
-    let mut before = ReadBefore::default();
-    assert_eq!(store.list_again(&mut before).records.len(), 2);
+    let before = ReadBefore::default();
+    assert_eq!(store.list_again(&before).records.len(), 2);
     // In place, of the same length and age, which nobody does: it shows that the file is not read.
     let path = store.record_path(&b.attachment);
     let (text, age) = (fs::read_to_string(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
@@ -61,11 +61,11 @@ fn only_what_was_written_since_is_read_again() {
     File::options().write(true).open(&path).unwrap().set_modified(age).unwrap();
     a.verdict = Some(Verdict::refused(Reason::NoUeid));
     store.write(&a).unwrap();
-    let mut records = store.list_again(&mut before).records;
+    let mut records = store.list_again(&before).records;
     records.sort_by_key(|record| record.attachment.clone());
-    assert_eq!(records, [a.clone(), b.clone()]);
+    assert_eq!(records, [a.clone().into(), b.clone().into()]);
     store.remove(&a.attachment).unwrap();
-    assert_eq!(store.list_again(&mut before).records, [b]);
+    assert_eq!(store.list_again(&before).records, [b.into()]);
     assert_eq!(store.list().records[0].network, "chainer-terway");
 }
 

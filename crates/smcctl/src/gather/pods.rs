@@ -1,5 +1,7 @@
 //! What the namespaces of pods that are set up show now.
 
+use std::sync::Arc;
+
 use smc_host::conversion::is_smc;
 use smc_host::netns::Netns;
 use smc_host::{HostError, pnet, route};
@@ -10,9 +12,10 @@ use super::Smc;
 use crate::facts::{Look, PodNow, PodState};
 use crate::pods;
 
-pub(super) fn states(records: Vec<Record>, judged: &[LivePod], smc: &mut Look<Smc>) -> Vec<PodState> {
+pub(super) fn states(records: Vec<Arc<Record>>, judged: &[LivePod], smc: &mut Look<Smc>) -> Vec<PodState> {
     let mut pods: Vec<PodState> = records
         .into_iter()
+        .map(Arc::unwrap_or_clone)
         .filter(Record::is_live)
         .map(|record| {
             let now = match smc {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use smc_model::{
     Anchor, Binding, Datapath, Guard, Ipv4Net, Kernel, KernelFamily, Owned, Plan, RdmaNetdev, RdmaNetnsMode,
     RdmaPort, Switch,
@@ -30,7 +32,7 @@ fn record() -> Record {
 }
 
 fn seen(record: Record) -> Change {
-    Change::Seen(Box::new(record))
+    Change::Seen(Arc::new(record))
 }
 
 /// A node whose port bears this PNETID and is in this subnet.

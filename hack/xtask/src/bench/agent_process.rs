@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 
 /// Longest wait for anything; an emulated CPU is slow.
@@ -38,9 +39,9 @@ pub struct Agent {
 /// What a process used up to a moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Used {
-    /// How often its threads went to sleep, and so how often they woke.
+    /// How often its living threads went to sleep, and so how often they woke.
     pub switches: u64,
-    /// Time on a CPU, of its own threads and of programs that it ran and that ended.
+    /// Time on a CPU, of its threads, also of those that ended, and of programs that it ran and that ended.
     pub cpu: Duration,
 }
 
@@ -134,11 +135,10 @@ impl Agent {
             // What it gave up by itself, to wait; being pushed aside by others is no wake-up.
             let waits = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
             used.switches += waits.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default();
-            // Nanoseconds on a CPU come first (Documentation/scheduler/sched-stats.rst).
-            let schedstat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let ns = schedstat.split_whitespace().next().and_then(|ns| ns.parse().ok());
-            used.cpu += Duration::from_nanos(ns.unwrap_or_default());
         }
+        let clock =
+            ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid)).context("find the agent's CPU clock")?;
+        used.cpu += Duration::from(clock.now().context("read the agent's CPU clock")?);
         // Fields 16 and 17, in ticks of a hundredth of a second: children that were waited for.
         let stat = self.read("stat")?;
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();

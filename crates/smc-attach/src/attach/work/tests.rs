@@ -76,6 +76,6 @@ fn only_other_pods_that_are_set_up_count_and_what_was_published_does_not() {
         Record { phase: Phase::Tombstone, ..record("dead", configured) },
     ];
     let mut ports = [port("a", 7), port("b", 7)];
-    count_pods(&mut ports, &records, &AttachmentId::new("own", "eth0").unwrap());
+    count_pods(&mut ports, &records.map(Into::into), &AttachmentId::new("own", "eth0").unwrap());
     assert_eq!(ports.map(|port| port.pods), [1, 0]);
 }
