@@ -14,7 +14,7 @@ use smc_state::Store;
 
 use crate::cli::{Load, Options, PORT, Side};
 use crate::gather::{self, Smc};
-use crate::output::{Outcome, Paint, Status};
+use crate::output::{Outcome, Paint};
 use place::{Cleanup, Place};
 use verdict::{Proof, Report, Role, Socket};
 
@@ -56,10 +56,7 @@ pub(crate) fn selftest(options: &Options, side: Option<&Side>, load: &Load, pain
     };
     let reports = run();
     let left = cleanup.finish();
-    let proof = Proof::of(reports?, side.is_none(), &node, left);
-    let status = if proof.as_expected { Status::Fine } else { Status::Problem };
-    let text = proof.render(paint);
-    Outcome::new(status, &proof, text)
+    Proof::of(reports?, side.is_none(), &node, left).outcome(paint)
 }
 
 struct World<'a> {

@@ -125,10 +125,20 @@ fn verdicts(facts: &Facts) -> BTreeMap<&'static str, u64> {
 
 #[cfg(test)]
 mod tests {
-    use smc_model::LiveVerdict;
+    use smc_model::{LiveVerdict, Reason};
 
     use super::*;
-    use crate::recorded::rig;
+    use crate::recorded::{alibaba, golden_outcome, rig};
+
+    #[test]
+    fn a_node_at_a_glance_is_as_committed() {
+        golden_outcome("status-rig", &status(&rig(), Paint::PLAIN).unwrap());
+        golden_outcome("status-alibaba", &status(&alibaba(), Paint::PLAIN).unwrap());
+        let mut facts = rig();
+        facts.published = Err(Reason::AgentNotReady { path: "/run/kube-smc/node.json".to_owned() });
+        facts.agent = Err("connection refused".to_owned());
+        golden_outcome("status-without-agent", &status(&facts, Paint::PLAIN).unwrap());
+    }
 
     #[test]
     fn pods_are_counted_by_what_their_traffic_shows() {

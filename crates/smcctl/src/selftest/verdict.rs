@@ -16,7 +16,7 @@ use smc_model::{Binding, Guard, KernelFamily, NodeFacts};
 
 use super::echo::Sent;
 use super::place::Place;
-use crate::output::{Paint, field};
+use crate::output::{Outcome, Paint, Status, field};
 
 /// Which end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -197,8 +197,14 @@ impl Proof {
         Self { as_expected, proves, ends, left_behind }
     }
 
+    /// As the command tells it.
+    pub(super) fn outcome(&self, paint: Paint) -> Result<Outcome> {
+        let status = if self.as_expected { Status::Fine } else { Status::Problem };
+        Outcome::new(status, self, self.render(paint))
+    }
+
     /// For people.
-    pub(super) fn render(&self, paint: Paint) -> String {
+    fn render(&self, paint: Paint) -> String {
         let mut text = String::new();
         for end in &self.ends {
             let role = match end.role {
@@ -236,7 +242,7 @@ impl Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorded::rig;
+    use crate::recorded::{golden_outcome, rig};
 
     fn end(role: Role, transport: &'static str, code: Option<u32>) -> Report {
         Report {
@@ -274,6 +280,20 @@ mod tests {
         assert!(expected.as_expected && expected.proves.contains("selftest serve"), "{expected:?}");
         assert!(!proof(both("TCP", Some(0x0201_0000)), true).as_expected);
         assert!(!proof(both("TCP", None), true).as_expected);
+    }
+
+    #[test]
+    fn what_a_self_test_says_is_as_committed() {
+        let mut smc_r = both("SMC-R", None);
+        for end in &mut smc_r {
+            end.socket.device = Some("rxe0/1".to_owned());
+        }
+        golden_outcome("selftest-two-nodes", &proof(smc_r, false).outcome(Paint::PLAIN).unwrap());
+        let guarded = proof(both("TCP", Some(PEERNOSMC)), true);
+        golden_outcome("selftest-one-node", &guarded.outcome(Paint::PLAIN).unwrap());
+        let mut declined = both("TCP", Some(PEERDECL));
+        declined[0].socket.peer_reason = Some(Why::of(0x0303_0000));
+        golden_outcome("selftest-declined", &proof(declined, false).outcome(Paint::PLAIN).unwrap());
     }
 
     #[test]
