@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use notify::{RecursiveMode, Watcher as _};
-use smc_host::kernel;
+use smc_host::{kernel, memory};
 use smc_model::{NodeFacts, Switch};
 use smc_state::{NODE_FILE_VERSION, NodeFile, ReadBefore, Store};
 use smc_verbs::DeviceLimits;
@@ -106,6 +106,8 @@ pub async fn run(
     let first = records.look(store);
     surfaces.records_changed(&first);
     traffic.records_changed(&first);
+    // Whether pods came or went since memory was given back.
+    let mut worked = true;
     let mut again = tokio::time::interval(LOOK_AGAIN);
     again.tick().await;
     loop {
@@ -127,6 +129,9 @@ pub async fn run(
                     repair.look_now();
                 }
                 level.look(&surfaces.board);
+                if std::mem::take(&mut worked) {
+                    memory::give_back();
+                }
             }
         }
         surfaces.main_loop_turned();
@@ -136,6 +141,7 @@ pub async fn run(
         }
         if records_changed || records.need_a_look(store) {
             let news = records.look(store);
+            worked |= !news.is_empty();
             surfaces.records_changed(&news);
             traffic.records_changed(&news);
         }

@@ -14,6 +14,7 @@ pub mod genl;
 pub mod guard;
 pub mod kernel;
 pub mod listeners;
+pub mod memory;
 mod namespace_kind;
 pub mod netlink;
 pub mod netns;
