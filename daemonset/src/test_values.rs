@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use smc_model::{Owned, Plan, Verdict};
+use smc_model::{
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, Owned, Plan, RdmaNetnsMode,
+    RdmaPort, Switch, Ueid, Verdict,
+};
 use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION, Record};
 
 use crate::board::{Board, Chain, View};
@@ -12,6 +15,23 @@ use crate::mesh::{MeshMode, MeshSwitch};
 /// A board on which nothing is known.
 pub(crate) fn board() -> Board {
     Board::new(View::new(MeshMode::Watch, MeshSwitch::NOT_KNOWN_YET, Chain::Unknown, Instant::now()))
+}
+
+/// A prepared mainline node with these ports.
+pub(crate) fn node(ports: Vec<RdmaPort>) -> NodeFacts {
+    NodeFacts {
+        kernel: Kernel { release: "6.12".to_owned(), family: KernelFamily::Mainline },
+        smc_loaded: true,
+        smc_module: None,
+        conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
+        rdma_netns_mode: RdmaNetnsMode::Shared,
+        ports,
+        ueids: vec![Ueid::DEFAULT.parse().unwrap()],
+        guard: Guard::Ready,
+        anchor: Anchor::Ready { index: 3 },
+        datapath: Datapath::Netfilter,
+        switch: Switch::On,
+    }
 }
 
 /// A settled record of `eth0` of a pod in the namespace `shop`.

@@ -44,9 +44,10 @@ pub fn renamed_ports(before: &NodeFacts, now: &NodeFacts, restored: &[Reason]) -
 
 #[cfg(test)]
 mod tests {
-    use smc_model::{Datapath, Kernel, KernelFamily, RdmaNetnsMode, RdmaPort, Switch};
+    use smc_model::RdmaPort;
 
     use super::*;
+    use crate::test_values;
 
     fn port(device: &str, pnetid: Option<&str>) -> RdmaPort {
         let pnetid = pnetid.map(|id| id.parse().unwrap());
@@ -54,19 +55,7 @@ mod tests {
     }
 
     fn facts() -> NodeFacts {
-        NodeFacts {
-            kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
-            smc_loaded: true,
-            smc_module: None,
-            conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
-            rdma_netns_mode: RdmaNetnsMode::Shared,
-            ports: vec![port("rxe0", Some("A"))],
-            ueids: vec!["SMCV2-DEFAULT-UEID".parse().unwrap()],
-            guard: Guard::Ready,
-            anchor: Anchor::Ready { index: 3 },
-            datapath: Datapath::Netfilter,
-            switch: Switch::On,
-        }
+        test_values::node(vec![port("rxe0", Some("A"))])
     }
 
     fn all() -> Vec<Reason> {

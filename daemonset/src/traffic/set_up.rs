@@ -59,28 +59,10 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
 
 #[cfg(test)]
 mod tests {
-    use smc_model::{
-        Binding, Conversion, Datapath, Kernel, KernelFamily, Owned, Plan, RdmaNetnsMode, Verdict,
-    };
+    use smc_model::{Binding, Owned, Plan, Verdict};
 
     use super::*;
     use crate::test_values;
-
-    fn facts() -> NodeFacts {
-        NodeFacts {
-            kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
-            smc_loaded: true,
-            smc_module: None,
-            conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
-            rdma_netns_mode: RdmaNetnsMode::Shared,
-            ports: Vec::new(),
-            ueids: Vec::new(),
-            guard: Guard::Ready,
-            anchor: Anchor::Ready { index: 3 },
-            datapath: Datapath::Netfilter,
-            switch: Switch::On,
-        }
-    }
 
     fn record() -> Record {
         let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
@@ -106,20 +88,23 @@ mod tests {
 
     #[test]
     fn what_is_in_place_is_not_missed() {
-        assert_eq!(names(&facts(), "A", 256, &[5, 6]), [""; 0]);
-        assert_eq!(names(&facts(), "A", 263, &[5]), [""; 0]);
+        assert_eq!(names(&test_values::node(Vec::new()), "A", 256, &[5, 6]), [""; 0]);
+        assert_eq!(names(&test_values::node(Vec::new()), "A", 263, &[5]), [""; 0]);
     }
 
     #[test]
     fn each_part_that_was_taken_away_is_named() {
-        assert_eq!(names(&facts(), "B", 256, &[5]), ["PnetidMismatch"]);
-        assert_eq!(names(&facts(), "A", 6, &[5]), ["ConversionLost"]);
-        assert_eq!(names(&facts(), "A", 256, &[6]), ["SourceAnchorMissing", "SameNodeGuardMissing"]);
+        assert_eq!(names(&test_values::node(Vec::new()), "B", 256, &[5]), ["PnetidMismatch"]);
+        assert_eq!(names(&test_values::node(Vec::new()), "A", 6, &[5]), ["ConversionLost"]);
+        assert_eq!(
+            names(&test_values::node(Vec::new()), "A", 256, &[6]),
+            ["SourceAnchorMissing", "SameNodeGuardMissing"]
+        );
     }
 
     #[test]
     fn nothing_is_missed_where_the_feature_is_off() {
-        let off = NodeFacts { switch: Switch::Off { why: "x".into() }, ..facts() };
+        let off = NodeFacts { switch: Switch::Off { why: "x".into() }, ..test_values::node(Vec::new()) };
         assert_eq!(names(&off, "B", 6, &[]), [""; 0]);
     }
 }

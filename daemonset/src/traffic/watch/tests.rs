@@ -1,9 +1,6 @@
 use std::sync::Arc;
 
-use smc_model::{
-    Anchor, Binding, Datapath, Guard, Ipv4Net, Kernel, KernelFamily, Owned, Plan, RdmaNetdev, RdmaNetnsMode,
-    RdmaPort, Switch,
-};
+use smc_model::{Binding, Ipv4Net, Owned, Plan, RdmaNetdev, RdmaPort};
 use smc_state::{Record, Store};
 use tokio::sync::mpsc::Receiver;
 
@@ -40,19 +37,8 @@ fn node(pnetid: &str, net: &str) -> NodeFacts {
     let addresses: Vec<Ipv4Net> = vec![net.parse().unwrap()];
     let netdev = Some(RdmaNetdev { index: 2, name: "eri0".into(), addresses });
     let pnetid = Some(pnetid.parse().unwrap());
-    NodeFacts {
-        kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
-        smc_loaded: true,
-        smc_module: None,
-        conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
-        rdma_netns_mode: RdmaNetnsMode::Shared,
-        ports: vec![RdmaPort { device: "rxe0".into(), port: 1, active: true, pnetid, netdev, pods: 0 }],
-        ueids: vec!["SMCV2-DEFAULT-UEID".parse().unwrap()],
-        guard: Guard::Ready,
-        anchor: Anchor::Ready { index: 3 },
-        datapath: Datapath::Netfilter,
-        switch: Switch::On,
-    }
+    let port = RdmaPort { device: "rxe0".into(), port: 1, active: true, pnetid, netdev, pods: 0 };
+    test_values::node(vec![port])
 }
 
 fn reasons(announced: &mut Receiver<Announcement>) -> Vec<(&'static str, &'static str)> {
