@@ -1,8 +1,8 @@
 //! A blocking netlink connection with extended acknowledgements.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -62,10 +62,10 @@ pub struct Connection {
     sequence: u32,
 }
 
-thread_local! {
-    /// What is received, by one connection of this thread after the other: fewer pages for the kernel to find.
-    static RECEIVED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(BUFFER));
-}
+/// Room for what is received, taken by one connection after the other: fewer pages for the kernel to find. No thread has
+/// its own, because what is dropped at a thread's end costs the plugin, which has but one thread, more than it receives:
+/// the C library's allocator is set up for it, and its thread-local storage gets a mapping of its own.
+static ROOM: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// The body of one answer and the type of its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,15 @@ impl Connection {
     /// Collects the answers to the awaited request; `None` when the dump was interrupted by a change and must be
     /// repeated.
     fn collect(&self, asked: Sequences, until: Until) -> Result<Option<Vec<Answer>>, Cause> {
-        RECEIVED.with_borrow_mut(|received| self.collect_in(received, asked, until))
+        // Whoever comes while another has the room makes some, and one of the two is kept.
+        let mut received = ROOM.try_lock().map(|mut room| std::mem::take(&mut *room)).unwrap_or_default();
+        received.clear();
+        received.reserve_exact(BUFFER);
+        let collected = self.collect_in(&mut received, asked, until);
+        if let Ok(mut room) = ROOM.try_lock() {
+            *room = received;
+        }
+        collected
     }
 
     /// Receives one datagram. It is there when its request was sent, but for what a lock in the kernel delays.
