@@ -12,7 +12,7 @@ use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns, protocol_of_a_new_tcp_socket};
-use crate::route::Way;
+use crate::route::{Link, Way};
 use crate::sysctl::Sysctl;
 use crate::{HostError, conversion, guard, pnet, route, smc};
 
@@ -112,6 +112,9 @@ pub fn refresh(
     Ok(NodeFacts { ports, anchor, smc_loaded: true, ..published })
 }
 
+/// The index of the loopback device in every namespace (net/net_namespace.h, `LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
+
 /// For each address of a pod that is on a pair, the index of the pair's other end.
 pub type Peers = BTreeMap<Ipv4Addr, u32>;
 
@@ -187,11 +190,14 @@ fn hosts_side(
 
 /// The pod's interfaces, and for each address on a pair the index of the pair's other end.
 fn interfaces(inside: &mut Inside, pnetid_family: u16) -> Result<(Vec<PodInterface>, Peers), HostError> {
-    let links = route::links(&mut inside.route)?;
     let addresses = route::addresses(&mut inside.route)?;
     let routed = route::routed_interfaces(&mut inside.route)?;
     let entries = pnet::list(&mut inside.generic, pnetid_family)?;
     let ids = pnet::netdevs(&entries);
+    let used = addresses.iter().map(|(index, _)| *index).chain(routed.iter().copied());
+    let used = used.filter(|index| *index != LOOPBACK).collect();
+    let named = ids.keys().copied().collect();
+    let links = links_of_use(&mut inside.route, &used, &named)?;
     let mut interfaces = Vec::with_capacity(links.len());
     let mut peers = BTreeMap::new();
     for link in links.into_iter().filter(|link| !link.loopback) {
@@ -210,6 +216,24 @@ fn interfaces(inside: &mut Inside, pnetid_family: u16) -> Result<(Vec<PodInterfa
         });
     }
     Ok((interfaces, peers))
+}
+
+/// The links with an index in `used` or a name in `named`, and perhaps others. Most pods have one, and looking at that
+/// costs half of listing all with the loopback device, which is in every namespace.
+fn links_of_use(
+    route: &mut Connection,
+    used: &BTreeSet<u32>,
+    named: &BTreeSet<&str>,
+) -> Result<Vec<Link>, HostError> {
+    if used.len() > 2 {
+        return route::links(route);
+    }
+    let mut links = Vec::with_capacity(used.len());
+    for index in used {
+        links.extend(route::link(route, *index)?);
+    }
+    let all = named.iter().all(|name| links.iter().any(|link| link.name == *name));
+    if all { Ok(links) } else { route::links(route) }
 }
 
 fn converted(
@@ -275,6 +299,20 @@ fn anchor_state(way: Option<Way>, place: Place, peer: Option<u32>) -> AnchorStat
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_no_used_link_bears_is_looked_for_among_all_links() {
+        let mut route = Connection::open(Protocol::Route).unwrap();
+        let mut found = |used: &[u32], named: &[&str]| -> Vec<String> {
+            let (used, named) = (used.iter().copied().collect(), named.iter().copied().collect());
+            let links = links_of_use(&mut route, &used, &named).unwrap();
+            links.into_iter().map(|link| link.name).collect()
+        };
+        assert_eq!(found(&[LOOPBACK], &["lo"]), ["lo"]);
+        assert_eq!(found(&[], &[]), [""; 0]);
+        assert!(found(&[], &["lo"]).contains(&"lo".to_owned()));
+        assert!(found(&[7_000_001, 7_000_002, 7_000_003], &[]).contains(&"lo".to_owned()), "many: all");
+    }
 
     #[test]
     fn an_interrupted_anchor_is_taken_up_where_the_pod_really_is() {

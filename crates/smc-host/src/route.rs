@@ -86,7 +86,7 @@ pub fn links(route: &mut Connection) -> Result<Vec<Link>, HostError> {
 pub fn link(route: &mut Connection, index: u32) -> Result<Option<Link>, HostError> {
     let header = LinkHeader { index, ..LinkHeader::default() };
     let body = writer(&header).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    let attempt = format!("look at the link {index}");
+    let attempt = format_args!("look at the link {index}");
     match ask(route, &attempt, &request(libc::RTM_GETLINK, 0, body), parse_link) {
         Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
         found => Ok(found?.into_iter().next()),
