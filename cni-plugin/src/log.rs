@@ -12,7 +12,7 @@ use cni_spec::{Environment, PluginOptions};
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
 use serde_json::{Value, json};
-use smc_state::Record;
+use smc_state::{Record, Text};
 
 use crate::call::Call;
 use crate::clock::Clock;
@@ -44,10 +44,9 @@ impl Log {
 
     /// Appends one line. A log that cannot be written never fails a pod.
     pub(crate) fn write(&self, line: &Line, clock: &Clock) {
-        let mut text = Vec::with_capacity(1024);
+        let mut text = Text::default();
         if line.render(&mut text, SystemTime::now(), clock.elapsed_us()).is_ok() {
-            text.push(b'\n');
-            let _ = self.append(&text);
+            let _ = self.append(&text.into_line());
         }
     }
 
@@ -176,7 +175,7 @@ impl Line {
         }
     }
 
-    fn render(&self, text: &mut Vec<u8>, time: SystemTime, took_us: u64) -> serde_json::Result<()> {
+    fn render(&self, text: &mut Text, time: SystemTime, took_us: u64) -> serde_json::Result<()> {
         let mut serializer = serde_json::Serializer::new(text);
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("time", &humantime::format_rfc3339_millis(time).to_string())?;

@@ -26,6 +26,7 @@ mod quarantine;
 mod read_before;
 mod record;
 mod store;
+mod text;
 mod traffic;
 
 pub use attachment::{AttachmentId, AttachmentIdError};
@@ -37,4 +38,5 @@ pub use node_file::{NODE_FILE_VERSION, NodeFile};
 pub use read_before::ReadBefore;
 pub use record::{Phase, PodName, RECORD_VERSION, Record, StepTiming};
 pub use store::{DEFAULT_STATE_DIR, Listing, Store};
+pub use text::Text;
 pub use traffic::{FallbackCount, LivePod, Traffic};

@@ -14,7 +14,8 @@ use smc_model::{NodeFacts, Reason};
 
 use crate::read_before::{self, ReadBefore};
 use crate::{
-    AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, RECORD_VERSION, Record, StateError, atomic, deleted,
+    AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, RECORD_VERSION, Record, StateError, Text, atomic,
+    deleted,
 };
 
 /// Where the state is unless the chain entry or a flag says otherwise.
@@ -268,9 +269,9 @@ pub(crate) fn write_json<T: serde::Serialize>(
     what: &'static str,
     value: &T,
 ) -> Result<(), StateError> {
-    let mut bytes = serde_json::to_vec(value).map_err(StateError::malformed(what, path))?;
-    bytes.push(b'\n');
-    atomic::write(path, &bytes)
+    let mut text = Text::default();
+    serde_json::to_writer(&mut text, value).map_err(StateError::malformed(what, path))?;
+    atomic::write(path, &text.into_line())
 }
 
 pub(crate) fn remove_file(path: PathBuf) -> Result<(), StateError> {
