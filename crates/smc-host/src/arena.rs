@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// comes from the system's allocator. Made for a `static` with `#[global_allocator]`; pages that are never written to cost
 /// nothing there.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Arena<const SIZE: usize> {
-    memory: UnsafeCell<[u8; SIZE]>,
-    /// How much of the memory was handed out.
+    /// How much of the memory was handed out; before it, so that it is on a page that is used anyway.
     used: AtomicUsize,
+    memory: UnsafeCell<[u8; SIZE]>,
 }
 
 // SAFETY: no part of the memory is handed out twice, since `used` only moves by compare-and-exchange; nobody but the owner of
@@ -29,7 +30,7 @@ impl<const SIZE: usize> Default for Arena<SIZE> {
 impl<const SIZE: usize> Arena<SIZE> {
     /// Nothing handed out yet.
     pub const fn new() -> Self {
-        Self { memory: UnsafeCell::new([0; SIZE]), used: AtomicUsize::new(0) }
+        Self { used: AtomicUsize::new(0), memory: UnsafeCell::new([0; SIZE]) }
     }
 
     fn base(&self) -> *mut u8 {
