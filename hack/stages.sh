@@ -8,35 +8,28 @@ say() {
     printf '%5d s  %s\n' $((SECONDS - stages_begin)) "$*" >&2
 }
 
-# begin COMMAND…: starts the command in a process group of its own, $begun. A signal to this script is acted on at once,
-# and ends the group.
-declare -A groups=()
-begin() {
+# in_group COMMAND…: runs the command in a process group of its own and waits for it. A signal to this script is acted on
+# at once, and ends the group.
+child=
+in_group() {
+    local status=0
     set -m
     "$@" </dev/null &
-    begun=$!
+    child=$!
     set +m
-    groups[$begun]=1
-}
-# end GROUP: waits for one; its status is the command's.
-end() {
-    local status=0
-    wait "$1" || status=$?
-    unset "groups[$1]"
+    wait "$child" || status=$?
+    child=
     return "$status"
 }
-in_group() {
-    begin "$@"
-    end "$begun"
+stop_child() {
+    if [ -n "$child" ]; then
+        kill -TERM -- "-$child" 2>/dev/null || :
+        wait "$child" 2>/dev/null || :
+        child=
+    fi
 }
-stop_groups() {
-    local group
-    for group in "${!groups[@]}"; do kill -TERM -- "-$group" 2>/dev/null || :; done
-    for group in "${!groups[@]}"; do wait "$group" 2>/dev/null || :; done
-    groups=()
-}
-trap 'stop_groups; exit 130' INT
-trap 'stop_groups; exit 143' TERM
+trap 'stop_child; exit 130' INT
+trap 'stop_child; exit 143' TERM
 
 # stage NAME COMMAND…: runs the command with its output in target/logs/NAME.log.
 stage() {
