@@ -7,6 +7,8 @@ mod agent;
 mod attachments;
 #[path = "two_nodes/connections.rs"]
 mod connections;
+#[path = "two_nodes/faults.rs"]
+mod faults;
 #[path = "two_nodes/kernel_tests.rs"]
 mod kernel_tests;
 #[path = "two_nodes/mesh.rs"]

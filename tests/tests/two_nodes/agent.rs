@@ -138,7 +138,7 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
 fn pods_come_and_go_while_the_agent_is_killed_and_upgraded() {
     let Some(cluster) = two_nodes() else { return };
     let _altered = cluster.alter(2);
-    let churned = churn(&cluster.node(2), 5, 2, &|_| ());
+    let churned = churn(&cluster.node(2), 3, 2, &|_| ());
     assert!(churned.replaced > 0 && churned.killed > 0 && churned.terminated > 0, "{churned:?}");
 }
 

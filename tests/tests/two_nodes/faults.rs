@@ -1,12 +1,11 @@
-//! The short form of `hack/faults`: some faults are named, and healthy traffic raises no alarm. Nobody else uses the nodes.
-#![forbid(unsafe_code)]
+//! The short form of `hack/faults`: some faults are named, and healthy traffic raises no alarm.
 
 use std::time::Duration;
 
 use rig_tests::faults::{self, Poller, Row, SHORT, Stage, Table};
 use rig_tests::two_nodes;
 
-/// `hack/faults --short` takes a minute; here other tests run meanwhile.
+/// `hack/faults --short` takes a minute; here other tests wait for the nodes.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// Of the two annotations one will do.
 const LEFT_OUT: &str = "annotation-misspelt";
@@ -14,6 +13,7 @@ const LEFT_OUT: &str = "annotation-misspelt";
 #[test]
 fn faults_are_named_and_healthy_traffic_raises_no_alarm() {
     let Some(cluster) = two_nodes() else { return };
+    let _altered = [cluster.alter(1), cluster.alter(2)];
     let mut stage = Stage::as_it_is(vec![cluster.node(1), cluster.node(2)]);
     stage.start_traffic();
     let table = Table::committed();
