@@ -20,7 +20,7 @@ const INSTALLED: &str = "/opt/cni/bin/smc-cni";
 /// What happened.
 #[derive(Debug, Default)]
 pub struct Churned {
-    /// Ends of the agent by SIGKILL and by SIGTERM.
+    /// Ends of the agent by SIGKILL.
     pub killed: u32,
     /// Ends of the agent by SIGTERM.
     pub terminated: u32,
