@@ -180,7 +180,8 @@ fn main() -> Result<()> {
     let setter = logging::init(cli.log_format, &cli.log_level)?;
     match cli.command {
         Command::Run(args) => {
-            let (runtime, mut ending) = runtime()?;
+            let runtime = runtime()?;
+            let mut ending = listen(&runtime)?;
             let options = Options {
                 pin_dir: args.pin_dir,
                 proc: args.proc,
@@ -216,23 +217,19 @@ fn chain_at_first(mode: Mode) -> Chain {
     if mode == Mode::Off { Chain::Unmanaged } else { Chain::Unknown }
 }
 
-/// A runtime that waits on this thread, and the end of it.
-fn runtime() -> Result<(Runtime, Ending)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let context = runtime.enter();
-    let ending = Ending::listen().context("cannot listen for SIGTERM and SIGINT")?;
-    drop(context);
-    Ok((runtime, ending))
+/// A runtime that waits on this thread.
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Listens from now on for the wish that the agent ends.
+fn listen(runtime: &Runtime) -> Result<Ending> {
+    let _context = runtime.enter();
+    Ending::listen().context("cannot listen for SIGTERM and SIGINT")
 }
 
 fn uninstall(args: UninstallArgs) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = runtime()?;
     let UninstallArgs { state_dir, pin_dir, proc, conf_dir, provenance_dir } = args;
     let options = uninstall::Options { pin_dir, proc, conf_dir, provenance_dir };
     let undone = runtime.block_on(uninstall::uninstall(&Store::new(state_dir), &options));
@@ -255,7 +252,8 @@ fn uninstall(args: UninstallArgs) -> Result<()> {
 }
 
 fn pause() -> Result<()> {
-    let (runtime, mut ending) = runtime()?;
+    let runtime = runtime()?;
+    let mut ending = listen(&runtime)?;
     runtime.block_on(ending.wanted());
     Ok(())
 }
