@@ -7,20 +7,32 @@ use std::path::{Path, PathBuf};
 pub const RDMA_NIC: &str = "eri0";
 /// The NIC that only this machine's `rig` command uses.
 pub const MANAGEMENT_NIC: &str = "mgmt0";
+/// Where whoever is not a node stands on the nodes' link: the control plane of a cluster, or a program of this machine.
+pub const OUTSIDE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The soft-RoCE device on [`RDMA_NIC`].
 pub const RDMA_DEVICE: &str = "rxe0";
 /// The node's address on [`MANAGEMENT_NIC`], the same in every node: each has an emulated network of its own.
 pub const MANAGEMENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 15);
 /// The TCP port of `rig-guest serve` on [`MANAGEMENT_ADDRESS`].
 pub const MANAGEMENT_PORT: u16 = 7000;
+/// The node's own copy of `rig-guest`: the file it was started from may be rebuilt at any time.
+pub const GUEST_PROGRAM: &str = "/run/rig/rig-guest";
+/// While a file of a service's name is in this directory of a node, the service is not started again when it ends.
+pub const HELD_SERVICES: &str = "/run/rig/held";
 /// containerd's socket in a node.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// Where containerd unpacks images: on the node's disk.
+pub const SNAPSHOTTER: &str = "overlayfs";
 /// The image of every pod's pause container.
 pub const PAUSE_IMAGE: &str = "kube-smc.rig/pause:1";
 /// The image of every pod's containers: empty directories over which the node's own programs are mounted.
 pub const NODE_IMAGE: &str = "kube-smc.rig/node:1";
-/// Where a node finds the images it imports into containerd, below the rig's state directory.
-pub const IMAGES_FILE: &str = "images.tar";
+/// Where a node finds the archives of images that it imports into containerd, below the rig's state directory.
+pub const IMAGES_DIRECTORY: &str = "images";
+/// Made when the last of them is there.
+pub const IMAGES_COMPLETE: &str = "images/complete";
+/// What makes a node one of a Kubernetes cluster, below the rig's state directory: programs, certificates, settings.
+pub const KUBERNETES_DIRECTORY: &str = "kubernetes";
 /// The secret every session must present, below the rig's state directory.
 pub const TOKEN_FILE: &str = "token";
 /// A file named `<namespace>_<pod>` in this directory of a node holds the address the `terway` plugin gives that pod.
@@ -35,28 +47,27 @@ pub const READY_LINE: &str = "rig-guest: ready";
 /// A node prints this, followed by the reason, when it cannot go on.
 pub const FAILED_LINE: &str = "rig-guest: failed:";
 
-/// One of the rig's nodes: 1 or 2.
+/// One of the rig's nodes: 1, 2 or 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeNumber(u8);
 
 impl NodeNumber {
     /// Nodes are numbered from one.
-    pub const ALL: [Self; 2] = [Self(1), Self(2)];
+    pub const ALL: [Self; 3] = [Self(1), Self(2), Self(3)];
 
-    /// `None` for anything but 1 and 2.
+    /// `None` for anything else.
     pub fn new(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.0 == number)
     }
 
-    /// 1 or 2.
+    /// 1, 2 or 3.
     pub fn get(self) -> u8 {
         self.0
     }
 
-    /// The other node's number.
-    #[must_use]
-    pub fn other(self) -> Self {
-        Self(3 - self.0)
+    /// All nodes that a rig can have beside this one.
+    pub fn others(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |other| *other != self)
     }
 
     /// The node's own address on [`RDMA_NIC`], in 10.0.0.0/24.
@@ -67,7 +78,7 @@ impl NodeNumber {
     /// Network address of the /26 that holds the node's pods; it is a part of the RDMA NIC's own subnet, as with a
     /// cloud's ENIs.
     pub fn pod_network(self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 0, 0, if self.0 == 1 { 128 } else { 192 })
+        Ipv4Addr::new(10, 0, 0, [128, 192, 64][usize::from(self.0 - 1)])
     }
 
     /// Every address a pod of this node may get.
@@ -97,8 +108,8 @@ impl NodeNumber {
 pub struct BootWords {
     /// Which node it is.
     pub node: NodeNumber,
-    /// How many nodes the rig has.
-    pub nodes: u8,
+    /// Whether a kubelet runs on it, by the files that are in [`KUBERNETES_DIRECTORY`].
+    pub kubernetes: bool,
     /// This repository: mounted without caching, so that a node sees what was just built.
     pub repository: PathBuf,
     /// The rig's state directory on this machine, seen by the node read-only.
@@ -128,9 +139,9 @@ impl BootWords {
             }
         }
         Ok(format!(
-            "rig.node={} rig.nodes={} rig.repository={} rig.state={} rig.modules={}",
+            "rig.node={} rig.kubernetes={} rig.repository={} rig.state={} rig.modules={}",
             self.node.0,
-            self.nodes,
+            self.kubernetes,
             self.repository.display(),
             self.state.display(),
             self.modules.display(),
@@ -149,13 +160,11 @@ impl BootWords {
             let path = Path::new(value(key)?);
             if path.is_absolute() { Ok(path.to_owned()) } else { Err(BootWordsError::Missing(key)) }
         };
-        let number = |key: &'static str| {
-            let number = value(key)?.parse().ok().and_then(NodeNumber::new);
-            number.ok_or(BootWordsError::Missing(key))
-        };
+        let node = value("rig.node")?.parse().ok().and_then(NodeNumber::new);
+        let kubernetes = value("rig.kubernetes")?.parse();
         Ok(Self {
-            node: number("rig.node")?,
-            nodes: number("rig.nodes")?.get(),
+            node: node.ok_or(BootWordsError::Missing("rig.node"))?,
+            kubernetes: kubernetes.map_err(|_| BootWordsError::Missing("rig.kubernetes"))?,
             repository: path("rig.repository")?,
             state: path("rig.state")?,
             modules: path("rig.modules")?,
@@ -165,12 +174,14 @@ impl BootWords {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn words() -> BootWords {
         BootWords {
             node: NodeNumber(2),
-            nodes: 2,
+            kubernetes: true,
             repository: "/src/kube-smc".into(),
             state: "/src/kube-smc/target/rig/a".into(),
             modules: "/var/cache/k/lib/modules".into(),
@@ -194,7 +205,7 @@ mod tests {
     #[test]
     fn missing_and_senseless_words_are_errors() {
         let line = words().to_command_line().unwrap();
-        for (from, to) in [("rig.node=2", ""), ("rig.node=2", "rig.node=3"), ("rig.nodes=2", "rig.nodes=x")] {
+        for (from, to) in [("rig.node=2", ""), ("rig.node=2", "rig.node=4"), ("rig.kubernetes=", "x=")] {
             assert!(BootWords::parse(&line.replace(from, to)).is_err(), "{from} -> {to}");
         }
         assert!(BootWords::parse(&line.replace("rig.state=/", "rig.state=")).is_err());
@@ -202,18 +213,20 @@ mod tests {
 
     #[test]
     fn the_nodes_pod_ranges_are_disjoint_and_in_the_nics_subnet() {
-        let [one, two] = NodeNumber::ALL.map(|node| node.pod_addresses().collect::<Vec<_>>());
-        assert_eq!((one.len(), two.len()), (62, 62));
-        assert!(one.iter().all(|address| !two.contains(address)));
-        for address in one.iter().chain(&two) {
+        let pods = NodeNumber::ALL.map(|node| node.pod_addresses().collect::<BTreeSet<_>>());
+        assert_eq!(pods.each_ref().map(BTreeSet::len), [62; 3]);
+        let all: BTreeSet<_> = pods.iter().flatten().copied().collect();
+        assert_eq!(all.len(), 3 * 62);
+        for address in all {
             assert_eq!(address.octets()[..3], [10, 0, 0]);
-            assert!(NodeNumber::ALL.iter().all(|node| node.address() != *address));
+            assert!(NodeNumber::ALL.iter().all(|node| node.address() != address));
+            assert_ne!(address, OUTSIDE_ADDRESS);
         }
     }
 
     #[test]
-    fn there_are_nodes_one_and_two_only() {
+    fn there_are_nodes_one_to_three_only() {
         let known: Vec<u8> = (0..=255).filter(|number| NodeNumber::new(*number).is_some()).collect();
-        assert_eq!(known, [1, 2]);
+        assert_eq!(known, [1, 2, 3]);
     }
 }

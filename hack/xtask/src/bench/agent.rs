@@ -15,7 +15,9 @@ pub fn measure(repository: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Row
     let name: RigName = "bench-agent".parse()?;
     say("booting a node for the agent's figures");
     let kernel = Kernel::V6_12;
-    let rig = Rig::up(&UpOptions { name, kernel, nodes: 1, bare: true, count_instructions: true }, say)?;
+    let options =
+        UpOptions { name, kernel, nodes: 1, bare: true, count_instructions: true, ..UpOptions::default() };
+    let rig = Rig::up(&options, say)?;
     let node = rig.node(1)?;
     let program =
         std::env::current_exe().context("find this program's own file")?.with_file_name("bench-agent");

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use xtask::guest::{init, runtime, serve, terway};
+use xtask::guest::{init, serve, services, terway};
 
 fn main() -> ExitCode {
     if std::env::var_os("CNI_COMMAND").is_some() {
@@ -14,9 +14,10 @@ fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         Some("init") => Err(init::run_as_first_process().into()),
         Some("serve") => serve::serve().context("serve sessions"),
-        Some("import-images") => runtime::import_images().context("import the pods' images"),
+        Some("services") => services::run().context("run the node's services"),
+        Some("reboot") => Err(init::reboot().into()),
         _ => Err(anyhow::anyhow!(
-            "usage: rig-guest init | serve | import-images (only inside a node of hack/rig)"
+            "usage: rig-guest init | serve | services | reboot (only inside a node of hack/rig)"
         )),
     };
     match result {

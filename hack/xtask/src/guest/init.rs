@@ -4,12 +4,20 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::reboot::RebootMode;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::wait;
+use nix::unistd::{Pid, sync};
 
 use super::{GuestError, mounts, network, run, runtime, write_file};
-use crate::layout::{BootWords, FAILED_LINE};
+use crate::layout::{BootWords, FAILED_LINE, GUEST_PROGRAM};
+
+/// How long processes may take to end by themselves before a reboot.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Reads what the rig told this node at boot. `/proc` must be mounted.
 pub fn boot_words() -> Result<BootWords, GuestError> {
@@ -43,16 +51,27 @@ fn set_up() -> Result<(), GuestError> {
     write_file("/proc/sys/kernel/hostname", words.node.host_name())?;
     write_resolver_files(&words)?;
     runtime::write_configuration(&words)?;
-    runtime::start_containerd()?;
+    start_self(&["services"])?;
     run("modprobe", &["-a", "virtio_net", "virtio_rng", "rdma_rxe"], "")?;
     network::set_up(&words)?;
-    start_self(&["serve"])?;
-    start_self(&["import-images"])
+    start_self(&["serve"])
+}
+
+/// Ends everything on the node in order and boots it again; with `-no-reboot`, that is the end of its emulator.
+pub fn reboot() -> GuestError {
+    // Everybody but the first process and this one. Who is gone already needs no signal.
+    let everybody = Pid::from_raw(-1);
+    let _ = kill(everybody, Signal::SIGTERM);
+    sleep(GRACE);
+    let _ = kill(everybody, Signal::SIGKILL);
+    sync();
+    let Err(error) = nix::sys::reboot::reboot(RebootMode::RB_AUTOBOOT);
+    GuestError::Start { program: "the next boot".to_owned(), source: error.into() }
 }
 
 /// Starts this program a second time, so that the first process is free to wait for all children of the node.
 fn start_self(arguments: &[&str]) -> Result<(), GuestError> {
-    let program = Path::new(runtime::GUEST_PROGRAM);
+    let program = Path::new(GUEST_PROGRAM);
     let child = Command::new(program).args(arguments).spawn();
     child.map(drop).map_err(|source| GuestError::Start { program: program.display().to_string(), source })
 }

@@ -5,6 +5,7 @@ pub mod mounts;
 pub mod network;
 pub mod runtime;
 pub mod serve;
+pub mod services;
 pub mod session;
 pub mod terway;
 

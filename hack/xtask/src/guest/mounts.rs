@@ -4,22 +4,26 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
-use super::{GuestError, make_directory};
+use super::{GuestError, make_directory, run};
 use crate::layout::BootWords;
 
-/// Directories that must not show this machine's own content.
-const FRESH: [(&str, &str); 10] = [
-    ("/run", "mode=755"),
-    ("/tmp", "mode=1777"),
-    ("/var/log", "mode=755"),
-    ("/var/lib/cni", "mode=755"),
-    ("/var/lib/containerd", "mode=755"),
-    ("/var/lib/kubelet", "mode=755"),
-    ("/etc/cni", "mode=755"),
-    ("/opt/cni", "mode=755"),
-    ("/dev/shm", "mode=1777"),
-    ("/mnt", "mode=755"),
+/// Directories that must not show this machine's own content, and are empty after every boot.
+const FRESH: [(&str, &str); 4] =
+    [("/run", "mode=755"), ("/tmp", "mode=1777"), ("/dev/shm", "mode=1777"), ("/mnt", "mode=755")];
+
+/// Directories that must not show this machine's own content, and outlive a reboot.
+const LASTING: [&str; 7] = [
+    "/var/log",
+    "/var/lib/cni",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/var/lib/kube-smc",
+    "/etc/cni",
+    "/opt/cni",
 ];
+
+const DISK_DEVICE: &str = "/dev/vda";
+const DISK: &str = "/run/rig/disk";
 
 /// Mounts `/proc`, for the kernel command line.
 pub fn mount_proc() -> Result<(), GuestError> {
@@ -59,12 +63,28 @@ pub fn mount_all(words: &BootWords) -> Result<(), GuestError> {
             mount_one(None, "tmpfs", target, none, Some(options))?;
         }
     }
-    // The overlay trusts its lower layer never to change; here, programs are rebuilt while the node runs.
-    let options = Some("trans=virtio,version=9p2000.L,msize=512000,cache=mmap");
-    mount_one(Some("repository"), "9p", &words.repository, MsFlags::MS_RDONLY, options)?;
     let modules = Path::new("/usr/lib/modules");
     make_directory(modules)?;
-    bind(&words.modules, modules)
+    bind(&words.modules, modules)?;
+    mount_disk()?;
+    // The overlay trusts its lower layer never to change; here, programs are rebuilt while the node runs.
+    let options = Some("trans=virtio,version=9p2000.L,msize=512000,cache=mmap");
+    mount_one(Some("repository"), "9p", &words.repository, MsFlags::MS_RDONLY, options)
+}
+
+/// Mounts the node's disk, and its directories to where they belong.
+fn mount_disk() -> Result<(), GuestError> {
+    run("modprobe", &["-a", "virtio_blk", "ext4"], "")?;
+    let disk = Path::new(DISK);
+    make_directory(disk)?;
+    mount_one(Some(DISK_DEVICE), "ext4", disk, MsFlags::MS_NOATIME, None)?;
+    for target in LASTING {
+        let source = disk.join(target.trim_start_matches('/'));
+        make_directory(&source)?;
+        make_directory(target)?;
+        bind(&source, Path::new(target))?;
+    }
+    Ok(())
 }
 
 /// Makes the directory or file at `source` appear at `target`, too.

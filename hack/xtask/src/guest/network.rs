@@ -4,22 +4,28 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::{GuestError, run, write_file};
-use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_NIC, NodeNumber, RDMA_DEVICE, RDMA_NIC};
+use crate::layout::{
+    BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_NIC, NodeNumber, OUTSIDE_ADDRESS, RDMA_DEVICE, RDMA_NIC,
+};
 
-/// Names and addresses the NICs, routes the other node's pods through that node, and puts the RDMA device on
+/// Names and addresses the NICs, routes other nodes' pods through their nodes, and puts the RDMA device on
 /// [`RDMA_NIC`]. The SMC modules stay unloaded: loading them is the business of what is tested here.
 pub fn set_up(words: &BootWords) -> Result<(), GuestError> {
     let node = words.node;
     let rdma = interface_with(&node.rdma_mac())?;
     let management = interface_with(&node.management_mac())?;
-    run("ip", &["-batch", "-"], &batch(node, words.nodes, &rdma, &management))?;
+    run("ip", &["-batch", "-"], &batch(node, &rdma, &management))?;
     write_file("/proc/sys/net/ipv4/ip_forward", "1")?;
+    if words.kubernetes {
+        // Without a default route, packets to Services have nowhere to go before kube-proxy sees them.
+        run("ip", &["route", "add", "default", "via", &OUTSIDE_ADDRESS.to_string()], "")?;
+    }
     run("rdma", &["link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC], "")?;
     Ok(())
 }
 
 /// Input for `ip -batch`.
-fn batch(node: NodeNumber, nodes: u8, rdma: &str, management: &str) -> String {
+fn batch(node: NodeNumber, rdma: &str, management: &str) -> String {
     let mut lines = String::from("link set lo up\n");
     for (old, new, address) in
         [(management, MANAGEMENT_NIC, MANAGEMENT_ADDRESS), (rdma, RDMA_NIC, node.address())]
@@ -29,8 +35,8 @@ fn batch(node: NodeNumber, nodes: u8, rdma: &str, management: &str) -> String {
         let _ = writeln!(lines, "address add {address}/24 dev {new}");
         let _ = writeln!(lines, "link set {new} up");
     }
-    if nodes > 1 {
-        let other = node.other();
+    // Also of nodes that are not there: they may be added.
+    for other in node.others() {
         let _ = writeln!(lines, "route add {}/26 via {}", other.pod_network(), other.address());
     }
     lines
@@ -57,16 +63,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_routes_the_other_nodes_pods_through_that_node() {
-        let [one, two] = NodeNumber::ALL;
-        assert!(batch(one, 2, "eth0", "eth1").ends_with("route add 10.0.0.192/26 via 10.0.0.12\n"));
-        assert!(batch(two, 2, "eth0", "eth1").ends_with("route add 10.0.0.128/26 via 10.0.0.11\n"));
-        assert!(!batch(one, 1, "eth0", "eth1").contains("route"));
+    fn a_node_routes_other_nodes_pods_through_those_nodes() {
+        let [one, two, _] = NodeNumber::ALL.map(|node| batch(node, "eth0", "eth1"));
+        assert!(
+            one.contains("route add 10.0.0.192/26 via 10.0.0.12\nroute add 10.0.0.64/26 via 10.0.0.13\n")
+        );
+        assert!(
+            two.contains("route add 10.0.0.128/26 via 10.0.0.11\nroute add 10.0.0.64/26 via 10.0.0.13\n")
+        );
     }
 
     #[test]
     fn each_nic_gets_its_own_name_and_address() {
-        let lines = batch(NodeNumber::ALL[0], 1, "eth5", "eth3");
+        let lines = batch(NodeNumber::ALL[0], "eth5", "eth3");
         for line in [
             "link set eth5 name eri0",
             "address add 10.0.0.11/24 dev eri0",

@@ -1,20 +1,23 @@
 //! containerd in a node: its settings, its CNI chain and its images.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{GuestError, init, make_directory, run, write_file};
-use crate::layout::{BootWords, CONTAINERD_SOCKET, IMAGES_FILE, PAUSE_IMAGE, POD_LOGS, REQUESTED_ADDRESSES};
+use super::init;
+use super::services::Service;
+use super::{GuestError, make_directory, run, write_file};
+use crate::layout::{
+    BootWords, CONTAINERD_SOCKET, GUEST_PROGRAM, IMAGES_COMPLETE, IMAGES_DIRECTORY, PAUSE_IMAGE, POD_LOGS,
+    REQUESTED_ADDRESSES, SNAPSHOTTER,
+};
 
-/// A copy of the running program in the node's memory: the file it was started from may be rebuilt at any time.
-pub const GUEST_PROGRAM: &str = "/run/rig/rig-guest";
 const CONTAINERD_CONFIGURATION: &str = "/run/rig/containerd.toml";
-const CONTAINERD_LOG: &str = "/var/log/containerd.log";
+/// On the node's disk: which archives containerd has imported.
+const IMPORTED: &str = "/var/lib/containerd/imported-by-rig";
 const CNI_BINARIES: &str = "/opt/cni/bin";
 const CNI_CONFIGURATION: &str = "/etc/cni/net.d";
 /// Debian's containernetworking-plugins; containerd itself needs `loopback`.
@@ -35,56 +38,71 @@ pub fn write_configuration(_words: &BootWords) -> Result<(), GuestError> {
     for entry in fs::read_dir(DISTRIBUTION_CNI_BINARIES).into_iter().flatten().flatten() {
         link(&entry.path(), &Path::new(CNI_BINARIES).join(entry.file_name()))?;
     }
-    write_file(Path::new(CNI_CONFIGURATION).join("10-terway.conflist"), TERWAY_CONFLIST)?;
+    // One that is there from before a reboot is Terway's business, not the machine's.
+    let list = Path::new(CNI_CONFIGURATION).join("10-terway.conflist");
+    if !list.exists() {
+        write_file(list, TERWAY_CONFLIST)?;
+    }
     let configuration = CONTAINERD_TOML
         .replace("@SOCKET@", CONTAINERD_SOCKET)
+        .replace("@SNAPSHOTTER@", SNAPSHOTTER)
         .replace("@PAUSE_IMAGE@", PAUSE_IMAGE)
         .replace("@CNI_BINARIES@", CNI_BINARIES)
         .replace("@CNI_CONFIGURATION@", CNI_CONFIGURATION);
     write_file(CONTAINERD_CONFIGURATION, configuration)
 }
 
-/// Starts containerd and does not wait for it.
-pub fn start_containerd() -> Result<(), GuestError> {
-    let log_error = |source| GuestError::File { action: "write", path: CONTAINERD_LOG.into(), source };
-    let log = fs::File::create(CONTAINERD_LOG).map_err(log_error)?;
-    let error_log = log.try_clone().map_err(log_error)?;
-    let child = Command::new("containerd")
-        .args(["--config", CONTAINERD_CONFIGURATION])
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(error_log)
-        .spawn();
-    child.map(drop).map_err(|source| GuestError::Start { program: "containerd".to_owned(), source })
+/// containerd, as an init system's unit would start it.
+pub fn containerd() -> Service {
+    Service::new("containerd", &["containerd", "--config", CONTAINERD_CONFIGURATION])
 }
 
-/// Imports the rig's images as soon as containerd listens and the images are there.
+/// Imports all images as soon as containerd listens and they are there; those that the node's disk has are left out.
 pub fn import_images() -> Result<(), GuestError> {
-    let images = init::boot_words()?.state.join(IMAGES_FILE);
+    let state = init::boot_words()?.state;
+    let complete = state.join(IMAGES_COMPLETE);
     let end = Instant::now() + Duration::from_secs(120);
-    while Instant::now() < end && !(images.exists() && UnixStream::connect(CONTAINERD_SOCKET).is_ok()) {
+    while Instant::now() < end && !(complete.exists() && UnixStream::connect(CONTAINERD_SOCKET).is_ok()) {
         sleep(Duration::from_millis(50));
     }
-    let images = images.display().to_string();
-    run(
-        "ctr",
-        &[
-            "--address",
-            CONTAINERD_SOCKET,
-            "--namespace",
-            "k8s.io",
-            "images",
-            "import",
-            "--snapshotter",
-            "native",
-            &images,
-        ],
-        "",
-    )
-    .map(drop)
+    let imported = fs::read_to_string(IMPORTED).unwrap_or_default();
+    let mut known: Vec<String> = imported.lines().map(str::to_owned).collect();
+    let directory = state.join(IMAGES_DIRECTORY);
+    let list_error = |source| GuestError::File { action: "list", path: directory.clone(), source };
+    let mut archives: Vec<_> =
+        fs::read_dir(&directory).map_err(list_error)?.flatten().map(|entry| entry.path()).collect();
+    archives.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    archives.sort();
+    for archive in archives {
+        let line = identity(&archive)?;
+        if !known.contains(&line) {
+            import(&archive)?;
+            known.push(line);
+        }
+    }
+    write_file(IMPORTED, known.join("\n"))
+}
+
+/// What tells an archive from another of the same name.
+fn identity(archive: &Path) -> Result<String, GuestError> {
+    let metadata = fs::metadata(archive).map_err(|source| GuestError::File {
+        action: "look at",
+        path: archive.to_owned(),
+        source,
+    })?;
+    let name = archive.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("{name} {} {}.{:09}", metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
+fn import(archive: &Path) -> Result<(), GuestError> {
+    let archive = archive.display().to_string();
+    let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", SNAPSHOTTER, &archive];
+    run("ctr", &[&["--address", CONTAINERD_SOCKET], import.as_slice()].concat(), "").map(drop)
 }
 
 fn link(original: &Path, name: &Path) -> Result<(), GuestError> {
+    // It may be there from before a reboot.
+    let _ = fs::remove_file(name);
     symlink(original, name).map_err(|source| GuestError::File {
         action: "link",
         path: name.to_owned(),

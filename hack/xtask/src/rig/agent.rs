@@ -16,7 +16,7 @@ use super::spec::log_directory;
 use super::state::repository;
 use super::workload::{Place, Workload};
 use super::{Node, RigError};
-use crate::layout::{CONTAINERD_SOCKET, NodeNumber};
+use crate::layout::{CONTAINERD_SOCKET, NodeNumber, SNAPSHOTTER};
 use crate::manifests;
 
 /// Below the manifests: the rig's device is soft-RoCE, its kernel mainline, and it has no API server.
@@ -123,7 +123,7 @@ impl Agent<'_> {
 
     fn import_image(&self, cri: &Cri) -> Result<(), RigError> {
         let archive = image_archive().display().to_string();
-        let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", "native", &archive];
+        let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", SNAPSHOTTER, &archive];
         self.node.command(&[&["ctr", "--address", CONTAINERD_SOCKET], import.as_slice()].concat()).check()?;
         // The CRI learns of it by an event.
         self.eventually(&format!("the import of {}", self.workload.image), || {

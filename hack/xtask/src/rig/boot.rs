@@ -7,6 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::kernel::BootFiles;
+use super::network::{Link, Network};
 use super::options::UpOptions;
 use super::qemu::{self, NodePlan};
 use super::state::{NodeState, StateDirectory};
@@ -17,17 +18,25 @@ use crate::layout::{FAILED_LINE, NodeNumber, READY_LINE};
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 
+/// What every emulator of a rig is started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) boot: &'a BootFiles,
+    pub(crate) guest_program: &'a Path,
+    pub(crate) state: &'a StateDirectory,
+    pub(crate) network: &'a Network,
+}
+
 /// A node whose emulator runs.
 #[derive(Debug)]
 pub(crate) struct BootingNode {
     pub(crate) node: NodeNumber,
-    pub(crate) port: u16,
     child: Child,
 }
 
 impl BootingNode {
     pub(crate) fn state(&self) -> NodeState {
-        NodeState { number: self.node.get(), pid: self.child.id(), port: self.port }
+        NodeState { number: self.node.get(), pid: self.child.id() }
     }
 
     /// Collects an emulator that was ended.
@@ -60,20 +69,26 @@ impl BootingNode {
 /// Starts all emulators of a rig; each started one is in `started` even when a later one fails.
 pub(crate) fn start(
     options: &UpOptions,
-    boot: &BootFiles,
-    guest_program: &Path,
-    state: &StateDirectory,
+    parts: &Parts<'_>,
     started: &mut Vec<BootingNode>,
 ) -> Result<(), RigError> {
     for node in NodeNumber::ALL.into_iter().take(options.nodes.into()) {
-        if !started.is_empty() {
-            await_link(started, state)?;
+        if options.link == Link::Socket && !started.is_empty() {
+            await_link(started, parts.state)?;
         }
-        let port = qemu::free_port()?;
-        let plan = NodePlan { options, node, port, boot, guest_program, state };
-        started.push(BootingNode { node, port, child: plan.start()? });
+        started.push(start_one(options, parts, node)?);
     }
     Ok(())
+}
+
+/// Starts one emulator.
+pub(crate) fn start_one(
+    options: &UpOptions,
+    &Parts { boot, guest_program, state, network }: &Parts<'_>,
+    node: NodeNumber,
+) -> Result<BootingNode, RigError> {
+    let plan = NodePlan { options, node, boot, guest_program, state };
+    Ok(BootingNode { node, child: plan.start(network)? })
 }
 
 /// Waits until the first node's emulator listens for the second's.

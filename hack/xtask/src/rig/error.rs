@@ -38,6 +38,14 @@ pub enum RigError {
     /// `hack/setup` has no such kernel.
     #[error("{0}")]
     Kernel(String),
+    /// The link of the nodes' NICs carries fewer nodes.
+    #[error(
+        "{0} nodes need a bridge: /dev/net/tun cannot be opened here (or --link socket was asked for); two work"
+    )]
+    LinkTooSmall(u8),
+    /// The rig's network, or what is done on it.
+    #[error("use the rig's network")]
+    Network(#[from] smc_host::HostError),
     /// A path cannot be told to a node.
     #[error("tell the nodes where things are")]
     BootWords(#[from] crate::layout::BootWordsError),
@@ -66,6 +74,9 @@ pub enum RigError {
     /// The rig has fewer nodes.
     #[error("this rig has no node {0}")]
     NoNode(u8),
+    /// The node is up.
+    #[error("node {0} is up already")]
+    NodeIsThere(u8),
     /// The image that is tested here has not been built, or not of the present binaries.
     #[error(
         "{0:?} is not there, or older than the binaries: run ./hack/image (or bring the rig up with --bare)"

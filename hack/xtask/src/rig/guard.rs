@@ -1,4 +1,4 @@
-//! Sees to it that no emulator outlives the process that is bringing a rig up, however that process ends.
+//! Sees to it that no process of a rig outlives the process that is bringing a rig up, however that process ends.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -8,7 +8,7 @@ use super::state::StateDirectory;
 use super::{RigError, processes};
 
 /// A child that waits for its standard input to end. It ends together with this process, be it by an error, Ctrl-C or
-/// SIGKILL; the child then ends the rig's emulators, by the same rule as [`processes`], and removes the state directory.
+/// SIGKILL; the child then ends the rig's processes, by the same rule as [`processes`], and removes the state directory.
 #[derive(Debug)]
 pub(crate) struct Guard {
     child: Child,
@@ -19,7 +19,9 @@ read -r word
 [ "$word" = dismissed ] && exit
 for process in /proc/[0-9]*; do
   { read -r name <"$process/comm"; } 2>/dev/null || continue
-  [ "$name" = "$2" ] && [ "$process/cwd" -ef "$1" ] && kill -9 "${process#/proc/}"
+  case " $2 " in
+    *" $name "*) [ "$process/cwd" -ef "$1" ] && kill -9 "${process#/proc/}" ;;
+  esac
 done
 rm -rf "$1"
 "#;
@@ -30,7 +32,7 @@ impl Guard {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .arg(state.path())
-            .arg(processes::EMULATOR_COMM)
+            .arg(processes::PROGRAMS.join(" "))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -42,7 +44,7 @@ impl Guard {
         Ok(Self { child })
     }
 
-    /// Lets the emulators live on without this process.
+    /// Lets the rig live on without this process.
     pub(crate) fn dismiss(mut self) {
         if let Some(mut stdin) = self.child.stdin.take() {
             let _ = stdin.write_all(b"dismissed\n");

@@ -1,8 +1,9 @@
-//! The two images of the rig, made on this machine: a pause container, and directories for the node's own programs.
+//! The images of the rig. Two are made here: a pause container, and directories for the node's own programs.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::RigError;
 use super::state::{StateDirectory, repository};
-use crate::layout::{IMAGES_FILE, NODE_IMAGE, PAUSE_IMAGE};
+use crate::layout::{IMAGES_COMPLETE, IMAGES_DIRECTORY, NODE_IMAGE, PAUSE_IMAGE};
 
 /// Where the node's programs appear, and places that programs write to.
 const DIRECTORIES: [&str; 21] = [
@@ -51,8 +52,18 @@ const SEARCH_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// Directories of the node that every container sees, read-only.
 pub(crate) const SHARED: [&str; 4] = ["/usr", "/etc", "/opt", "/var/www"];
 
-/// Compiles the pause program and writes both images into the rig's state directory, in the format of `docker save`.
-pub(crate) fn write(state: &StateDirectory) -> Result<(), RigError> {
+const OWN_ARCHIVE: &str = "0-rig.tar";
+
+/// Compiles the pause program, and writes both images and links to `others` into the rig's state directory. Archives are
+/// in a format that `ctr images import` takes, such as that of `docker save`.
+pub(crate) fn write(state: &StateDirectory, others: &[PathBuf]) -> Result<(), RigError> {
+    let directory = state.path().join(IMAGES_DIRECTORY);
+    fs::create_dir_all(&directory).map_err(RigError::file("make the directory", &directory))?;
+    for other in others {
+        let link = directory.join(other.file_name().unwrap_or_default());
+        let original = fs::canonicalize(other).map_err(RigError::file("find", other))?;
+        symlink(original, &link).map_err(RigError::file("link", link))?;
+    }
     let source = repository().join("hack/guest/pause.c");
     let program = state.path().join("pause");
     let output = Command::new("gcc").args(["-static", "-Os", "-s", "-o"]).arg(&program).arg(&source).output();
@@ -64,12 +75,11 @@ pub(crate) fn write(state: &StateDirectory) -> Result<(), RigError> {
     let pause = fs::read(&program).map_err(RigError::file("read", &program))?;
     fs::remove_file(&program).map_err(RigError::file("remove", &program))?;
 
-    let path = state.path().join(IMAGES_FILE);
+    let path = directory.join(OWN_ARCHIVE);
     let archive = archive(&pause).map_err(RigError::file("make", &path))?;
-    // A node may look for the file while it is being written.
-    let new = path.with_extension("new");
-    fs::write(&new, archive).map_err(RigError::file("write", &new))?;
-    fs::rename(&new, &path).map_err(RigError::file("write", path))
+    fs::write(&path, archive).map_err(RigError::file("write", &path))?;
+    let complete = state.path().join(IMAGES_COMPLETE);
+    fs::write(&complete, "").map_err(RigError::file("write", complete))
 }
 
 fn archive(pause: &[u8]) -> io::Result<Vec<u8>> {

@@ -16,37 +16,42 @@
 mod agent;
 mod boot;
 mod cri;
+mod disk;
 mod error;
 mod guard;
 mod images;
 mod kernel;
 mod logs;
+mod network;
 mod node;
 mod options;
 mod pod;
+mod power;
 mod processes;
 mod qemu;
 mod session;
 mod spec;
 mod state;
 mod uninstall;
+mod up;
 mod workload;
 
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
 
 pub use agent::{Agent, Ending};
 pub use error::RigError;
 pub use logs::ContainerLogs;
+pub use network::{Link, Network};
 pub use node::Node;
 pub use options::{Kernel, RigName, UpOptions};
 pub use pod::Pod;
+pub use power::PowerCut;
 pub use session::{NodeCommand, RunningCommand};
 pub use spec::{ContainerSpec, MAIN_CONTAINER, Mount, PodSpec};
 pub use state::{StateDirectory, repository};
+pub use up::Prepare;
 
 use self::guard::Guard;
-use self::kernel::BootFiles;
 use self::session::Token;
 use self::state::RigState;
 use crate::layout::NodeNumber;
@@ -61,6 +66,7 @@ pub struct Rig {
     directory: StateDirectory,
     state: RigState,
     token: Token,
+    network: Arc<Network>,
     owned: Option<Owned>,
 }
 
@@ -72,82 +78,16 @@ struct Owned {
 }
 
 impl Rig {
-    /// Boots the nodes and returns when containerd answers on all of them, and, unless `bare`, the agent was started.
-    ///
-    /// When this process ends in whatever way before it calls [`Rig::keep`], the rig ends, too. When a node cannot be
-    /// brought up, the logs stay in the rig's state directory.
-    pub fn up(options: &UpOptions, progress: Progress<'_>) -> Result<Self, RigError> {
-        if NodeNumber::new(options.nodes).is_none() {
-            return Err(RigError::NoNode(options.nodes));
-        }
-        if !options.bare {
-            agent::check_built()?;
-        }
-        let guest_program = guest_program()?;
-        let boot = BootFiles::find(options.kernel)?;
-        let directory = StateDirectory::of(&options.name);
-        let _claim = directory.claim(&options.name)?;
-        let token = directory.token()?;
-        let guard = Guard::start(&directory)?;
-        let mut emulators = Vec::new();
-        let booted = boot::start(options, &boot, &guest_program, &directory, &mut emulators).and_then(|()| {
-            let nodes = emulators.iter().map(boot::BootingNode::state).collect();
-            let state = RigState { kernel: options.kernel, bare: options.bare, nodes };
-            directory.write(&state)?;
-            images::write(&directory)?;
-            boot::await_ready(&mut emulators, &directory, progress)?;
-            Ok(state)
-        });
-        let state = match booted {
-            Ok(state) => state,
-            Err(error) => {
-                end(&directory, guard, emulators);
-                return Err(error);
-            }
-        };
-        let owned = Some(Owned { guard, emulators });
-        let mut rig = Self { name: options.name.clone(), directory, state, token, owned };
-        if let Err(error) = rig.set_up(options, progress) {
-            if let Some(owned) = rig.owned.take() {
-                end(&rig.directory, owned.guard, owned.emulators);
-            }
-            return Err(error);
-        }
-        Ok(rig)
-    }
-
-    /// What is to do on booted nodes, on all of them at once.
-    fn set_up(&self, options: &UpOptions, progress: Progress<'_>) -> Result<(), RigError> {
-        thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .nodes()
-                .map(|node| {
-                    scope.spawn(move || {
-                        node.await_runtime()?;
-                        progress(&format!("node {} runs containerd", node.number()));
-                        if !options.bare {
-                            node.agent()?.install()?;
-                            progress(&format!("node {} runs the agent", node.number()));
-                        }
-                        Ok(())
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
-    }
-
     /// A rig that another process brought up, or this one has kept. Dropping it leaves it up.
     pub fn attach(name: &RigName) -> Result<Self, RigError> {
         let directory = StateDirectory::of(name);
         let state = directory.read(name)?;
-        if processes::emulators_in(directory.path()).is_empty() {
+        let Some(emulator) = processes::emulators_in(directory.path()).pop() else {
             return Err(RigError::NotUp { name: name.to_string() });
-        }
+        };
+        let network = Arc::new(Network::of(emulator)?);
         let token = directory.token()?;
-        Ok(Self { name: name.clone(), directory, state, token, owned: None })
+        Ok(Self { name: name.clone(), directory, state, token, network, owned: None })
     }
 
     /// Lets the rig outlive this process.
@@ -161,7 +101,7 @@ impl Rig {
     /// such a rig.
     pub fn down(name: &RigName) -> Result<usize, RigError> {
         let directory = StateDirectory::of(name);
-        let ended = processes::end_emulators_in(directory.path());
+        let ended = processes::end_all(directory.path());
         directory.remove()?;
         Ok(ended)
     }
@@ -178,15 +118,20 @@ impl Rig {
 
     /// Whether it was brought up without the agent.
     pub fn is_bare(&self) -> bool {
-        self.state.bare
+        self.state.options.bare
     }
 
     /// The nodes' kernel series.
     pub fn kernel(&self) -> Kernel {
-        self.state.kernel
+        self.state.options.kernel
     }
 
-    /// Node 1 or 2.
+    /// The network that its nodes' emulators are on; with [`Link::Bridge`] whatever runs there reaches nodes and pods.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Node 1, 2 or 3.
     pub fn node(&self, number: u8) -> Result<Node<'_>, RigError> {
         self.nodes().find(|node| node.number() == number).ok_or(RigError::NoNode(number))
     }
@@ -195,10 +140,8 @@ impl Rig {
     pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         self.state.nodes.iter().filter_map(|state| {
             let number = NodeNumber::new(state.number)?;
-            Some(Node::new(
-                self,
-                session::Address { node: number, port: state.port, token: self.token.clone() },
-            ))
+            let network = Arc::clone(&self.network);
+            Some(Node::new(self, session::Address { node: number, network, token: self.token.clone() }))
         })
     }
 }
@@ -214,16 +157,7 @@ impl Drop for Rig {
 
 /// Ends the emulators and leaves the state directory, for its logs.
 fn end(directory: &StateDirectory, guard: Guard, mut emulators: Vec<boot::BootingNode>) {
-    processes::end_emulators_in(directory.path());
+    processes::end_all(directory.path());
     emulators.iter_mut().for_each(boot::BootingNode::reap);
     guard.dismiss();
-}
-
-/// The program for the nodes: beside the running one, or one directory up when that is a test.
-fn guest_program() -> Result<PathBuf, RigError> {
-    let own = std::env::current_exe().map_err(RigError::file("find", "/proc/self/exe"))?;
-    let directories = own.ancestors().skip(1).take(2);
-    let mut candidates = directories.map(|directory| directory.join("rig-guest"));
-    let expected = own.with_file_name("rig-guest");
-    candidates.find(|path: &PathBuf| Path::exists(path)).ok_or(RigError::GuestNotBuilt(expected))
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::cri::Cri;
 use super::session::{Address, NodeCommand};
 use super::{Rig, RigError};
+use crate::layout::NodeNumber;
 
 /// How long containerd may take to start after the node has booted.
 const RUNTIME_LIMIT: Duration = Duration::from_secs(120);
@@ -32,7 +33,11 @@ impl<'a> Node<'a> {
         Self { rig, address }
     }
 
-    /// 1 or 2.
+    pub(crate) fn layout_number(&self) -> NodeNumber {
+        self.address.node
+    }
+
+    /// 1, 2 or 3.
     pub fn number(&self) -> u8 {
         self.address.node.get()
     }

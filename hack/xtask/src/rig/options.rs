@@ -1,11 +1,13 @@
 //! What kind of rig to bring up.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::RigError;
+use super::network::Link;
 
 /// Which kernel the nodes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -31,7 +33,8 @@ impl fmt::Display for Kernel {
 }
 
 /// A rig's name: 1 to 32 of `a`–`z`, `0`–`9` and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RigName(String);
 
 impl RigName {
@@ -58,6 +61,20 @@ impl FromStr for RigName {
     }
 }
 
+impl TryFrom<String> for RigName {
+    type Error = RigError;
+
+    fn try_from(text: String) -> Result<Self, RigError> {
+        text.parse()
+    }
+}
+
+impl From<RigName> for String {
+    fn from(name: RigName) -> Self {
+        name.0
+    }
+}
+
 impl fmt::Display for RigName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -65,25 +82,43 @@ impl fmt::Display for RigName {
 }
 
 /// What [`Rig::up`](super::Rig::up) brings up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpOptions {
     /// Rigs of different names may be up at the same time.
     pub name: RigName,
     /// The nodes' kernel.
     pub kernel: Kernel,
-    /// 1 or 2.
+    /// 1 to 3; with [`Link::Socket`] at most 2.
     pub nodes: u8,
+    /// What joins them.
+    pub link: Link,
     /// Leave out the agent: nodes with containerd and the Terway-shaped chain only.
     pub bare: bool,
     /// Let a nanosecond of the nodes be an instruction of their CPU, so that what they measure is exact and the same each
     /// time. They are slower then.
     pub count_instructions: bool,
+    /// Each node's memory in MiB.
+    pub memory: u32,
+    /// Archives of images that every node imports beside the rig's own.
+    pub images: Vec<PathBuf>,
+    /// Let a kubelet run on each node, by the files of [`crate::cluster`].
+    pub kubernetes: bool,
 }
 
 impl Default for UpOptions {
     fn default() -> Self {
         let (name, kernel) = (RigName::default(), Kernel::default());
-        Self { name, kernel, nodes: 2, bare: false, count_instructions: false }
+        Self {
+            name,
+            kernel,
+            nodes: 2,
+            link: Link::of_this_machine(),
+            bare: false,
+            count_instructions: false,
+            memory: 1536,
+            images: Vec::new(),
+            kubernetes: false,
+        }
     }
 }
 

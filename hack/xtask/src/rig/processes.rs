@@ -1,7 +1,7 @@
-//! Finds and ends a rig's emulators.
+//! Finds and ends a rig's processes: its emulators, and the control plane of its cluster.
 //!
-//! A process is a rig's when it is QEMU and its working directory is the rig's state directory. That needs no file of
-//! process ids, which could be missing or stale, and cannot hit anything else.
+//! A process is a rig's when it is one of these programs and its working directory is the rig's state directory. That
+//! needs no file of process ids, which could be missing or stale, and cannot hit anything else.
 
 use std::fs;
 use std::path::Path;
@@ -11,16 +11,29 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// First 15 bytes of `qemu-system-x86_64`, as the kernel keeps a process's name.
-pub(crate) const EMULATOR_COMM: &str = "qemu-system-x86";
+/// The first 15 bytes of `qemu-system-x86_64`, as the kernel keeps a process's name.
+pub(crate) const EMULATOR: &str = "qemu-system-x86";
+/// The names of all programs that a rig starts on this machine.
+pub(crate) const PROGRAMS: [&str; 5] =
+    [EMULATOR, "etcd", "kube-apiserver", "kube-controller", "kube-scheduler"];
 
-/// Process ids of the emulators whose working directory is `directory`, even when it was removed since.
+/// The rig's emulators.
 pub(crate) fn emulators_in(directory: &Path) -> Vec<Pid> {
+    named_in(&[EMULATOR], directory)
+}
+
+/// All processes of the rig.
+pub(crate) fn of_rig(directory: &Path) -> Vec<Pid> {
+    named_in(&PROGRAMS, directory)
+}
+
+/// Process ids of programs of these names whose working directory is `directory`, even when it was removed since.
+fn named_in(names: &[&str], directory: &Path) -> Vec<Pid> {
     let deleted = format!("{} (deleted)", directory.display());
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let belongs = |process: &Path| {
         let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-        name.trim_end() == EMULATOR_COMM
+        names.contains(&name.trim_end())
             && fs::read_link(process.join("cwd"))
                 .is_ok_and(|cwd| cwd == directory || cwd.as_os_str() == deleted.as_str())
     };
@@ -31,18 +44,27 @@ pub(crate) fn emulators_in(directory: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// Ends them all and waits until they are gone, at most some seconds; returns how many there were.
-pub(crate) fn end_emulators_in(directory: &Path) -> usize {
-    let emulators = emulators_in(directory);
-    for pid in &emulators {
+/// Ends all processes of the rig and waits until they are gone, at most some seconds; returns how many nodes there were.
+pub(crate) fn end_all(directory: &Path) -> usize {
+    let emulators = emulators_in(directory).len();
+    for pid in of_rig(directory) {
         // Nothing in a node outlives it, so there is nothing to end in order.
-        let _ = kill(*pid, Signal::SIGKILL);
+        let _ = kill(pid, Signal::SIGKILL);
     }
     let end = Instant::now() + Duration::from_secs(5);
-    while !emulators_in(directory).is_empty() && Instant::now() < end {
+    while !of_rig(directory).is_empty() && Instant::now() < end {
         sleep(Duration::from_millis(10));
     }
-    emulators.len()
+    emulators
+}
+
+/// Ends one process of the rig and waits until it is gone, at most some seconds; nothing happens when it is not the rig's.
+pub(crate) fn end_one(directory: &Path, pid: Pid) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while of_rig(directory).contains(&pid) && Instant::now() < end {
+        let _ = kill(pid, Signal::SIGKILL);
+        sleep(Duration::from_millis(10));
+    }
 }
 
 #[cfg(test)]
@@ -53,10 +75,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_in_the_directory_that_is_not_the_emulator_is_left_alone() {
+    fn a_process_in_the_directory_that_is_not_the_rigs_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let mut child = Command::new("sleep").arg("60").current_dir(directory.path()).spawn().unwrap();
-        assert_eq!(end_emulators_in(directory.path()), 0);
+        assert_eq!(end_all(directory.path()), 0);
+        end_one(directory.path(), Pid::from_raw(child.id().cast_signed()));
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -78,8 +101,8 @@ mod tests {
         }
         drop(directory);
         assert_eq!(emulators_in(&path), [pid]);
-        child.kill().unwrap();
+        assert_eq!(end_all(&path), 1);
         child.wait().unwrap();
-        assert_eq!(end_emulators_in(&path), 0);
+        assert_eq!(end_all(&path), 0);
     }
 }

@@ -2,46 +2,52 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::RigError;
 use super::kernel::BootFiles;
+use super::network::{Link, Network, tap};
 use super::options::UpOptions;
 use super::state::{StateDirectory, repository};
+use super::{RigError, disk};
 use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_PORT, NodeNumber};
 
-/// Joins the two nodes' RDMA NICs; relative to the state directory, because socket paths must be short.
+/// Joins two nodes' RDMA NICs; relative to the state directory, because socket paths must be short.
 const LINK_SOCKET: &str = "link.sock";
-const MEMORY_MIB: u32 = 1536;
+/// On the loopback of the rig's own network.
+const FIRST_MANAGEMENT_PORT: u16 = 7000;
 
 /// One node to start.
 #[derive(Debug, Clone)]
 pub(crate) struct NodePlan<'a> {
     pub(crate) options: &'a UpOptions,
     pub(crate) node: NodeNumber,
-    pub(crate) port: u16,
     pub(crate) boot: &'a BootFiles,
     pub(crate) guest_program: &'a Path,
     pub(crate) state: &'a StateDirectory,
 }
 
 impl NodePlan<'_> {
-    /// Starts the emulator in a process group of its own, with the state directory as its working directory.
-    pub(crate) fn start(&self) -> Result<Child, RigError> {
+    /// Starts the emulator in a process group of its own, on the rig's network, with the state directory as its working
+    /// directory. The node's disk is made when it has none.
+    pub(crate) fn start(&self, network: &Network) -> Result<Child, RigError> {
+        let disk = self.state.disk(self.node);
+        if !disk.exists() {
+            disk::make(&disk)?;
+        }
         let log_path = self.state.emulator_log(self.node);
         let log = File::create(&log_path).map_err(RigError::file("create", &log_path))?;
         let error_log = log.try_clone().map_err(RigError::file("create", &log_path))?;
-        let child = Command::new(&self.boot.emulator)
+        let mut command = Command::new(&self.boot.emulator);
+        command
             .args(self.arguments()?)
             .current_dir(self.state.path())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(error_log)
-            .process_group(0)
-            .spawn();
+            .process_group(0);
+        let child = network.spawn(&mut command)?;
         child.map_err(|source| RigError::Start { program: self.boot.emulator.display().to_string(), source })
     }
 
@@ -54,7 +60,7 @@ impl NodePlan<'_> {
         let number = self.node.get();
         let words = BootWords {
             node: self.node,
-            nodes: self.options.nodes,
+            kubernetes: self.options.kubernetes,
             repository: repository().to_owned(),
             state: self.state.path().to_owned(),
             modules: self.boot.modules.clone(),
@@ -65,15 +71,22 @@ impl NodePlan<'_> {
             self.guest_program.display(),
             words.to_command_line()?
         );
-        let link = match (self.options.nodes, self.listens()) {
-            (1, _) => "hubport,id=link,hubid=0".to_owned(),
-            (_, true) => format!("stream,id=link,server=on,addr.type=unix,addr.path={LINK_SOCKET}"),
-            (_, false) => format!("stream,id=link,server=off,addr.type=unix,addr.path={LINK_SOCKET}"),
+        let link = match (self.options.link, self.options.nodes, self.listens()) {
+            (Link::Bridge, ..) => {
+                format!("tap,id=link,ifname={},script=no,downscript=no", tap(self.node))
+            }
+            (Link::Socket, 1, _) => "hubport,id=link,hubid=0".to_owned(),
+            (Link::Socket, _, true) => {
+                format!("stream,id=link,server=on,addr.type=unix,addr.path={LINK_SOCKET}")
+            }
+            (Link::Socket, _, false) => {
+                format!("stream,id=link,server=off,addr.type=unix,addr.path={LINK_SOCKET}")
+            }
         };
         let management = format!(
             "user,id=management,restrict=on,ipv6=off,net=198.51.100.0/24,host=198.51.100.2,\
              hostfwd=tcp:127.0.0.1:{}-{MANAGEMENT_ADDRESS}:{MANAGEMENT_PORT}",
-            self.port
+            management_port(self.node)
         );
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |option: &str, value: OsString| arguments.extend([option.into(), value]);
@@ -89,7 +102,7 @@ impl NodePlan<'_> {
         add("-cpu", "max,la57=off".into());
         add("-machine", "q35".into());
         add("-smp", "1".into());
-        add("-m", MEMORY_MIB.to_string().into());
+        add("-m", self.options.memory.to_string().into());
         add("-display", "none".into());
         add("-monitor", "none".into());
         add("-serial", format!("file:{}", file_name(&self.state.serial_log(self.node))).into());
@@ -100,6 +113,9 @@ impl NodePlan<'_> {
             add("-fsdev", shared_directory(tag, path));
             add("-device", format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}").into());
         }
+        // What the node wrote outlives the emulator's end, but need not outlive this machine's.
+        let disk = file_name(&self.state.disk(self.node));
+        add("-drive", format!("file={disk},format=raw,if=virtio,cache=unsafe").into());
         add("-netdev", link.into());
         add("-device", nic("link", &self.node.rdma_mac()).into());
         add("-netdev", management.into());
@@ -115,10 +131,9 @@ pub(crate) fn link_socket(state: &StateDirectory) -> PathBuf {
     state.path().join(LINK_SOCKET)
 }
 
-/// A loopback port that is free now.
-pub(crate) fn free_port() -> Result<u16, RigError> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(RigError::file("find a free port of", "127.0.0.1"))
+/// The loopback port, on the rig's network, that leads to a node's server of sessions.
+pub(crate) fn management_port(node: NodeNumber) -> u16 {
+    FIRST_MANAGEMENT_PORT + u16::from(node.get())
 }
 
 fn shared_directory(tag: &str, path: &Path) -> OsString {
@@ -142,7 +157,12 @@ mod tests {
     use super::*;
 
     fn arguments(number: u8, nodes: u8) -> Vec<String> {
-        arguments_of(number, &UpOptions { name: "test".parse().unwrap(), nodes, ..UpOptions::default() })
+        arguments_with(number, nodes, Link::Socket)
+    }
+
+    fn arguments_with(number: u8, nodes: u8, link: Link) -> Vec<String> {
+        let name = "test".parse().unwrap();
+        arguments_of(number, &UpOptions { name, nodes, link, ..UpOptions::default() })
     }
 
     fn arguments_of(number: u8, options: &UpOptions) -> Vec<String> {
@@ -155,7 +175,6 @@ mod tests {
         let plan = NodePlan {
             options,
             node: NodeNumber::new(number).unwrap(),
-            port: 4000,
             boot: &boot,
             guest_program: Path::new("/g/rig-guest"),
             state: &StateDirectory::of(&options.name),
@@ -165,12 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_node_is_reachable_but_by_loopback_and_a_socket_file() {
-        let arguments = arguments(1, 2);
-        let networks: Vec<_> = arguments.iter().filter(|argument| argument.contains("id=")).collect();
-        assert!(networks.iter().any(|value| value.contains("hostfwd=tcp:127.0.0.1:4000-")));
-        assert!(networks.iter().any(|value| value.contains("restrict=on")));
-        assert!(networks.iter().any(|value| value.contains("addr.type=unix")));
+    fn nothing_of_a_node_is_reachable_but_by_loopback_and_its_link() {
+        for (link, expected) in [(Link::Socket, "addr.type=unix"), (Link::Bridge, "ifname=node1,script=no")] {
+            let arguments = arguments_with(1, 2, link);
+            let networks: Vec<_> = arguments.iter().filter(|argument| argument.contains("id=")).collect();
+            assert!(networks.iter().any(|value| value.contains("hostfwd=tcp:127.0.0.1:7001-")));
+            assert!(networks.iter().any(|value| value.contains("restrict=on")));
+            assert!(networks.iter().any(|value| value.contains(expected)), "{networks:?}");
+        }
     }
 
     #[test]

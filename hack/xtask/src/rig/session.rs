@@ -7,10 +7,12 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Output};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::RigError;
+use super::network::Network;
+use super::{RigError, qemu};
 use crate::layout::NodeNumber;
 use crate::wire::{self, Action, Frame, Kind, Request};
 
@@ -18,7 +20,7 @@ use crate::wire::{self, Action, Frame, Kind, Request};
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     pub(crate) node: NodeNumber,
-    pub(crate) port: u16,
+    pub(crate) network: Arc<Network>,
     pub(crate) token: Token,
 }
 
@@ -37,7 +39,9 @@ impl Address {
     pub(crate) fn open(&self, action: Action) -> Result<TcpStream, RigError> {
         let node = self.node.get();
         let open = || -> io::Result<(TcpStream, Result<(), String>)> {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+            let port = qemu::management_port(self.node);
+            let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            let mut stream = self.network.run(connect).map_err(io::Error::other)??;
             stream.set_nodelay(true)?;
             wire::write_request(&mut stream, &Request { token: self.token.0.clone(), action })?;
             let answer = wire::read_answer(&mut stream)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::options::{Kernel, RigName};
+use super::options::{RigName, UpOptions};
 use super::session::Token;
 use super::{RigError, processes};
 use crate::layout::{NodeNumber, TOKEN_FILE};
@@ -22,10 +22,8 @@ pub fn repository() -> &'static Path {
 /// Contents of `rig.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RigState {
-    /// The nodes' kernel series.
-    pub kernel: Kernel,
-    /// Whether the agent was left out.
-    pub bare: bool,
+    /// What was asked for, and what a node that is started again is made of.
+    pub options: UpOptions,
     /// In the order of their numbers.
     pub nodes: Vec<NodeState>,
 }
@@ -33,12 +31,10 @@ pub struct RigState {
 /// One node in `rig.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeState {
-    /// 1 or 2.
+    /// 1, 2 or 3.
     pub number: u8,
     /// The emulator's process id.
     pub pid: u32,
-    /// TCP port on 127.0.0.1 that leads to the node's server of sessions.
-    pub port: u16,
 }
 
 /// Where the state of one rig is: `target/rig/<name>` in the repository.
@@ -93,6 +89,22 @@ impl StateDirectory {
         self.path.join(format!("node{}.qemu.log", node.get()))
     }
 
+    /// Keeps what a node printed before, under another name.
+    pub(crate) fn keep_logs(&self, node: NodeNumber) -> Result<(), RigError> {
+        for log in [self.serial_log(node), self.emulator_log(node)] {
+            if log.exists() {
+                let kept = log.with_extension("before.log");
+                fs::rename(&log, kept).map_err(RigError::file("rename", log))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node's disk.
+    pub(crate) fn disk(&self, node: NodeNumber) -> PathBuf {
+        self.path.join(format!("node{}.disk", node.get()))
+    }
+
     /// Makes the directory anew, with a fresh token; what a dead rig left is removed.
     pub(crate) fn claim(&self, name: &RigName) -> Result<Claim, RigError> {
         let parent = Self::parent();
@@ -100,7 +112,7 @@ impl StateDirectory {
         let _one_claim_at_a_time = lock(&parent, FlockArg::LockExclusive)?;
         if self.path.exists() {
             let free = lock(&self.path, FlockArg::LockExclusiveNonblock).is_ok();
-            if !free || !processes::emulators_in(&self.path).is_empty() {
+            if !free || !processes::of_rig(&self.path).is_empty() {
                 return Err(RigError::AlreadyUp { name: name.to_string() });
             }
             self.remove()?;
@@ -186,15 +198,13 @@ fn lock(directory: &Path, how: FlockArg) -> Result<Flock<File>, RigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rig::options::Kernel;
 
     fn state() -> RigState {
+        let options = UpOptions { kernel: Kernel::V6_1, bare: true, ..UpOptions::default() };
         RigState {
-            kernel: Kernel::V6_1,
-            bare: true,
-            nodes: vec![
-                NodeState { number: 1, pid: 100, port: 4001 },
-                NodeState { number: 2, pid: 101, port: 4002 },
-            ],
+            options,
+            nodes: vec![NodeState { number: 1, pid: 100 }, NodeState { number: 2, pid: 101 }],
         }
     }
 

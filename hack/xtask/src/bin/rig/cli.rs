@@ -4,13 +4,13 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use xtask::rig::{ContainerSpec, Kernel, MAIN_CONTAINER, PodSpec, RigName};
+use xtask::rig::{ContainerSpec, Kernel, Link, MAIN_CONTAINER, PodSpec, RigName};
 
 /// Emulated Kubernetes nodes with SMC and RDMA, on this machine.
 ///
 /// Each node is a virtual machine (QEMU, no KVM needed) with this machine's own programs, a real containerd, a CNI
-/// chain shaped like Terway's, and a NIC that can do RDMA (soft-RoCE). There is no kubelet and no API server: `rig pod`
-/// asks containerd for a pod in the way the kubelet would.
+/// chain shaped like Terway's, and a NIC that can do RDMA (soft-RoCE). There is no kubelet and no API server here: `rig
+/// pod` asks containerd for a pod in the way the kubelet would. With Kubernetes' own programs: hack/cluster.
 #[derive(Debug, Parser)]
 #[command(name = "rig", after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -29,6 +29,8 @@ Examples:
   hack/rig pod 2 client -- sleep infinity
   hack/rig pod-exec 2 client -- curl -s http://10.0.0.129/
   hack/rig pods
+  hack/rig reboot 2 --sudden                         as when the power goes
+  hack/rig network -- curl -s http://10.0.0.129/     a program of this machine on the nodes' network
   hack/rig down                                      end the nodes and all in them";
 
 const POD_EXAMPLES: &str = "\
@@ -48,14 +50,40 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t)]
         kernel: Kernel,
         /// How many nodes
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
         nodes: u8,
+        /// What joins the nodes; a bridge, where this machine allows taps
+        #[arg(long, value_enum, default_value_t = Link::of_this_machine())]
+        link: Link,
         /// Do not install and start kube-smc on the nodes
         #[arg(long)]
         bare: bool,
         /// Let the nodes' clocks count instructions: exact figures from slower nodes
         #[arg(long)]
         count_instructions: bool,
+    },
+    /// Reboot a node: its disk, and nothing else, outlives it
+    Reboot {
+        /// 1, 2 or 3
+        node: u8,
+        /// Cut its power instead of telling its programs to end
+        #[arg(long)]
+        sudden: bool,
+    },
+    /// Boot one more node
+    AddNode {
+        /// 2 or 3
+        node: u8,
+    },
+    /// End a node, and its disk with it
+    RemoveNode {
+        /// 1, 2 or 3
+        node: u8,
+    },
+    /// Run a program of this machine on the nodes' network, where it reaches nodes and pods (it has 10.0.0.1)
+    Network {
+        #[command(flatten)]
+        command: CommandLine,
     },
     /// End the nodes and forget everything about them
     Down {
@@ -65,7 +93,7 @@ pub(crate) enum Command {
     },
     /// Run a command on a node, as root, with this terminal's input and output
     Exec {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
         #[command(flatten)]
         command: CommandLine,
@@ -73,7 +101,7 @@ pub(crate) enum Command {
     /// Start a pod on a node and print its address
     #[command(after_help = POD_EXAMPLES)]
     Pod {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
         /// The pod's name
         pod: String,
@@ -94,7 +122,7 @@ pub(crate) enum Command {
     },
     /// Add a container, such as a sidecar, to a running pod
     Container {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
         /// The pod's name
         pod: String,
@@ -105,7 +133,7 @@ pub(crate) enum Command {
     },
     /// Run a command in a pod's container and show what it wrote when it has ended
     PodExec {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
         /// The pod's name
         pod: String,
@@ -117,7 +145,7 @@ pub(crate) enum Command {
     },
     /// Show what a pod's container has written so far
     PodLogs {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
         /// The pod's name
         pod: String,
@@ -133,14 +161,14 @@ pub(crate) enum Command {
     },
     /// Stop and remove a pod
     Rm {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
         /// The pod's name
         pod: String,
     },
     /// Show a node's logs: serial console, containerd, kube-smc
     Logs {
-        /// 1 or 2
+        /// 1, 2 or 3
         node: u8,
     },
 }
@@ -224,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn a_rig_has_one_or_two_nodes() {
+    fn a_rig_has_one_to_three_nodes() {
         assert!(Cli::try_parse_from(["rig", "up", "--nodes", "2", "--kernel", "6.1"]).is_ok());
-        for nodes in ["0", "3", "x"] {
+        for nodes in ["0", "4", "x"] {
             assert!(Cli::try_parse_from(["rig", "up", "--nodes", nodes]).is_err(), "{nodes}");
         }
     }

@@ -6,11 +6,12 @@ mod pods;
 
 use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitCode, ExitStatus};
+use std::process::{self, ExitCode, ExitStatus};
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::Parser as _;
-use xtask::rig::{Rig, RigName, StateDirectory, UpOptions};
+use xtask::rig::{PowerCut, Rig, RigName, StateDirectory, UpOptions};
 
 use self::cli::{Cli, Command};
 
@@ -27,9 +28,16 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let name = cli.name;
     match cli.command {
-        Command::Up { kernel, nodes, bare, count_instructions } => {
-            up(&UpOptions { name, kernel, nodes, bare, count_instructions })?;
+        Command::Up { kernel, nodes, link, bare, count_instructions } => {
+            up(&UpOptions { name, kernel, nodes, link, bare, count_instructions, ..UpOptions::default() })?;
         }
+        Command::Reboot { node, sudden } => {
+            let cut = if sudden { PowerCut::Sudden } else { PowerCut::Orderly };
+            Rig::attach(&name)?.reboot(node, cut, &progress())?;
+        }
+        Command::AddNode { node } => Rig::attach(&name)?.add_node(node, &progress())?,
+        Command::RemoveNode { node } => Rig::attach(&name)?.remove_node(node)?,
+        Command::Network { command } => return on_network(&Rig::attach(&name)?, &command.argv),
         Command::Down { all } => down(&name, all)?,
         Command::Exec { node, command } => {
             let rig = Rig::attach(&name)?;
@@ -42,15 +50,28 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn up(options: &UpOptions) -> anyhow::Result<()> {
-    let begin = Instant::now();
-    let say = |line: &str| {
-        let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
-    };
+    let say = progress();
     say(&format!("booting {} node(s) with Linux {}", options.nodes, options.kernel));
     let mut rig = Rig::up(options, &say)?;
     rig.keep();
     say(&format!("rig {:?} is up", rig.name().as_str()));
     Ok(())
+}
+
+/// Says each step with the time since the first.
+fn progress() -> impl Fn(&str) + Sync {
+    let begin = Instant::now();
+    move |line| {
+        let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
+    }
+}
+
+fn on_network(rig: &Rig, argv: &[String]) -> anyhow::Result<ExitCode> {
+    let (program, arguments) = argv.split_first().context("no command")?;
+    let mut command = process::Command::new(program);
+    let child = rig.network().spawn(command.args(arguments))?;
+    let status = child.and_then(|mut child| child.wait());
+    Ok(exit_code(status.with_context(|| format!("run {program}"))?))
 }
 
 fn down(name: &RigName, all: bool) -> anyhow::Result<()> {

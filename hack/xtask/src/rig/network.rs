@@ -1,0 +1,161 @@
+//! The network of a rig: a namespace of its own, in which its emulators run and everything that is to reach its nodes.
+//!
+//! Nothing of it is seen in this machine's own namespace. No name holds it: it goes with the last process in it.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use smc_host::HostError;
+use smc_host::netns::Netns;
+
+use super::RigError;
+use crate::layout::{NodeNumber, OUTSIDE_ADDRESS};
+
+const BRIDGE: &str = "nodes";
+const TUN_DEVICE: &str = "/dev/net/tun";
+
+/// What joins the nodes' RDMA NICs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// A bridge, one tap for each node: whoever enters the rig's network stands on it, too. Needs `/dev/net/tun`.
+    Bridge,
+    /// A socket between two emulators: nobody else can join.
+    Socket,
+}
+
+impl Link {
+    /// The bridge where this machine lets us have taps.
+    pub fn of_this_machine() -> Self {
+        let tun = OpenOptions::new().read(true).write(true).open(TUN_DEVICE);
+        if tun.is_ok() { Self::Bridge } else { Self::Socket }
+    }
+
+    /// An error when this link cannot carry so many nodes.
+    pub(crate) fn check(self, nodes: u8) -> Result<(), RigError> {
+        if self == Self::Socket && nodes > 2 { Err(RigError::LinkTooSmall(nodes)) } else { Ok(()) }
+    }
+}
+
+/// A rig's network namespace, held open by this value.
+#[derive(Debug)]
+pub struct Network {
+    netns: Netns,
+}
+
+impl Network {
+    /// Makes a namespace with what `link` needs in it.
+    pub(crate) fn make(link: Link) -> Result<Self, RigError> {
+        let network = Self { netns: Netns::make()? };
+        let lines = match link {
+            Link::Bridge => bridge_batch(),
+            Link::Socket => "link set lo up\n".to_owned(),
+        };
+        network.configure(&lines)?;
+        Ok(network)
+    }
+
+    /// The namespace in which a rig's emulator runs.
+    pub(crate) fn of(emulator: Pid) -> Result<Self, RigError> {
+        Ok(Self { netns: Netns::open(Path::new(&format!("/proc/{emulator}/ns/net")))? })
+    }
+
+    /// Starts a program that sees this network and no other.
+    pub fn spawn(&self, command: &mut Command) -> Result<io::Result<Child>, HostError> {
+        self.netns.run(|| command.spawn())
+    }
+
+    /// Does something on this network, such as opening a connection, which stays on it.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, HostError> {
+        self.netns.run(work)
+    }
+
+    /// Runs `ip -batch` on this network.
+    fn configure(&self, lines: &str) -> Result<(), RigError> {
+        let start_error = |source| RigError::Start { program: "ip".to_owned(), source };
+        let mut command = Command::new("ip");
+        command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.spawn(&mut command)?.map_err(start_error)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(lines.as_bytes()).map_err(start_error)?;
+        }
+        let output = child.wait_with_output().map_err(start_error)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(RigError::Program { program: "ip -batch".to_owned(), stderr })
+    }
+}
+
+/// The name of a node's tap on the bridge.
+pub(crate) fn tap(node: NodeNumber) -> String {
+    format!("node{}", node.get())
+}
+
+/// Taps for every node that there could be: one more can then join at any time.
+fn bridge_batch() -> String {
+    // Without an IPv6 address of its own, nothing of the bridge's is in what the nodes hear.
+    let mut lines = format!(
+        "link set lo up\n\
+         link add {BRIDGE} type bridge forward_delay 0 mcast_snooping 0\n\
+         address add {OUTSIDE_ADDRESS}/24 dev {BRIDGE}\n\
+         link set {BRIDGE} up addrgenmode none\n"
+    );
+    for node in NodeNumber::ALL {
+        let tap = tap(node);
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "tuntap add {tap} mode tap");
+        let _ = writeln!(lines, "link set {tap} master {BRIDGE} up addrgenmode none");
+        let _ = writeln!(lines, "route add {}/26 via {} dev {BRIDGE}", node.pod_network(), node.address());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_joins_two_nodes_and_no_more() {
+        assert!(Link::Socket.check(2).is_ok());
+        assert!(matches!(Link::Socket.check(3), Err(RigError::LinkTooSmall(3))));
+        assert!(Link::Bridge.check(3).is_ok());
+    }
+
+    #[test]
+    fn whoever_stands_on_the_bridge_reaches_every_nodes_pods() {
+        let lines = bridge_batch();
+        for line in [
+            "address add 10.0.0.1/24 dev nodes",
+            "link set node3 master nodes up addrgenmode none",
+            "route add 10.0.0.192/26 via 10.0.0.12 dev nodes",
+        ] {
+            assert!(lines.lines().any(|known| known == line), "{line} in {lines}");
+        }
+    }
+
+    #[test]
+    fn a_network_holds_what_its_link_needs_and_this_machine_sees_none_of_it() {
+        if !nix::unistd::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "CI must be root");
+            return eprintln!("not run: needs root");
+        }
+        let links = || {
+            let output = Command::new("ip").args(["-brief", "link"]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let network = Network::make(Link::of_this_machine()).unwrap();
+        let inside = network.run(links).unwrap();
+        assert!(inside.contains("lo "), "{inside}");
+        if Link::of_this_machine() == Link::Bridge {
+            assert!(inside.contains("nodes ") && inside.contains("node3 "), "{inside}");
+        }
+        assert!(!links().contains("node3 "), "{}", links());
+    }
+}
