@@ -31,6 +31,8 @@ pub const NODE_IMAGE: &str = "kube-smc.rig/node:1";
 pub const IMAGES_DIRECTORY: &str = "images";
 /// Made when the last of them is there.
 pub const IMAGES_COMPLETE: &str = "images/complete";
+/// Where a node's kubelet finds static pods.
+pub const STATIC_PODS: &str = "/var/lib/kubelet/static-pods";
 /// What makes a node one of a Kubernetes cluster, below the rig's state directory: programs, certificates, settings.
 pub const KUBERNETES_DIRECTORY: &str = "kubernetes";
 /// The secret every session must present, below the rig's state directory.

@@ -4,6 +4,7 @@
 
 pub mod api_server;
 pub mod bench;
+pub mod cluster;
 pub mod counters;
 pub mod demo;
 pub mod guest;

@@ -1,5 +1,6 @@
 //! What an init system does for a node's services: it starts them, and starts them again when they end.
 
+use std::convert::Infallible;
 use std::fs::OpenOptions;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::{GuestError, init, make_directory, runtime};
-use crate::layout::{BootWords, HELD_SERVICES, KUBERNETES_DIRECTORY};
+use smc_host::with_causes;
+
+use super::{GuestError, init, make_directory, runtime, write_file};
+use crate::layout::{BootWords, FAILED_LINE, HELD_SERVICES, KUBERNETES_DIRECTORY, STATIC_PODS};
 
 /// As systemd's `RestartSec` of a kubelet's unit, shortened.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -29,11 +32,17 @@ pub fn run() -> Result<(), GuestError> {
     let containerd = thread::spawn(|| runtime::containerd().keep());
     runtime::import_images()?;
     if words.kubernetes {
+        make_directory(STATIC_PODS)?;
         for service in kubernetes(&words) {
-            thread::spawn(move || service.keep());
+            thread::spawn(move || {
+                let Err(error) = service.keep();
+                // The rig shows the console; whoever waits for the node gives up by himself.
+                let _ = write_file("/dev/console", format!("{FAILED_LINE} {}\n", with_causes(&error)));
+            });
         }
     }
-    containerd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let Err(error) = containerd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Err(error)
 }
 
 /// The kubelet and kube-proxy, by the files that the cluster wrote for this node.
@@ -69,7 +78,7 @@ impl Service {
     }
 
     /// Starts it again and again; returns only when it cannot be started.
-    fn keep(&self) -> Result<(), GuestError> {
+    fn keep(&self) -> Result<Infallible, GuestError> {
         let held = Path::new(HELD_SERVICES).join(&self.name);
         loop {
             while held.exists() {

@@ -46,6 +46,9 @@ pub enum RigError {
     /// The rig's network, or what is done on it.
     #[error("use the rig's network")]
     Network(#[from] smc_host::HostError),
+    /// What was to be done before the nodes boot failed; whoever does it knows why.
+    #[error("prepare the nodes' boot")]
+    Prepare,
     /// A path cannot be told to a node.
     #[error("tell the nodes where things are")]
     BootWords(#[from] crate::layout::BootWordsError),

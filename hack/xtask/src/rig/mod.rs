@@ -46,6 +46,7 @@ pub use node::Node;
 pub use options::{Kernel, RigName, UpOptions};
 pub use pod::Pod;
 pub use power::PowerCut;
+pub(crate) use processes::end_named;
 pub use session::{NodeCommand, RunningCommand};
 pub use spec::{ContainerSpec, MAIN_CONTAINER, Mount, PodSpec};
 pub use state::{StateDirectory, repository};

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// How much of a program's name the kernel keeps for a process.
+const COMM_LENGTH: usize = 15;
 /// The first 15 bytes of `qemu-system-x86_64`, as the kernel keeps a process's name.
 pub(crate) const EMULATOR: &str = "qemu-system-x86";
 /// The names of all programs that a rig starts on this machine.
-pub(crate) const PROGRAMS: [&str; 5] =
-    [EMULATOR, "etcd", "kube-apiserver", "kube-controller", "kube-scheduler"];
+pub(crate) const PROGRAMS: [&str; 6] =
+    [EMULATOR, "etcd", "kube-apiserver", "kube-controller", "kube-scheduler", "coredns"];
 
 /// The rig's emulators.
 pub(crate) fn emulators_in(directory: &Path) -> Vec<Pid> {
@@ -56,6 +58,14 @@ pub(crate) fn end_all(directory: &Path) -> usize {
         sleep(Duration::from_millis(10));
     }
     emulators
+}
+
+/// Ends the rig's processes of this name and waits until they are gone, at most some seconds.
+pub(crate) fn end_named(directory: &Path, name: &str) {
+    let name = name.get(..COMM_LENGTH).unwrap_or(name);
+    for pid in named_in(&[name], directory) {
+        end_one(directory, pid);
+    }
 }
 
 /// Ends one process of the rig and waits until it is gone, at most some seconds; nothing happens when it is not the rig's.

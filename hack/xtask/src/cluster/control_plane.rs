@@ -1,0 +1,158 @@
+//! The control plane: Kubernetes' programs on the rig's network, beside the nodes.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::ClusterError;
+use super::files::{API_PORT, Files, SERVICES};
+use crate::layout::OUTSIDE_ADDRESS;
+use crate::rig::{Network, StateDirectory};
+
+const ETCD: &str = "http://127.0.0.1:2379";
+const ETCD_PEERS: &str = "http://127.0.0.1:2380";
+/// Beside two booting nodes on two CPUs.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// One program of the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// Where the API server keeps everything.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// Deployments, DaemonSets, endpoints, nodes that do not answer, garbage.
+    ControllerManager,
+    /// Decides which node a pod runs on.
+    Scheduler,
+    /// Gives Services names.
+    Dns,
+}
+
+impl Program {
+    /// In the order in which they are started.
+    pub const ALL: [Self; 5] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Dns];
+
+    /// The program's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Dns => "coredns",
+        }
+    }
+
+    /// Starts it on the network, as one of the rig's processes; what it says is in `<name>.log` of the cluster's directory.
+    pub(crate) fn start(
+        self,
+        files: &Files,
+        state: &StateDirectory,
+        network: &Network,
+    ) -> Result<(), ClusterError> {
+        let log_path = files.path(&format!("{}.log", self.name()));
+        let log = OpenOptions::new().create(true).append(true).open(&log_path);
+        let log = log.map_err(ClusterError::file("open", &log_path))?;
+        let error_log = log.try_clone().map_err(ClusterError::file("open", &log_path))?;
+        let program = files.program(self.name());
+        let mut command = Command::new(&program);
+        command
+            .args(self.arguments(files))
+            .current_dir(state.path())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(error_log)
+            .process_group(0);
+        let child = network.spawn(&mut command).map_err(crate::rig::RigError::from)?;
+        // It is found again by its name and directory; see rig/processes.rs.
+        child.map(drop).map_err(|source| ClusterError::Start { program, source })
+    }
+
+    fn arguments(self, files: &Files) -> Vec<String> {
+        let file = |option: &str, name: &str| format!("--{option}={}", files.text(name));
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        match self {
+            Self::Etcd => {
+                let mut arguments = words(&["--unsafe-no-fsync", "--name=rig"]);
+                arguments.push(file("data-dir", "etcd"));
+                arguments.extend([
+                    format!("--listen-client-urls={ETCD}"),
+                    format!("--advertise-client-urls={ETCD}"),
+                    format!("--listen-peer-urls={ETCD_PEERS}"),
+                    format!("--initial-advertise-peer-urls={ETCD_PEERS}"),
+                    format!("--initial-cluster=rig={ETCD_PEERS}"),
+                ]);
+                arguments
+            }
+            Self::ApiServer => {
+                let mut arguments = vec![
+                    format!("--etcd-servers={ETCD}"),
+                    format!("--bind-address={OUTSIDE_ADDRESS}"),
+                    format!("--advertise-address={OUTSIDE_ADDRESS}"),
+                    format!("--secure-port={API_PORT}"),
+                    format!("--service-cluster-ip-range={SERVICES}"),
+                    file("client-ca-file", "ca.crt"),
+                    file("tls-cert-file", "apiserver.crt"),
+                    file("tls-private-key-file", "apiserver.key"),
+                    file("service-account-key-file", "sa.pub"),
+                    file("service-account-signing-key-file", "sa.key"),
+                    file("kubelet-certificate-authority", "ca.crt"),
+                    file("kubelet-client-certificate", "apiserver-kubelet-client.crt"),
+                    file("kubelet-client-key", "apiserver-kubelet-client.key"),
+                ];
+                arguments.extend(words(&[
+                    "--authorization-mode=Node,RBAC",
+                    "--enable-admission-plugins=NodeRestriction",
+                    "--service-account-issuer=https://kubernetes.default.svc",
+                    "--kubelet-preferred-address-types=InternalIP",
+                    "--allow-privileged=true",
+                ]));
+                arguments
+            }
+            Self::ControllerManager => {
+                let mut arguments =
+                    words(&["--use-service-account-credentials=true", "--leader-elect=false"]);
+                arguments.push(file("kubeconfig", "controller-manager.kubeconfig"));
+                arguments.push(file("service-account-private-key-file", "sa.key"));
+                arguments.push(file("root-ca-file", "ca.crt"));
+                arguments
+            }
+            Self::Scheduler => {
+                vec!["--leader-elect=false".to_owned(), file("kubeconfig", "scheduler.kubeconfig")]
+            }
+            Self::Dns => vec!["-conf".to_owned(), files.text("Corefile")],
+        }
+    }
+}
+
+/// What CoreDNS answers: the cluster's names, and nothing else, for there is nothing else.
+pub(crate) fn corefile(files: &Files) -> String {
+    format!(
+        ".:53 {{\n    bind {OUTSIDE_ADDRESS}\n    errors\n    ready 127.0.0.1:8181\n    kubernetes cluster.local in-addr.arpa {{\n        \
+         kubeconfig {} rig\n        ttl 5\n    }}\n    cache 5\n}}\n",
+        files.text("coredns.kubeconfig")
+    )
+}
+
+/// Waits until the API server answers that it is ready.
+pub(crate) fn await_api(files: &Files, network: &Network) -> Result<(), ClusterError> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let mut command = Command::new(files.program("kubectl"));
+        command.args(["--kubeconfig", &files.text("admin.kubeconfig"), "get", "--raw", "/readyz"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let answered = network.run(|| command.status()).map_err(crate::rig::RigError::from)?;
+        if answered.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            let log = files.path("kube-apiserver.log");
+            return Err(ClusterError::NotReady { seconds: LIMIT.as_secs(), log });
+        }
+        sleep(Duration::from_millis(250));
+    }
+}
