@@ -1,0 +1,68 @@
+// One program that is Kubernetes' programs and etcd by the name it is called by: what they share is linked once, not seven
+// times. Each runs as in its own release: its own main function, with the versions of everything below it that go.mod of
+// Kubernetes names.
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	_ "time/tzdata" // time zones of CronJobs, on nodes that have no files of them
+
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	"k8s.io/component-base/cli"
+	"k8s.io/component-base/logs"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	kubectl "k8s.io/kubectl/pkg/cmd"
+	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+)
+
+var programs = map[string]func(){
+	"etcd":                    func() { etcdmain.Main(os.Args) },
+	"kube-apiserver":          func() { run(apiserver.NewAPIServerCommand()) },
+	"kube-controller-manager": func() { run(controllermanager.NewControllerManagerCommand()) },
+	"kube-proxy":              func() { run(proxy.NewProxyCommand()) },
+	"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
+	"kubectl":                 runKubectl,
+	"kubelet":                 func() { run(kubelet.NewKubeletCommand(context.Background())) },
+}
+
+func main() {
+	name := filepath.Base(os.Args[0])
+	if program, known := programs[name]; known {
+		program()
+		return
+	}
+	names := slices.Sorted(maps.Keys(programs))
+	// hack/go-build makes a link for each.
+	if len(os.Args) == 2 && os.Args[1] == "--names" {
+		for _, name := range names {
+			fmt.Println(name)
+		}
+		return
+	}
+	fmt.Fprintf(os.Stderr, "%s is not a name that this program knows: call it by a link named as one of %q\n", name, names)
+	os.Exit(2)
+}
+
+func run(command *cobra.Command) { os.Exit(cli.Run(command)) }
+
+// kubectl reads its log level before its command is made, and words its errors itself.
+func runKubectl() {
+	_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
+	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
+		kubectlutil.CheckErr(err)
+	}
+}
