@@ -15,6 +15,7 @@
 pub mod agent;
 pub mod churn;
 mod cluster;
+pub mod e2e;
 pub mod faults;
 mod kernel;
 pub mod plugin;

@@ -44,9 +44,9 @@ enum Command {
         /// How kube-proxy does Services
         #[arg(long, value_enum, default_value_t)]
         proxy: ProxyMode,
-        /// The directory with Kubernetes' programs (hack/cluster gives it)
-        #[arg(long)]
-        programs: PathBuf,
+        /// A directory with programs of the cluster (hack/cluster gives them); can be repeated
+        #[arg(long, required = true)]
+        programs: Vec<PathBuf>,
         /// An archive of images for every node (hack/cluster gives kube-smc's and the examples'); can be repeated
         #[arg(long = "image")]
         images: Vec<PathBuf>,
@@ -79,7 +79,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let say = |line: &str| {
                 let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
             };
-            let programs = programs.canonicalize().with_context(|| format!("find {}", programs.display()))?;
+            let find =
+                |path: PathBuf| path.canonicalize().with_context(|| format!("find {}", path.display()));
+            let programs = programs.into_iter().map(find).collect::<anyhow::Result<_>>()?;
             say(&format!("starting the control plane and booting {nodes} node(s)"));
             let mut cluster =
                 Cluster::up(&ClusterOptions { name: cli.name, nodes, programs, images, proxy }, &say)?;

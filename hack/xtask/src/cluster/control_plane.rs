@@ -132,7 +132,7 @@ impl Program {
 /// What CoreDNS answers: the cluster's names, and nothing else, for there is nothing else.
 pub(crate) fn corefile(files: &Files) -> String {
     format!(
-        ".:53 {{\n    bind {OUTSIDE_ADDRESS}\n    errors\n    ready 127.0.0.1:8181\n    kubernetes cluster.local in-addr.arpa {{\n        \
+        ".:53 {{\n    errors\n    kubernetes cluster.local in-addr.arpa {{\n        \
          kubeconfig {} rig\n        ttl 5\n    }}\n    cache 5\n}}\n",
         files.text("coredns.kubeconfig")
     )

@@ -57,11 +57,16 @@ impl Files {
         self.directory.join("bin").join(name)
     }
 
-    /// Writes certificates and settings of a new cluster with the programs in `programs`.
-    pub(crate) fn write(&self, programs: &Path, mode: ProxyMode) -> Result<(), ClusterError> {
-        make_directory(&self.directory)?;
-        let link = self.path("bin");
-        symlink(programs, &link).map_err(ClusterError::file("link", link))?;
+    /// Writes certificates and settings of a new cluster with the programs in the directories `programs`.
+    pub(crate) fn write(&self, programs: &[PathBuf], mode: ProxyMode) -> Result<(), ClusterError> {
+        make_directory(&self.path("bin"))?;
+        for directory in programs {
+            let entries = fs::read_dir(directory).map_err(ClusterError::file("list", directory))?;
+            for entry in entries.flatten() {
+                let link = self.path("bin").join(entry.file_name());
+                symlink(entry.path(), &link).map_err(ClusterError::file("link", link))?;
+            }
+        }
         let pki = Pki::make(&self.directory)?;
         for (name, user, group) in CLIENTS {
             let identity = Identity { user: user.to_owned(), group, names: Vec::new() };
@@ -176,7 +181,10 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         let files = Files::of(directory.path().join("kubernetes"));
-        files.write(directory.path(), ProxyMode::Nftables).unwrap();
+        let programs = tempfile::tempdir().unwrap();
+        fs::write(programs.path().join("kubelet"), "").unwrap();
+        files.write(&[programs.path().to_owned()], ProxyMode::Nftables).unwrap();
+        assert!(files.program("kubelet").exists());
         let mut told = Vec::new();
         for name in ["admin.kubeconfig", "node3/kubelet.yaml", "node3/kubelet.kubeconfig", "node1/proxy.yaml"]
         {

@@ -115,8 +115,8 @@ pub struct ClusterOptions {
     pub name: RigName,
     /// 1 to 3.
     pub nodes: u8,
-    /// The directory with Kubernetes' programs.
-    pub programs: PathBuf,
+    /// Directories with Kubernetes' programs and CoreDNS.
+    pub programs: Vec<PathBuf>,
     /// Archives of images that are to be on every node.
     pub images: Vec<PathBuf>,
     /// What kube-proxy does.

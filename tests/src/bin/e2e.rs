@@ -1,0 +1,110 @@
+//! End to end on a real cluster: installs kube-smc as its users do, and plays what happens to clusters. See hack/e2e.
+#![forbid(unsafe_code)]
+
+use std::io::{Write as _, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use rig_tests::e2e::{self, Row, Scene, World};
+use xtask::cluster::{Cluster, ClusterOptions, ProxyMode};
+use xtask::rig::{RigName, repository};
+
+/// Plays scenes on a real Kubernetes of emulated nodes: install, upgrade, outages, reboots, uninstall.
+///
+/// Prints what was seen as it comes and writes target/e2e.json. Scenes are played in order, each on what the one before
+/// left; the first installs kube-smc, the last removes it.
+#[derive(Debug, Parser)]
+#[command(name = "e2e")]
+struct Cli {
+    /// Only these scenes
+    #[arg(value_name = "SCENE")]
+    scenes: Vec<String>,
+    /// The few scenes that hack/test plays
+    #[arg(long, conflicts_with = "scenes")]
+    short: bool,
+    /// List the scenes and what they show
+    #[arg(long)]
+    list: bool,
+    /// Play on this cluster, which is up, instead of one of their own
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<RigName>,
+    /// How kube-proxy does Services
+    #[arg(long, value_enum, default_value_t)]
+    proxy: ProxyMode,
+    /// A directory with programs of the cluster (hack/e2e gives them); can be repeated
+    #[arg(long)]
+    programs: Vec<PathBuf>,
+    /// An archive of images for every node (hack/e2e gives them); can be repeated
+    #[arg(long = "image")]
+    images: Vec<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let scenes = wanted(&cli)?;
+    let mut out = stdout();
+    if cli.list {
+        for scene in scenes {
+            writeln!(out, "{:24} {}", scene.name, scene.shows)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut world = World { cluster: cluster(&cli)? };
+    writeln!(out, "{}", e2e::header())?;
+    let mut rows: Vec<Row> = Vec::new();
+    for scene in &scenes {
+        let row = e2e::play(scene, &mut world);
+        writeln!(out, "{row}")?;
+        rows.push(row);
+        // Without the agents nothing else can be seen.
+        if rows.len() == 1 && !rows[0].passed {
+            break;
+        }
+    }
+    let path = repository().join("target/e2e.json");
+    e2e::write(&path, &rows)?;
+    let passed = rows.iter().filter(|row| row.passed).count();
+    writeln!(out, "{passed} of {} scenes as they must be; {}", scenes.len(), path.display())?;
+    // As libtest says it, for hack/test, which counts.
+    let failed = scenes.len() - passed;
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    writeln!(out, "test result: {result}. {passed} passed; {failed} failed;")?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn wanted(cli: &Cli) -> Result<Vec<Scene>> {
+    let all = e2e::all();
+    if let Some(unknown) = cli.scenes.iter().find(|name| all.iter().all(|scene| scene.name != *name)) {
+        bail!("no scene is called {unknown}; --list lists them");
+    }
+    let is_wanted = |scene: &Scene| {
+        if cli.short {
+            scene.short
+        } else {
+            cli.scenes.is_empty() || cli.scenes.iter().any(|name| name == scene.name)
+        }
+    };
+    Ok(all.into_iter().filter(is_wanted).collect())
+}
+
+fn cluster(cli: &Cli) -> Result<Cluster> {
+    if let Some(name) = &cli.cluster {
+        return Ok(Cluster::attach(name)?);
+    }
+    let begun = Instant::now();
+    let options = ClusterOptions {
+        name: format!("e2e-{}", std::process::id()).parse()?,
+        nodes: 2,
+        programs: cli.programs.clone(),
+        images: cli.images.clone(),
+        proxy: cli.proxy,
+    };
+    let say = |line: &str| {
+        let _ = writeln!(stderr(), "{:6.1} s  {line}", begun.elapsed().as_secs_f32());
+    };
+    say("starting the control plane and booting 2 nodes");
+    Ok(Cluster::up(&options, &say)?)
+}

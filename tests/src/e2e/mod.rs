@@ -1,0 +1,39 @@
+//! End to end on a real cluster, as its users see it: what kubectl, Events, conditions, logs and smcctl say.
+//!
+//! Scenes are played in order on one cluster. Each finds what the one before left, and says what it saw.
+
+mod load;
+mod report;
+mod scenes;
+mod world;
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+pub use report::{Row, header, write};
+pub use world::World;
+
+/// Something that happens to a cluster, and what must be seen of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene {
+    /// What `hack/e2e` calls it.
+    pub name: &'static str,
+    /// What it shows, in a sentence.
+    pub shows: &'static str,
+    /// Whether `hack/e2e --short` plays it.
+    pub short: bool,
+    play: fn(&mut World) -> Result<String>,
+}
+
+/// All scenes in the order in which they are played.
+pub fn all() -> Vec<Scene> {
+    scenes::ALL.iter().flat_map(|scenes| scenes.iter()).copied().collect()
+}
+
+/// Plays a scene and takes down what was seen.
+pub fn play(scene: &Scene, world: &mut World) -> Row {
+    let begun = Instant::now();
+    let result = (scene.play)(world);
+    Row::new(scene, result, begun.elapsed())
+}
