@@ -112,6 +112,8 @@ pub struct BootWords {
     pub node: NodeNumber,
     /// Whether a kubelet runs on it, by the files that are in [`KUBERNETES_DIRECTORY`].
     pub kubernetes: bool,
+    /// A directory with the programs of containerd 2; `None` for the machine's own containerd.
+    pub containerd: Option<PathBuf>,
     /// This repository: mounted without caching, so that a node sees what was just built.
     pub repository: PathBuf,
     /// The rig's state directory on this machine, seen by the node read-only.
@@ -134,19 +136,22 @@ pub enum BootWordsError {
 impl BootWords {
     /// The words, separated by blanks.
     pub fn to_command_line(&self) -> Result<String, BootWordsError> {
-        for path in [&self.repository, &self.state, &self.modules] {
+        let paths = [&self.repository, &self.state, &self.modules];
+        for path in paths.into_iter().chain(&self.containerd) {
             let usable = |text: &str| !text.contains(|c: char| c.is_whitespace() || c == '"');
             if !path.to_str().is_some_and(usable) {
                 return Err(BootWordsError::Path(path.clone()));
             }
         }
+        let containerd = self.containerd.as_ref().map(|path| format!(" rig.containerd={}", path.display()));
         Ok(format!(
-            "rig.node={} rig.kubernetes={} rig.repository={} rig.state={} rig.modules={}",
+            "rig.node={} rig.kubernetes={} rig.repository={} rig.state={} rig.modules={}{}",
             self.node.0,
             self.kubernetes,
             self.repository.display(),
             self.state.display(),
             self.modules.display(),
+            containerd.unwrap_or_default(),
         ))
     }
 
@@ -167,6 +172,7 @@ impl BootWords {
         Ok(Self {
             node: node.ok_or(BootWordsError::Missing("rig.node"))?,
             kubernetes: kubernetes.map_err(|_| BootWordsError::Missing("rig.kubernetes"))?,
+            containerd: value("rig.containerd").is_ok().then(|| path("rig.containerd")).transpose()?,
             repository: path("rig.repository")?,
             state: path("rig.state")?,
             modules: path("rig.modules")?,
@@ -184,6 +190,7 @@ mod tests {
         BootWords {
             node: NodeNumber(2),
             kubernetes: true,
+            containerd: Some("/var/cache/k/containerd".into()),
             repository: "/src/kube-smc".into(),
             state: "/src/kube-smc/target/rig/a".into(),
             modules: "/var/cache/k/lib/modules".into(),
@@ -194,6 +201,8 @@ mod tests {
     fn boot_words_survive_the_kernel_command_line() {
         let line = format!("console=ttyS0 quiet {} panic=-1\n", words().to_command_line().unwrap());
         assert_eq!(BootWords::parse(&line), Ok(words()));
+        let own = BootWords { containerd: None, ..words() };
+        assert_eq!(BootWords::parse(&own.to_command_line().unwrap()), Ok(own));
     }
 
     #[test]

@@ -40,6 +40,9 @@ struct Cli {
     /// An archive of images for every node (hack/e2e gives them); can be repeated
     #[arg(long = "image")]
     images: Vec<PathBuf>,
+    /// The directory with the programs of containerd 2, instead of this machine's own containerd (hack/e2e gives it)
+    #[arg(long)]
+    containerd: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -100,6 +103,7 @@ fn cluster(cli: &Cli) -> Result<Cluster> {
         nodes: 2,
         programs: cli.programs.clone(),
         images: cli.images.clone(),
+        containerd: cli.containerd.clone(),
         proxy: cli.proxy,
     };
     let say = |line: &str| {

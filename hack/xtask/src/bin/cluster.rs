@@ -50,6 +50,10 @@ enum Command {
         /// An archive of images for every node (hack/cluster gives kube-smc's and the examples'); can be repeated
         #[arg(long = "image")]
         images: Vec<PathBuf>,
+        /// The directory with the programs of containerd 2, instead of this machine's own containerd (hack/cluster gives
+        /// it)
+        #[arg(long)]
+        containerd: Option<PathBuf>,
     },
     /// Run kubectl as the cluster's administrator
     #[command(disable_help_flag = true)]
@@ -74,7 +78,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Up { nodes, proxy, programs, images } => {
+        Command::Up { nodes, proxy, programs, images, containerd } => {
             let begin = Instant::now();
             let say = |line: &str| {
                 let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
@@ -83,8 +87,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 |path: PathBuf| path.canonicalize().with_context(|| format!("find {}", path.display()));
             let programs = programs.into_iter().map(find).collect::<anyhow::Result<_>>()?;
             say(&format!("starting the control plane and booting {nodes} node(s)"));
-            let mut cluster =
-                Cluster::up(&ClusterOptions { name: cli.name, nodes, programs, images, proxy }, &say)?;
+            let mut cluster = Cluster::up(
+                &ClusterOptions { name: cli.name, nodes, programs, images, containerd, proxy },
+                &say,
+            )?;
             cluster.rig_mut().keep();
             say("the cluster is up: hack/cluster kubectl get nodes");
         }

@@ -119,6 +119,8 @@ pub struct ClusterOptions {
     pub programs: Vec<PathBuf>,
     /// Archives of images that are to be on every node.
     pub images: Vec<PathBuf>,
+    /// A directory with the programs of containerd 2, to be used instead of this machine's own.
+    pub containerd: Option<PathBuf>,
     /// What kube-proxy does.
     pub proxy: ProxyMode,
 }
@@ -141,6 +143,7 @@ impl Cluster {
             memory: MEMORY,
             kubernetes: true,
             images: options.images.clone(),
+            containerd: options.containerd.clone(),
             ..UpOptions::default()
         };
         // What is prepared fails with this cause; the rig's own error has no place for it.

@@ -25,10 +25,13 @@ const DISTRIBUTION_CNI_BINARIES: &str = "/usr/lib/cni";
 
 /// Shaped like the file Terway writes; see `terway-cli cni` in Terway's own repository.
 const TERWAY_CONFLIST: &str = include_str!("../../../guest/10-terway.conflist");
+/// For Debian's containerd 1.6.
 const CONTAINERD_TOML: &str = include_str!("../../../guest/containerd.toml");
+/// For containerd 2.
+const CONTAINERD_2_TOML: &str = include_str!("../../../guest/containerd-2.toml");
 
 /// Writes containerd's configuration and fills the CNI directories.
-pub fn write_configuration(_words: &BootWords) -> Result<(), GuestError> {
+pub fn write_configuration(words: &BootWords) -> Result<(), GuestError> {
     for directory in [REQUESTED_ADDRESSES, POD_LOGS, CNI_BINARIES, CNI_CONFIGURATION] {
         make_directory(directory)?;
     }
@@ -43,7 +46,8 @@ pub fn write_configuration(_words: &BootWords) -> Result<(), GuestError> {
     if !list.exists() {
         write_file(list, TERWAY_CONFLIST)?;
     }
-    let configuration = CONTAINERD_TOML
+    let template = if words.containerd.is_some() { CONTAINERD_2_TOML } else { CONTAINERD_TOML };
+    let configuration = template
         .replace("@SOCKET@", CONTAINERD_SOCKET)
         .replace("@SNAPSHOTTER@", SNAPSHOTTER)
         .replace("@PAUSE_IMAGE@", PAUSE_IMAGE)
@@ -53,8 +57,15 @@ pub fn write_configuration(_words: &BootWords) -> Result<(), GuestError> {
 }
 
 /// containerd, as an init system's unit would start it.
-pub fn containerd() -> Service {
-    Service::new("containerd", &["containerd", "--config", CONTAINERD_CONFIGURATION])
+pub fn containerd(words: &BootWords) -> Service {
+    let configuration = ["--config", CONTAINERD_CONFIGURATION];
+    let Some(directory) = &words.containerd else {
+        return Service::new("containerd", &[&["containerd"], configuration.as_slice()].concat());
+    };
+    // It looks for its shim on its path.
+    let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", directory.display());
+    let program = directory.join("containerd").display().to_string();
+    Service::new("containerd", &[&["env", &path, &program], configuration.as_slice()].concat())
 }
 
 /// Imports all images as soon as containerd listens and they are there; those that the node's disk has are left out.
@@ -94,6 +105,7 @@ fn identity(archive: &Path) -> Result<String, GuestError> {
     Ok(format!("{name} {} {}.{:09}", metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
+/// By the machine's own `ctr`, also into containerd 2: that one's own asks it to unpack by its own rules.
 fn import(archive: &Path) -> Result<(), GuestError> {
     let archive = archive.display().to_string();
     let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", SNAPSHOTTER, &archive];

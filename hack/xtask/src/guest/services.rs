@@ -29,7 +29,8 @@ pub struct Service {
 pub fn run() -> Result<(), GuestError> {
     let words = init::boot_words()?;
     make_directory(HELD_SERVICES)?;
-    let containerd = thread::spawn(|| runtime::containerd().keep());
+    let containerd = runtime::containerd(&words);
+    let containerd = thread::spawn(move || containerd.keep());
     runtime::import_images()?;
     if words.kubernetes {
         make_directory(STATIC_PODS)?;

@@ -99,6 +99,8 @@ pub struct UpOptions {
     pub count_instructions: bool,
     /// Each node's memory in MiB.
     pub memory: u32,
+    /// A directory with the programs of containerd 2; `None` for this machine's own containerd.
+    pub containerd: Option<PathBuf>,
     /// Archives of images that every node imports beside the rig's own.
     pub images: Vec<PathBuf>,
     /// Let a kubelet run on each node, by the files of [`crate::cluster`].
@@ -116,6 +118,7 @@ impl Default for UpOptions {
             bare: false,
             count_instructions: false,
             memory: 1536,
+            containerd: None,
             images: Vec::new(),
             kubernetes: false,
         }
