@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use xtask::rig::RunningCommand;
 
 use super::world::{Pod, World};
 
@@ -70,6 +71,35 @@ impl World {
             [ "$(cat "$process/comm")" = fortio ] && kill -INT "${process#/proc/}" && exit; done; exit 1"#;
         self.node(&load.node)?.command(&["sh", "-c", script, "sh", &load.mark]).check()?;
         let output = load.child.wait_with_output()?;
+        answers(&String::from_utf8_lossy(&output.stdout))
+            .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+/// Load that needs nothing of the cluster but the two pods, and ends by itself.
+#[derive(Debug)]
+pub(super) struct Detached {
+    running: RunningCommand,
+}
+
+impl World {
+    /// Starts load in the client's container from the node itself, for so many seconds.
+    pub(super) fn detached_load(&self, from: &Pod, url: &str, seconds: u64) -> Result<Detached> {
+        // The container's first process is known by its host name.
+        let script = r#"pod=$1; shift; for process in /proc/[0-9]*; do
+            [ "$(cat "$process/comm")" = fortio ] && tr '\0' '\n' <"$process/environ" | grep -qxF "HOSTNAME=$pod" &&
+            exec nsenter --target "${process#/proc/}" --net --mount "$@"; done 2>/dev/null; exit 1"#;
+        let time = format!("{seconds}s");
+        let own = ["sh", "-c", script, "sh", &from.name, "/usr/bin/fortio", "load", "-t", &time];
+        let argv = [&own[..], &load(Connections::EachNew), &[url]].concat();
+        Ok(Detached { running: self.node(&from.node)?.command(&argv).spawn()? })
+    }
+}
+
+impl Detached {
+    /// Waits for its end.
+    pub(super) fn wait(self) -> Result<Answers> {
+        let output = self.running.wait()?;
         answers(&String::from_utf8_lossy(&output.stdout))
             .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }

@@ -1,13 +1,26 @@
 //! What is played.
 
+mod access;
 mod fortio;
 mod install;
+mod nodes;
+mod outages;
 mod rollout;
 mod services;
 mod uninstall;
+mod workloads;
 
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 5] =
-    [install::SCENES, fortio::SCENES, services::SCENES, rollout::SCENES, uninstall::SCENES];
+pub(super) const ALL: [&[Scene]; 9] = [
+    install::SCENES,
+    fortio::SCENES,
+    services::SCENES,
+    access::SCENES,
+    workloads::SCENES,
+    rollout::SCENES,
+    outages::SCENES,
+    nodes::SCENES,
+    uninstall::SCENES,
+];

@@ -1,0 +1,99 @@
+//! Ways into a pod that pass by Services: NodePort, and kubectl's port-forward, exec and cp.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use smc_model::ANNOTATION;
+use xtask::layout::NODE_IMAGE;
+
+use super::fortio::{URL, pair};
+use super::workloads::set_up;
+use crate::e2e::Scene;
+use crate::e2e::world::World;
+
+pub(super) const SCENES: &[Scene] = &[Scene {
+    name: "ways-in",
+    shows: "NodePort on every node, kubectl port-forward, exec and cp reach an annotated pod",
+    short: false,
+    play: ways_in,
+}];
+
+const NODE_PORT: u16 = 30080;
+
+fn ways_in(world: &mut World) -> Result<String> {
+    let (client, server) = pair(world)?;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "by-node-port" },
+        "spec": { "type": "NodePort", "selector": { "app": "fortio-server" },
+                  "ports": [{ "port": 8080, "nodePort": NODE_PORT }] },
+    });
+    world.apply(&service.to_string())?;
+    for node in world.cluster.rig().nodes() {
+        let url = format!("http://{}:{NODE_PORT}/fortio/version", node.ip());
+        world.eventually(|world| curl(world, &url))?;
+    }
+
+    let mut kubectl = world.cluster.kubectl();
+    kubectl.args(["port-forward", &format!("pod/{}", server.name), ":8080"]);
+    kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut forward = world.cluster.rig().network().spawn(&mut kubectl)?.context("start kubectl")?;
+    let mut line = String::new();
+    let output = forward.stdout.take().context("kubectl's output")?;
+    BufReader::new(output).read_line(&mut line)?;
+    // "Forwarding from 127.0.0.1:40123 -> 8080"
+    let port = line.split([':', ' ']).nth(3).and_then(|port| port.parse::<u16>().ok());
+    let forwarded = port
+        .with_context(|| format!("kubectl said {line:?}"))
+        .and_then(|port| curl(world, &format!("http://127.0.0.1:{port}/fortio/version")));
+    forward.kill()?;
+    forward.wait()?;
+    forwarded?;
+
+    world.kubectl(&["exec", &client.name, "--", "fortio", "curl", "-quiet", URL])?;
+    let copied = copy(world)?;
+    world.kubectl(&["delete", "service", "by-node-port", "--wait=false"])?;
+    Ok(format!(
+        "NodePort on {} nodes, port-forward, exec, cp of {copied} bytes there and back",
+        world.nodes().len()
+    ))
+}
+
+/// `kubectl cp` into an annotated pod and out of it again; it needs a pod that has tar.
+fn copy(world: &World) -> Result<usize> {
+    let mount =
+        |path: &str| json!({ "name": path.trim_start_matches('/'), "mountPath": path, "readOnly": true });
+    let volume = |path: &str| json!({ "name": path.trim_start_matches('/'), "hostPath": { "path": path } });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "tools", "labels": { "app": "tools" }, "annotations": { ANNOTATION: "true" } },
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{ "name": "tools", "image": NODE_IMAGE, "command": ["sleep", "infinity"],
+                             "volumeMounts": [mount("/usr"), mount("/etc")] }],
+            "volumes": [volume("/usr"), volume("/etc")],
+        },
+    });
+    world.apply(&pod.to_string())?;
+    world.kubectl(&["wait", "pod/tools", "--for=condition=Ready", "--timeout=180s"])?;
+    set_up(world, &world.pod("default", "app=tools")?)?;
+    let directory = tempfile::tempdir()?;
+    let (there, back) = (directory.path().join("there"), directory.path().join("back"));
+    let content: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect();
+    std::fs::write(&there, &content)?;
+    world.kubectl(&["cp", &there.display().to_string(), "default/tools:/tmp/copied"])?;
+    world.kubectl(&["cp", "default/tools:/tmp/copied", &back.display().to_string()])?;
+    ensure!(std::fs::read(&back)? == content, "what came back is not what went there");
+    world.kubectl(&["delete", "pod/tools", "--wait=false"])?;
+    Ok(content.len())
+}
+
+/// Asks from the bridge that the nodes hang on, as a client outside the cluster.
+fn curl(world: &World, url: &str) -> Result<()> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail", "--max-time", "15", url]);
+    let output = world.cluster.rig().network().run(|| curl.output())?.context("start curl")?;
+    ensure!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Nodes that are drained, rebooted, removed and joined anew.
+
+use anyhow::{Result, ensure};
+use xtask::rig::PowerCut;
+
+use super::fortio::{URL, pair};
+use super::workloads::set_up;
+use crate::e2e::Scene;
+use crate::e2e::load::Connections;
+use crate::e2e::world::{SYSTEM, World};
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "drain-and-reboot",
+        shows: "a node is drained, rebooted in order and uncordoned: its pods are right again",
+        short: false,
+        play: drained,
+    },
+    Scene {
+        name: "power-cut",
+        shows: "a node's power is cut with everything on it: its pods are right again",
+        short: false,
+        play: power_cut,
+    },
+    Scene {
+        name: "joined-anew",
+        shows: "a node is removed, and another joins under its name with an empty disk",
+        short: false,
+        play: joined_anew,
+    },
+];
+
+const QUIET: &(dyn Fn(&str) + Sync) = &|_| {};
+
+fn drained(world: &mut World) -> Result<String> {
+    let (_, server) = pair(world)?;
+    let node = server.node;
+    let drain =
+        ["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=180s"];
+    world.kubectl(&drain)?;
+    world.cluster.rig().reboot(number(&node)?, PowerCut::Orderly, QUIET)?;
+    world.kubectl(&["uncordon", &node])?;
+    well_again(world, &node)
+}
+
+fn power_cut(world: &mut World) -> Result<String> {
+    let (client, _) = pair(world)?;
+    world.cluster.rig().reboot(number(&client.node)?, PowerCut::Sudden, QUIET)?;
+    well_again(world, &client.node)
+}
+
+fn joined_anew(world: &mut World) -> Result<String> {
+    let (client, _) = pair(world)?;
+    let number = number(&client.node)?;
+    world.cluster.rig().remove_node(number)?;
+    world.kubectl(&["delete", "node", &client.node])?;
+    world.cluster.rig_mut().add_node(number, QUIET)?;
+    well_again(world, &client.node)
+}
+
+/// Fails unless node, agent and the example's pods are what they were, and speak SMC-R.
+fn well_again(world: &World, node: &str) -> Result<String> {
+    world.cluster.await_nodes(QUIET)?;
+    world.rolled_out(SYSTEM, "daemonset/smc-agent")?;
+    world.eventually(|world| {
+        let (label, condition) = world.readiness(node)?;
+        ensure!(label.as_deref() == Some("true"), "{node}: label {label:?}, condition {condition:?}");
+        Ok(())
+    })?;
+    // Where both pods ended up on one node, the example's anti-affinity lets one of them start elsewhere.
+    world.kubectl(&["rollout", "restart", "deployment/fortio-client", "deployment/fortio-server"])?;
+    let (client, server) = pair(world)?;
+    for pod in [&client, &server] {
+        set_up(world, pod)?;
+    }
+    let answers = world.requests(&client, URL, 10, Connections::EachNew)?.all_right()?;
+    world.eventually(|world| {
+        let verdict = world.known_verdict(&client)?;
+        ensure!(verdict.smc_r >= answers.right && verdict.tcp == 0, "{verdict:?}");
+        Ok(())
+    })?;
+    let doctor = world.smcctl(node, &["doctor"])?;
+    ensure!(doctor.contains("All fine."), "smcctl doctor on {node}:\n{doctor}");
+    Ok(format!(
+        "{node} Ready, labelled, doctor: All fine; {} of {} connections SMC-R",
+        answers.right, answers.right
+    ))
+}
+
+fn number(node: &str) -> Result<u8> {
+    Ok(node.trim_start_matches("node").parse()?)
+}
