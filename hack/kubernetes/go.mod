@@ -1,6 +1,6 @@
-// Kubernetes names its own parts by directories of its repository; whoever imports it has to name their versions. All of
-// them, and etcd, follow Kubernetes: to change it, change its version here, the parts' (v0.34.2 belongs to v1.34.2) and
-// etcd's to what Kubernetes' own go.mod says, then run `go mod tidy`.
+// Kubernetes takes its own parts from directories of its repository, which an importer does not have: each is named below
+// in the version that belongs to it. For another Kubernetes change that version, its parts' and etcd's (what Kubernetes'
+// own go.mod has for etcd's client), then run `go mod tidy`.
 module kube-smc/hack/kubernetes
 
 go 1.24.0

@@ -1,6 +1,5 @@
 // One program that is Kubernetes' programs and etcd by the name it is called by: what they share is linked once, not seven
-// times. Each runs as in its own release: its own main function, with the versions of everything below it that go.mod of
-// Kubernetes names.
+// times. Everything below them is in the version that Kubernetes' own go.mod names.
 package main
 
 import (
@@ -16,7 +15,6 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	"k8s.io/component-base/cli"
-	"k8s.io/component-base/logs"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
@@ -36,7 +34,7 @@ var programs = map[string]func(){
 	"kube-proxy":              func() { run(proxy.NewProxyCommand()) },
 	"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
 	"kubectl":                 runKubectl,
-	"kubelet":                 func() { run(kubelet.NewKubeletCommand(context.Background())) },
+	"kubelet":                 func() { run(kubeletCommand(kubelet.NewKubeletCommand)) },
 }
 
 func main() {
@@ -59,9 +57,16 @@ func main() {
 
 func run(command *cobra.Command) { os.Exit(cli.Run(command)) }
 
-// kubectl reads its log level before its command is made, and words its errors itself.
+// The kubelet's command takes a context since Kubernetes 1.33.
+func kubeletCommand(constructor any) *cobra.Command {
+	if constructor, old := constructor.(func() *cobra.Command); old {
+		return constructor()
+	}
+	return constructor.(func(context.Context) *cobra.Command)(context.Background())
+}
+
+// kubectl words its errors itself.
 func runKubectl() {
-	_, _ = logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)
 	}
