@@ -60,7 +60,7 @@ pub struct Sole {
 pub enum SoleError {
     /// Somebody else goes on having it, and this was to be an agent.
     #[error(
-        "another kube-smc is at work on this node ({holder}), also after {} s, and two would undo each other's work: delete \
+        "another kube-smc is at work on this node ({holder}), still after {} s, and two would undo each other's work: delete \
          one of the DaemonSets that `kubectl get daemonset -A -l app.kubernetes.io/name=kube-smc` shows",
         waited.as_secs()
     )]
@@ -72,7 +72,7 @@ pub enum SoleError {
     },
     /// Somebody else goes on having it, and this was to uninstall.
     #[error(
-        "nothing was undone: the agent still runs on this node ({holder}), also after {} s, and would make everything again: \
+        "nothing was undone: the agent still runs on this node ({holder}), even after {} s, and would make everything again: \
          delete its DaemonSet first (`kubectl get daemonset -A -l app.kubernetes.io/name=kube-smc`)",
         waited.as_secs()
     )]

@@ -55,7 +55,7 @@ pub enum SurfacesError {
     Runtime(#[source] io::Error),
     /// The port cannot be had.
     #[error(
-        "cannot listen on {address} for metrics and the kubelet's probes (tried for {} s): {source}{}; end that program, or \
+        "cannot listen on {address} for metrics and the kubelet's probes (tried for {} s): {answer}{}; end that program, or \
          give another address by SMC_AGENT_LISTEN (--listen) and its port to the DaemonSet's probes",
         waited.as_secs(),
         held_by(holders)
@@ -68,7 +68,7 @@ pub enum SurfacesError {
         /// Who listens on that port, as far as that can be seen.
         holders: Vec<Process>,
         /// The kernel's answer.
-        source: io::Error,
+        answer: io::Error,
     },
 }
 
@@ -94,9 +94,9 @@ pub async fn listen(
         // Tokio's own sets SO_REUSEADDR: connections of the last agent's, which linger, do not stand in the way.
         match TcpListener::bind(address).await.and_then(TcpListener::into_std) {
             Ok(listener) => return Ok(listener),
-            Err(source) if begun.elapsed() >= patience || source.kind() != io::ErrorKind::AddrInUse => {
+            Err(answer) if begun.elapsed() >= patience || answer.kind() != io::ErrorKind::AddrInUse => {
                 let holders = smc_host::listeners::of_port(address.port(), proc).unwrap_or_default();
-                return Err(SurfacesError::Port { address, waited: begun.elapsed(), holders, source });
+                return Err(SurfacesError::Port { address, waited: begun.elapsed(), holders, answer });
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
