@@ -16,7 +16,7 @@ use smc_model::Reason;
 pub use chain::Chain;
 pub use losses::{LOSSES, Loss, Losses};
 pub use problems::{Problems, Told};
-pub use readiness::{LOSS_TOLERATED, NotReady, Readiness, STUCK_AFTER};
+pub use readiness::{LOSS_TOLERATED, NotReady, Readiness, START_WITHIN, STUCK_AFTER};
 pub use view::{DeviceUse, EventCounts, NodeCheck, PodVerdict, View};
 
 /// The board; clones are the same one.

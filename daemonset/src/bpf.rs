@@ -70,7 +70,11 @@ impl ConversionProgram {
     /// `socket()` fails with EPROTONOSUPPORT. Safe to repeat, also by two agents at once. Nothing is detached when
     /// the agent ends; see [`ConversionProgram::remove`].
     pub fn ensure(pin_dir: &Path, smc_protocol: u16) -> Result<Ensured, BpfError> {
-        probe::require_hook()?;
+        // Reading the kernel's BTF for this is a good part of what a start costs, and where the program is attached the hook is
+        // there.
+        if !pin_dir.join(LINK_NAME).exists() {
+            probe::require_hook()?;
+        }
         let pins = Pins::lock(pin_dir)?;
         pins.finish_interrupted_replacement()?;
 

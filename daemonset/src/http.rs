@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/metrics` | OpenMetrics |
 //! | `/healthz` | 200, or 503 when the agent is stuck and better restarted |
+//! | `/healthz?wait=ready` | the same, when the agent is ready or its start took too long: for a startup probe |
 //! | `/readyz` | 200, or 503 with the reason |
 //! | `/status` | what the agent knows, as JSON; its fields are an interface, see [`status`] |
 //!
@@ -16,8 +17,10 @@ pub mod status;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::Full;
@@ -32,7 +35,7 @@ use tokio::sync::Semaphore;
 
 pub use routes::{Answer, answer};
 
-use crate::board::Board;
+use crate::board::{Board, START_WITHIN};
 use crate::metrics::Metrics;
 
 /// Where the agent listens unless told otherwise: only this node's processes can reach it.
@@ -43,6 +46,8 @@ const CONNECTIONS: usize = 32;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may last in all.
 const ALL_WITHIN: Duration = Duration::from_secs(15);
+/// How often it is looked whether the start is over, while somebody waits for that.
+const LOOK_WHETHER_STARTED: Duration = Duration::from_millis(100);
 /// Longest head of a request.
 const HEAD_BYTES: usize = 8192;
 
@@ -120,7 +125,15 @@ pub async fn serve(listener: TcpListener, board: Board, metrics: Metrics, limits
 }
 
 async fn connection(stream: TcpStream, board: &Board, metrics: &Metrics, limits: Limits) {
+    let waits = AtomicBool::new(false);
+    let waiting = &waits;
     let service = service_fn(|request: Request<Incoming>| async move {
+        if (request.uri().path(), request.uri().query()) == ("/healthz", Some("wait=ready")) {
+            waiting.store(true, Ordering::Relaxed);
+            while !board.read(|view| view.readiness.start_is_over(std::time::Instant::now())) {
+                tokio::time::sleep(LOOK_WHETHER_STARTED).await;
+            }
+        }
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = std::time::Instant::now();
         let answer = answer(request.method(), request.uri().path(), board, metrics, now, wall);
@@ -132,7 +145,12 @@ async fn connection(stream: TcpStream, board: &Board, metrics: &Metrics, limits:
         .max_buf_size(HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(limits.all_within, served).await {
+    let mut served = pin!(served);
+    let mut ended = tokio::time::timeout(limits.all_within, served.as_mut()).await;
+    if ended.is_err() && waits.load(Ordering::Relaxed) {
+        ended = tokio::time::timeout(START_WITHIN, served).await;
+    }
+    match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("a request failed: {error}"),
         Err(_) => tracing::debug!("a client was too slow"),

@@ -12,7 +12,13 @@ pub mod api;
 pub mod condition;
 pub mod event_queue;
 pub mod events;
+pub mod node_removal;
 pub mod node_status;
+
+use std::time::Duration;
+
+use backon::ExponentialBuilder;
+use kube::runtime::watcher::ExponentialBackoff;
 
 /// The name under which all is written.
 pub const COMPONENT: &str = "kube-smc";
@@ -20,6 +26,16 @@ pub const COMPONENT: &str = "kube-smc";
 pub const READY_LABEL: &str = "smc.asm.alibabacloud.com/ready";
 /// The node condition's type.
 pub const READY_CONDITION: &str = "SMCReady";
+
+/// How soon, and at last how seldom, a server in trouble is tried again.
+const SOONEST: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(300);
+
+/// The waits between attempts at a server in trouble.
+pub fn backoff() -> ExponentialBackoff {
+    let builder = ExponentialBuilder::new().with_min_delay(SOONEST).with_max_delay(SELDOM);
+    ExponentialBackoff::from(builder.with_jitter().without_max_times())
+}
 
 /// Cuts a text for a field that holds so many bytes.
 fn shortened(text: &str, bytes: usize) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -39,6 +39,16 @@ pub enum LoggingError {
         /// What is wrong with it.
         source: ParseError,
     },
+    /// A word that is no level stands alone.
+    #[error(
+        "log level `{level}`: `{word}` is neither a level (error, warn, info, debug, trace, off) nor a filter such as `info,smc_agent=debug`"
+    )]
+    NoLevel {
+        /// What was given.
+        level: String,
+        /// The word.
+        word: String,
+    },
     /// The process logs already.
     #[error("cannot install the log output")]
     Install(#[from] TryInitError),
@@ -67,9 +77,17 @@ const QUIET: &str = "kube_client=off,kube_runtime=off";
 pub fn parse_level(level: &str) -> Result<EnvFilter, LoggingError> {
     // An empty filter means what it means to the library.
     let level = if level.trim().is_empty() { "error" } else { level };
+    // The library takes any other word for a module of which everything is logged, and so logs nothing.
+    if let Some(word) = level.split(',').find(|word| !is_directive(word)) {
+        return Err(LoggingError::NoLevel { level: level.to_owned(), word: word.to_owned() });
+    }
     EnvFilter::try_new(level)
         .and_then(|_| EnvFilter::try_new(format!("{QUIET},{level}")))
         .map_err(|source| LoggingError::BadLevel { level: level.to_owned(), source })
+}
+
+fn is_directive(word: &str) -> bool {
+    word.is_empty() || word.contains(['=', '[']) || word.parse::<LevelFilter>().is_ok()
 }
 
 /// Changes the level while the process runs.
@@ -220,6 +238,16 @@ pub(crate) mod tests {
     fn a_bad_level_is_an_error_that_repeats_it() {
         let error = subscriber(LogFormat::Text, "smc_agent=loud", false, io::sink).err().unwrap();
         assert!(error.to_string().contains("smc_agent=loud"));
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_not_taken_for_a_module() {
+        for level in ["loud", "info,loud", "smc_agent", "infos"] {
+            assert!(matches!(parse_level(level), Err(LoggingError::NoLevel { .. })), "{level}");
+        }
+        for level in ["", "info", "INFO", "off", "info,smc_agent=debug", "[span]"] {
+            assert!(parse_level(level).is_ok(), "{level}");
+        }
     }
 
     #[test]

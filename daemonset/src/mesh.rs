@@ -18,7 +18,8 @@
 //!
 //! With `watch`, on means exactly one thing: the object is there and says `smcEnabled: true`. A missing object or a
 //! missing resource (no ASM here, or one that is older) is off like a missing field, so that deleting the object never
-//! switches on what it had switched off. Who wants the annotation alone to decide says `--mesh enabled`.
+//! switches on what it had switched off. Who wants the annotation alone to decide says `--mesh enabled`. A missing resource
+//! is told as a problem, for as long as it lasts: more likely nobody meant to follow a mesh that is not there.
 //!
 //! While the API server cannot be asked, or the object cannot be understood, the last known value holds. It is kept in
 //! the state directory, so a restart of the agent does not change it.
@@ -101,7 +102,7 @@ impl fmt::Display for Why {
             Self::CniDisabled => "ASMMeshConfig default has enabled: false in spec.cniConfiguration",
             Self::NoObject => "there is no ASMMeshConfig named default",
             Self::NoResource => {
-                "the API server does not know ASMMeshConfig (without ASM, use --mesh enabled; with ASM in another cluster, --mesh-kubeconfig)"
+                "the agent follows ASM's switch and the API server does not know ASMMeshConfig; without ASM apply daemonset/manifests instead of overlays/ack (SMC_AGENT_MESH=enabled, --mesh enabled), with ASM in another cluster use --mesh-kubeconfig"
             }
         })
     }

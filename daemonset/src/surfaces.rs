@@ -4,36 +4,32 @@
 //! an API server. The two share the [`Board`] and channels.
 
 use std::io;
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpListener as BoundPort};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use backon::ExponentialBuilder;
-use kube::runtime::watcher::ExponentialBackoff;
-use smc_model::NodeFacts;
+use smc_model::{NodeFacts, Process};
 use smc_state::{Phase, Store};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::board::{Board, Chain, NodeCheck, PodVerdict, View};
-use crate::http::{self, Limits, Listen};
+use crate::http::{self, Limits};
 use crate::kubernetes::announcement::Announcement;
 use crate::kubernetes::api::Source;
 use crate::kubernetes::condition::{Condition, condition};
 use crate::kubernetes::event_queue::{CAPACITY, EventQueue};
-use crate::kubernetes::{events, node_status};
+use crate::kubernetes::{backoff, events, node_status};
 use crate::mesh::{self, MeshMode, MeshSwitch};
 use crate::metrics::Metrics;
 use crate::records::Change;
 
 /// After the agent's start, a verdict that is older was announced by an earlier run, or is no news.
 const NEWS: Duration = Duration::from_secs(600);
-/// How soon, and at last how seldom, a server in trouble is tried again.
-const SOONEST: Duration = Duration::from_secs(1);
-const SELDOM: Duration = Duration::from_secs(300);
-/// How soon the port is tried again when it is taken: the agent before this one may still hold it.
-const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+/// How soon the port is tried again when it is taken.
+const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the command line says about all of this.
 #[derive(Debug, Clone)]
@@ -46,8 +42,6 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// This node's name in Kubernetes.
     pub node_name: Option<String>,
-    /// Where to serve metrics and health.
-    pub listen: Listen,
 }
 
 /// Why nothing was started.
@@ -59,6 +53,62 @@ pub enum SurfacesError {
     /// No runtime for it.
     #[error("cannot start the runtime for metrics, health and the API server")]
     Runtime(#[source] io::Error),
+    /// The port cannot be had.
+    #[error(
+        "cannot listen on {address} for metrics and the kubelet's probes (tried for {} s): {answer}{}; end that program, or \
+         give another address by SMC_AGENT_LISTEN (--listen) and its port to the DaemonSet's probes",
+        waited.as_secs(),
+        held_by(holders)
+    )]
+    Port {
+        /// Where.
+        address: SocketAddr,
+        /// How long it was tried.
+        waited: Duration,
+        /// Who listens on that port, as far as that can be seen.
+        holders: Vec<Process>,
+        /// The kernel's answer.
+        answer: io::Error,
+    },
+}
+
+fn held_by(holders: &[Process]) -> String {
+    let names: Vec<String> =
+        holders.iter().map(|process| format!("{} (process {})", process.name, process.pid)).collect();
+    if names.is_empty() { String::new() } else { format!("; the port is {}'s", names.join(" and ")) }
+}
+
+/// Opens the port, the first thing that an agent does: the kubelet's probes are answered from then on, at the latest when
+/// the thread runs. While another program has it, it is tried again for `patience`.
+///
+/// # Errors
+/// [`SurfacesError::Port`], with the program that has it, if `proc` shows it.
+pub async fn listen(
+    address: SocketAddr,
+    patience: Duration,
+    proc: &Path,
+) -> Result<BoundPort, SurfacesError> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        // Tokio's own sets SO_REUSEADDR: connections of the last agent's, which linger, do not stand in the way.
+        match TcpListener::bind(address).await.and_then(TcpListener::into_std) {
+            Ok(listener) => return Ok(listener),
+            Err(answer) if begun.elapsed() >= patience || answer.kind() != io::ErrorKind::AddrInUse => {
+                let holders = smc_host::listeners::of_port(address.port(), proc).unwrap_or_default();
+                return Err(SurfacesError::Port { address, waited: begun.elapsed(), holders, answer });
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        "cannot listen on {address} yet: {error}; trying for {} s",
+                        patience.as_secs()
+                    );
+                }
+                tokio::time::sleep(LISTEN_AGAIN).await;
+            }
+        }
+    }
 }
 
 /// The main loop's end of it.
@@ -107,8 +157,13 @@ struct Ends {
 }
 
 impl Surfaces {
-    /// Starts the thread; it ends with the process. `chain` is how the chain's state begins.
-    pub fn start(options: Options, store: Store, chain: Chain) -> Result<Self, SurfacesError> {
+    /// Starts the thread; it ends with the process. `chain` is how the chain's state begins, `port` where to serve.
+    pub fn start(
+        options: Options,
+        store: Store,
+        chain: Chain,
+        port: Option<BoundPort>,
+    ) -> Result<Self, SurfacesError> {
         let mut view = View::new(options.mesh, MeshSwitch::NOT_KNOWN_YET, chain, Instant::now());
         view.started = wall().as_secs();
         view.node_name.clone_from(&options.node_name);
@@ -133,7 +188,7 @@ impl Surfaces {
             .name("surfaces".to_owned())
             .spawn(move || {
                 let (board, metrics) = served;
-                runtime.block_on(serve(&options, &store, &board, &metrics, ends));
+                runtime.block_on(serve(&options, port, &store, &board, &metrics, ends));
             })
             .map_err(SurfacesError::Thread)?;
         let events = Announcer { sender: announcements, board: board.clone() };
@@ -216,7 +271,14 @@ impl Surfaces {
     }
 }
 
-async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metrics, ends: Ends) {
+async fn serve(
+    options: &Options,
+    port: Option<BoundPort>,
+    store: &Store,
+    board: &Board,
+    metrics: &Metrics,
+    ends: Ends,
+) {
     let Ends { mesh, announcements, conditions } = ends;
     let mesh = async {
         if options.mesh == MeshMode::Watch {
@@ -224,9 +286,15 @@ async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metric
         }
     };
     let port = async {
-        if let Listen::At(address) = options.listen {
-            let listener = listen(address, board).await;
-            http::serve(listener, board.clone(), metrics.clone(), Limits::default()).await;
+        let Some(port) = port else { return };
+        match TcpListener::from_std(port) {
+            Ok(listener) => {
+                if let Ok(address) = listener.local_addr() {
+                    tracing::info!(%address, "serving /metrics, /healthz, /readyz and /status");
+                }
+                http::serve(listener, board.clone(), metrics.clone(), Limits::default()).await;
+            }
+            Err(error) => board.problem("port", Some(format!("cannot serve metrics and probes: {error}"))),
         }
     };
     let source = Source::new(options.kubeconfig.clone());
@@ -236,10 +304,6 @@ async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metric
             return;
         }
         let instance = options.node_name.clone().unwrap_or_default();
-        let backoff = || {
-            let builder = ExponentialBuilder::new().with_min_delay(SOONEST).with_max_delay(SELDOM);
-            ExponentialBackoff::from(builder.with_jitter().without_max_times())
-        };
         let events = events::publish(&source, announcements, EventQueue::new(instance), board, backoff());
         let condition = async {
             if let Some(name) = &options.node_name {
@@ -250,27 +314,8 @@ async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metric
         };
         tokio::join!(events, condition);
     };
-    tokio::join!(mesh, port, kubernetes);
-}
-
-/// Opens the port, however long that takes.
-async fn listen(address: std::net::SocketAddr, board: &Board) -> TcpListener {
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => {
-                board.problem("port", None);
-                tracing::info!(%address, "serving /metrics, /healthz, /readyz and /status");
-                return listener;
-            }
-            Err(error) => {
-                let problem = format!(
-                    "cannot listen on {address} for metrics and probes: {error}; see who has the port, or use --listen"
-                );
-                board.problem("port", Some(problem));
-                tokio::time::sleep(LISTEN_AGAIN).await;
-            }
-        }
-    }
+    // Probes first: making a client of an API server takes a while.
+    tokio::join!(port, mesh, kubernetes);
 }
 
 fn wall() -> Duration {

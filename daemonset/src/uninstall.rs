@@ -1,4 +1,5 @@
-//! `smc-agent uninstall`: undo what kube-smc made on this node, and nothing else. Needs no API server and no runtime.
+//! `smc-agent uninstall`: undo what kube-smc made on this node, and nothing else. Needs no API server and no runtime; where
+//! there is an API server, the node's label and condition go, too.
 //!
 //! Kernel modules stay loaded: other users of SMC may have come. Sockets that are SMC sockets stay so until they close.
 
@@ -14,6 +15,10 @@ use smc_state::{Record, Store};
 
 use crate::bpf::ConversionProgram;
 use crate::guard::Guard;
+use crate::kubernetes::api::Source;
+use crate::kubernetes::condition::Since;
+use crate::kubernetes::node_removal::{self, Removal};
+use crate::kubernetes::{READY_CONDITION, READY_LABEL, backoff};
 use crate::{anchor, chain};
 use smc_state::{BoundPort, Made};
 
@@ -31,6 +36,10 @@ pub struct Options {
     pub conf_dir: PathBuf,
     /// Where the agent remembers which chain entries it made.
     pub provenance_dir: PathBuf,
+    /// The API server that has this node; `None` by hand and outside of a cluster.
+    pub api: Option<Source>,
+    /// This node's name in Kubernetes.
+    pub node_name: Option<String>,
 }
 
 /// What was undone, and what could not be.
@@ -79,6 +88,8 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
         .note("removed the same-node guard", Guard::default().remove().map_err(|error| with_causes(&error)));
     undone.note("removed the anchor link", anchor::remove().await.map_err(|error| with_causes(&error)));
     node(store, &mut undone);
+    // Also when something above is left: this node accelerates no pod any more.
+    in_kubernetes(store, options, &mut undone).await;
     if undone.problems.is_empty() {
         let cleared = store.clear().map_err(|error| error.with_cause());
         undone.note("removed the records", cleared);
@@ -99,6 +110,38 @@ fn pod(store: &Store, record: &Record, proc: &Path, undone: &mut Undone) {
     }
     let detached = detach(store, &record.attachment, Instant::now() + PATIENCE);
     undone.problems.extend(detached.problems.into_iter().map(|problem| format!("{name}: {problem}")));
+}
+
+/// The node's label and condition. That they stay is no failure: it hurts no pod, and trying for ever would keep whoever
+/// waits for the uninstalling from its end.
+async fn in_kubernetes(store: &Store, options: &Options, undone: &mut Undone) {
+    let what = format!("label {READY_LABEL} and condition {READY_CONDITION}");
+    let why = match (&options.api, options.node_name.as_deref()) {
+        (Some(api), Some(node_name)) => {
+            match node_removal::remove(api, node_name, node_removal::PATIENCE, backoff()).await {
+                Removal::Removed => {
+                    return undone.done.push(format!("removed the {what} of node {node_name}"));
+                }
+                Removal::NoNode => {
+                    let done = format!("the API server has no node {node_name}, so no {what} either");
+                    return undone.done.push(done);
+                }
+                Removal::Left(why) => why,
+            }
+        }
+        (Some(_), None) => "this node's name is not known (--node-name)".to_owned(),
+        // Without the agent's note of it there never was anything to write it to.
+        (None, _) if matches!(store.read_document::<Since>(), Ok(None)) => return,
+        (None, _) => {
+            "no API server is known here (this is no pod of the cluster, and there is no --kubeconfig)"
+                .to_owned()
+        }
+    };
+    let node_name = options.node_name.as_deref().unwrap_or("NODE");
+    undone.left.push(format!(
+        "{what} of this node in Kubernetes: {why}. To do: {}",
+        node_removal::by_hand(node_name)
+    ));
 }
 
 /// The RDMA ports' PNETIDs and the enterprise ids, as far as the agent made them.
@@ -153,5 +196,73 @@ impl Kernel {
             return Ok(Some(Shared { pnetid: port.pnetid.clone(), others }));
         }
         pnet::delete(&mut self.generic, self.families.pnetid, &port.pnetid).map(|()| None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake_api::{FakeApi, Reply};
+
+    fn options(api: Option<Source>, node_name: Option<&str>) -> Options {
+        let nowhere = PathBuf::from("/nonexistent");
+        Options {
+            pin_dir: nowhere.clone(),
+            proc: nowhere.clone(),
+            conf_dir: nowhere.clone(),
+            provenance_dir: nowhere,
+            api,
+            node_name: node_name.map(str::to_owned),
+        }
+    }
+
+    async fn in_kubernetes_of(store: &Store, options: &Options) -> Undone {
+        let mut undone = Undone::default();
+        in_kubernetes(store, options, &mut undone).await;
+        assert_eq!(undone.problems, [""; 0], "it never makes uninstalling fail");
+        undone
+    }
+
+    #[tokio::test]
+    async fn the_nodes_label_and_condition_go_where_there_is_an_api_server() {
+        let api = FakeApi::start(|_, _| Reply::json(&json!({}))).await;
+        let store = Store::new(api.dir().join("state"));
+        let options = options(Some(Source::Kubeconfig(api.kubeconfig())), Some("node-1"));
+        let undone = in_kubernetes_of(&store, &options).await;
+        assert_eq!(undone.left, [""; 0]);
+        assert!(undone.done[0].contains("condition SMCReady of node node-1"), "{undone:?}");
+        api.assert_only(&["PATCH /api/v1/nodes/node-1/status"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_named_with_the_command_that_removes_it() {
+        let api = FakeApi::start(|_, _| Reply::status(422, "Invalid")).await;
+        let store = Store::new(api.dir().join("state"));
+        let source = Some(Source::Kubeconfig(api.kubeconfig()));
+        for (options, why) in [
+            (options(source.clone(), Some("node-1")), "422"),
+            (options(source, None), "this node's name is not known"),
+        ] {
+            let undone = in_kubernetes_of(&store, &options).await;
+            let node = options.node_name.as_deref().unwrap_or("NODE");
+            let command = node_removal::by_hand(node);
+            for part in [READY_LABEL, READY_CONDITION, why, &command] {
+                assert!(undone.left[0].contains(part), "{part}: {undone:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn by_hand_without_an_api_server_it_is_told_only_where_an_agent_wrote_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let options = options(None, None);
+        let undone = in_kubernetes_of(&store, &options).await;
+        assert_eq!((undone.done, undone.left), (vec![], vec![]));
+        store.write_document(&Since { ready: true, since: 1 }).unwrap();
+        let undone = in_kubernetes_of(&store, &options).await;
+        assert!(undone.left[0].contains("no API server is known here"), "{undone:?}");
     }
 }

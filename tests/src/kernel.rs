@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use smc_model::{NetnsCookie, Owned};
 use xtask::rig::{Node, repository};
 
+use crate::snapshot::{SCRIPT, settled};
+
 /// Runs a shell script on a node and returns what it printed; an unsuccessful end fails the test.
 #[track_caller]
 pub fn shell(node: &Node<'_>, script: &str, arguments: &[&str]) -> String {
@@ -20,16 +22,16 @@ pub fn shell(node: &Node<'_>, script: &str, arguments: &[&str]) -> String {
 pub struct Kernel<'n, 'a>(pub &'n Node<'a>);
 
 impl Kernel<'_, '_> {
-    /// Everything that kube-smc changes on a node and in the given pods' network namespaces, as text to be compared.
+    /// Everything that kube-smc changes on a node and in the given pods' network namespaces, as text to be compared; what
+    /// the kernel changes by itself is left out.
     #[track_caller]
     pub fn snapshot(self, netns: &[&str]) -> String {
-        let script = "nft --stateless list ruleset; ip -o address; ip rule; ip -4 route show table all; \
-                      ls /sys/fs/bpf/kube-smc; exec \"$0\" \"$@\"";
+        let script = format!("{SCRIPT}\nls /sys/fs/bpf/kube-smc; exec \"$0\" \"$@\"");
         let program = program();
-        let mut argv = vec!["sh", "-ec", script, &program, "show", "/proc/1/ns/net"];
+        let mut argv = vec!["sh", "-ec", &script, &program, "show", "/proc/1/ns/net"];
         argv.extend(netns);
         let output = self.0.command(&argv).check().unwrap_or_else(|error| panic!("{error}"));
-        String::from_utf8(output.stdout).unwrap()
+        settled(&String::from_utf8(output.stdout).unwrap())
     }
 
     /// Which of what an attachment owns is in the kernel: empty when nothing is.

@@ -20,6 +20,7 @@ pub mod faults;
 mod kernel;
 pub mod plugin;
 mod pods;
+mod snapshot;
 mod traffic;
 
 use std::fmt::Display;

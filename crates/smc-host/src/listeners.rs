@@ -29,6 +29,17 @@ pub fn old(netns: &Netns, proc: &Path) -> Result<Vec<Listener>, HostError> {
     Ok(with_processes(&old, &holders(proc, netns.id(), &inodes)))
 }
 
+/// Who listens on a TCP port in the network namespace of this thread, as far as `proc` shows processes.
+pub fn of_port(port: u16, proc: &Path) -> Result<Vec<Process>, HostError> {
+    let mut connection = Connection::open(Protocol::SockDiag)?;
+    let mut listening = tcp(&mut connection, IpFamily::V4)?;
+    listening.extend(tcp(&mut connection, IpFamily::V6)?);
+    let inodes = listening.iter().filter(|listener| listener.port == port).map(|listener| listener.inode);
+    let holders = holders(proc, Netns::current()?.id(), &inodes.collect());
+    let processes: BTreeSet<Process> = holders.into_values().collect();
+    Ok(processes.into_iter().collect())
+}
+
 fn tcp(connection: &mut Connection, family: IpFamily) -> Result<Vec<TcpListener>, HostError> {
     let attempt = "list the listening TCP sockets";
     let answers = connection.request(&attempt, &diag::tcp_sockets(family, TcpState::Listen.bit()))?;
@@ -120,6 +131,10 @@ mod tests {
         let told = with_processes(&[*ours], &holders);
         assert_eq!((told.len(), told[0].port), (1, port));
         assert!(!told[0].process.as_ref().unwrap().name.is_empty());
+        let on_port = of_port(port, Path::new("/proc")).unwrap();
+        assert_eq!(on_port.iter().map(|process| process.pid).collect::<Vec<_>>(), [std::process::id()]);
+        drop(socket);
+        assert_eq!(of_port(port, Path::new("/proc")).unwrap(), []);
     }
 
     #[test]

@@ -252,6 +252,20 @@ impl Store {
         self.lock_file(&self.locks_dir().join(".addresses"), deadline)
     }
 
+    /// Where the lock of [`Store::lock_node`] is. Whoever holds it may write there who that is.
+    pub fn node_lock_path(&self) -> PathBuf {
+        self.dir.join("agent.lock")
+    }
+
+    /// The lock of the one process that changes the whole node: the agent for its life, or what undoes its work. The
+    /// plugin never takes it.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] at once when somebody has it.
+    pub fn lock_node(&self) -> Result<Lock, StateError> {
+        self.lock_file(&self.node_lock_path(), Instant::now())
+    }
+
     /// The directories are made when they are found missing: nearly always they are there.
     fn lock_file(&self, path: &Path, deadline: Instant) -> Result<Lock, StateError> {
         match Lock::take(path, deadline) {

@@ -10,6 +10,9 @@ use super::Chain;
 pub const LOSS_TOLERATED: Duration = Duration::from_secs(10);
 /// How long the agent may be at one piece of work. The longest, loading a kernel module, takes seconds.
 pub const STUCK_AFTER: Duration = Duration::from_secs(120);
+/// After so long the start is over, whatever came of it: who waited for it is told so, and asks why the agent is not
+/// ready.
+pub const START_WITHIN: Duration = Duration::from_secs(50);
 
 /// What readiness hangs on. Nothing else on the board can change it.
 #[derive(Debug, Clone)]
@@ -18,6 +21,7 @@ pub struct Readiness {
     was_loaded: bool,
     lost_since: Option<Instant>,
     node_checked: bool,
+    began: Instant,
     last_sign: Instant,
 }
 
@@ -38,7 +42,7 @@ pub enum NotReady {
 impl Readiness {
     /// At the agent's start.
     pub fn new(chain: Chain, now: Instant) -> Self {
-        Self { chain, was_loaded: false, lost_since: None, node_checked: false, last_sign: now }
+        Self { chain, was_loaded: false, lost_since: None, node_checked: false, began: now, last_sign: now }
     }
 
     /// The chain's state.
@@ -88,6 +92,11 @@ impl Readiness {
             Chain::Unknown => Err(NotReady::ChainUnknown),
             Chain::NotLoaded { why } => Err(NotReady::ChainNotLoaded { why }),
         }
+    }
+
+    /// The agent has become ready, or its start has lasted for long enough.
+    pub fn start_is_over(&self, now: Instant) -> bool {
+        self.ready(now).is_ok() || now.saturating_duration_since(self.began) >= START_WITHIN
     }
 
     /// Alive: the main loop is not stuck.
@@ -141,6 +150,16 @@ mod tests {
         );
         readiness.chain_is(Chain::Loaded, now);
         assert_eq!(readiness.ready(now), Ok(()));
+    }
+
+    #[test]
+    fn the_start_is_over_when_the_agent_is_ready_or_took_too_long() {
+        let start = Instant::now();
+        assert!(ready_one(start).start_is_over(start));
+        let slow = Readiness::new(Chain::Unknown, start);
+        let almost = START_WITHIN.checked_sub(Duration::from_millis(1)).unwrap();
+        assert!(!slow.start_is_over(start + almost));
+        assert!(slow.start_is_over(start + START_WITHIN));
     }
 
     #[test]

@@ -66,6 +66,22 @@ async fn readiness_comes_with_the_node_and_the_chain_and_does_not_flap() {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_the_start_is_answered_when_the_agent_is_ready_and_not_before() {
+    let limits = Limits { all_within: Duration::from_millis(200), ..Limits::default() };
+    let (address, board) = start(limits).await;
+    let mut waiting = tokio::spawn(async move { get(address, "/healthz?wait=ready").await });
+    // Longer than any other request may take.
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut waiting).await.is_err());
+    assert_eq!(get(address, "/healthz").await.0, 200, "nobody else waits");
+    board.update(|view| {
+        view.readiness.node_was_checked();
+        view.readiness.chain_is(Chain::Loaded, Instant::now());
+    });
+    assert_eq!(waiting.await.unwrap(), (200, "ok\n".to_owned()));
+    assert_eq!(get(address, "/healthz?wait=ready").await.0, 200, "and at once from then on");
+}
+
+#[tokio::test]
 async fn health_is_lost_when_the_main_loop_is_stuck() {
     let (address, board) = start(Limits::default()).await;
     assert_eq!(get(address, "/healthz").await.0, 200);
@@ -198,4 +214,33 @@ fn where_to_listen_is_an_address_or_off() {
     for bad in ["", "9810", "localhost", "127.0.0.1", "on"] {
         assert!(bad.parse::<Listen>().is_err(), "{bad}");
     }
+}
+
+/// In a normal start no probe fails, since that is a warning on the pod: the first one is sent when the agent listens, and
+/// is answered when it is ready.
+#[test]
+fn the_startup_probe_waits_for_the_agent_and_the_others_only_for_the_startup_probe() {
+    let manifest: Value =
+        serde_saphyr::from_str(include_str!("../../manifests/base/daemonset.yaml")).unwrap();
+    let container = &manifest["spec"]["template"]["spec"]["containers"][0];
+    let startup = &container["startupProbe"];
+    assert_eq!(startup["httpGet"]["path"], "/healthz?wait=ready");
+    let seconds = |field: &str| Duration::from_secs(startup[field].as_u64().unwrap());
+    assert!(seconds("initialDelaySeconds") >= Duration::from_secs(1));
+    assert!(seconds("timeoutSeconds") > START_WITHIN, "the kubelet gives up first");
+    // Two agents, or a taken port: the agent must end by itself, with its own words.
+    let refusals = u32::try_from(startup["failureThreshold"].as_u64().unwrap()).unwrap();
+    assert!(
+        seconds("periodSeconds") * refusals > 3 * crate::sole::AGENT_WAITS,
+        "killed before it can say why"
+    );
+    for probe in ["readinessProbe", "livenessProbe"] {
+        assert!(container[probe]["httpGet"]["path"].is_string());
+        assert!(container[probe]["initialDelaySeconds"].is_null(), "the startup probe has waited already");
+    }
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        let http = &container[probe]["httpGet"];
+        assert_eq!(format!("{}:{}", http["host"].as_str().unwrap(), http["port"]), DEFAULT_LISTEN);
+    }
+    assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
 }

@@ -316,7 +316,10 @@ pub fn explain(error: &kube::Error) -> String {
 pub fn explain_status(status: &Status) -> String {
     let hint = match fault_of(status) {
         Fault::Unauthenticated => "; the credentials are not, or no longer, accepted and are read anew",
-        Fault::Forbidden => "; see daemonset/manifests/base/rbac.yaml for the rights that the agent needs",
+        Fault::Forbidden => {
+            "; the rights that this takes are in daemonset/manifests: base/rbac.yaml, overlays/ack/mesh-rights.yaml for \
+             ASM's switch, uninstall/rbac.yaml"
+        }
         _ => "",
     };
     format!("the server answered {}: {}{hint}", status.code, one_line(&status.message))

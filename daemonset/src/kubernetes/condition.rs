@@ -7,7 +7,7 @@ use smc_state::Document;
 
 use super::{READY_CONDITION, READY_LABEL, shortened, timestamp};
 use crate::board::Chain;
-use crate::mesh::MeshSwitch;
+use crate::mesh::{MeshSwitch, Why};
 
 /// Longest message: the whole condition stays readable in `kubectl describe node`.
 const MESSAGE_BYTES: usize = 1024;
@@ -25,7 +25,8 @@ pub struct Condition {
 
 /// What the condition is. The node's own obstacle comes first: it stays when the rest is mended.
 pub fn condition(obstacle: Option<&Reason>, chain: &Chain, mesh: MeshSwitch) -> Condition {
-    if let Some(reason) = obstacle {
+    // The switch is no fault of the node, and is told below.
+    if let Some(reason) = obstacle.filter(|reason| !reason.is_switched_off()) {
         let message =
             format!("annotated pods stay on TCP: {reason}; {}. To do: {}", reason.meaning(), reason.remedy());
         return Condition { ready: false, reason: reason.name(), message };
@@ -36,7 +37,11 @@ pub fn condition(obstacle: Option<&Reason>, chain: &Chain, mesh: MeshSwitch) -> 
         return Condition { ready: false, reason: "PluginNotLoaded", message };
     }
     if !mesh.on {
-        let reason = if mesh.is_known() { "MeshOff" } else { "MeshNotKnown" };
+        let reason = match mesh.why {
+            Why::NotKnownYet => "MeshNotKnown",
+            Why::NoResource => "MeshResourceMissing",
+            _ => "MeshOff",
+        };
         return Condition {
             ready: false,
             reason,
@@ -84,10 +89,17 @@ pub fn patch(condition: &Condition, since: Since, now: u64) -> Value {
     })
 }
 
+/// The strategic merge patch of `nodes/status` that takes condition and label away again; fine when they are not there.
+pub fn removal() -> Value {
+    json!({
+        "metadata": {"labels": {READY_LABEL: null}},
+        "status": {"conditions": [{"type": READY_CONDITION, "$patch": "delete"}]},
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mesh::Why;
 
     const ON: MeshSwitch = MeshSwitch { on: true, repair: true, why: Why::SmcEnabled };
 
@@ -102,20 +114,23 @@ mod tests {
     fn what_stays_longest_is_told_first() {
         let lost = Chain::NotLoaded { why: "the entry is gone".to_owned() };
         let off = MeshSwitch { on: false, repair: true, why: Why::CniDisabled };
+        let switched_off = Reason::SwitchedOff { why: "the node was told".to_owned() };
         let reasons = [
             condition(Some(&Reason::NoRdmaDevice), &lost, off),
             condition(None, &lost, off),
             condition(None, &Chain::Loaded, off),
             condition(None, &Chain::Loaded, MeshSwitch::NOT_KNOWN_YET),
+            condition(Some(&switched_off), &Chain::Loaded, MeshSwitch { why: Why::NoResource, ..off }),
         ];
         assert_eq!(
             reasons.each_ref().map(|c| c.reason),
-            ["NoRdmaDevice", "PluginNotLoaded", "MeshOff", "MeshNotKnown"]
+            ["NoRdmaDevice", "PluginNotLoaded", "MeshOff", "MeshNotKnown", "MeshResourceMissing"]
         );
         assert!(reasons.iter().all(|c| !c.ready));
         assert!(reasons[0].message.contains("To do: attach"), "{}", reasons[0].message);
         assert!(reasons[1].message.contains("the entry is gone"));
         assert!(reasons[2].message.contains("enabled: false"));
+        assert!(reasons[4].message.contains("SMC_AGENT_MESH=enabled"), "{}", reasons[4].message);
     }
 
     #[test]

@@ -104,7 +104,10 @@ impl Watch<'_> {
             match fault {
                 // The next list says what was missed.
                 Fault::Expired => {}
-                Fault::NoResource => self.hear(&Input::NoResource),
+                Fault::NoResource => {
+                    self.hear(&Input::NoResource);
+                    self.not_known_there(&api.server);
+                }
                 _ => self.unreachable(&format!("{}: {why}", api.server)),
             }
             tokio::time::sleep(wait).await;
@@ -131,7 +134,9 @@ impl Watch<'_> {
     }
 
     fn hear(&mut self, input: &Input) {
-        self.board.problem(SERVER, None);
+        if *input != Input::NoResource {
+            self.board.problem(SERVER, None);
+        }
         let changed = self.follower.hear(input, Instant::now());
         self.board.problem(OBJECT, self.follower.malformed().map(str::to_owned));
         if changed {
@@ -141,6 +146,17 @@ impl Watch<'_> {
             self.board.problem(FILE, kept.err().map(|error: StateError| error.with_cause()));
             self.sender.send_replace(switch);
         }
+    }
+
+    /// Nothing is wrong with the server, and nothing is accelerated: whoever applied the manifests meant something else.
+    fn not_known_there(&self, server: &str) {
+        let switch = self.follower.switch();
+        let effect = if switch.on {
+            "; the last known value holds for a moment: on".to_owned()
+        } else {
+            format!(", so new annotated pods are not accelerated: {}", switch.why)
+        };
+        self.board.problem(SERVER, Some(format!("{server} has no resource ASMMeshConfig{effect}")));
     }
 
     fn unreachable(&self, why: &str) {

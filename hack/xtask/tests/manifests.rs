@@ -14,8 +14,8 @@ use serde_json::Value;
 use xtask::manifests::{directory, find, render};
 use xtask::rig::repository;
 
-fn overlays() -> [PathBuf; 3] {
-    ["", "overlays/ack", "overlays/generic-roce"].map(|overlay| directory().join(overlay))
+fn overlays() -> [PathBuf; 2] {
+    ["", "overlays/ack"].map(|overlay| directory().join(overlay))
 }
 
 fn kustomizations() -> Vec<PathBuf> {
@@ -69,6 +69,54 @@ fn every_document_is_an_object_of_kubernetes_without_unknown_fields() {
             assert_eq!(metadata["namespace"].is_null(), cluster_wide, "namespace of {kind} {metadata}");
         }
     }
+}
+
+/// The first command of README is for clusters without a mesh; an agent that follows a mesh that is not there accelerates
+/// nothing.
+#[test]
+fn only_the_overlay_for_a_mesh_follows_one_and_may_look_at_it() {
+    let settings = |overlay: &Path| {
+        let documents = rendered(overlay);
+        let container = agent(overlay).spec.unwrap().template.spec.unwrap().containers.remove(0);
+        let name = container.env_from.unwrap().remove(0).config_map_ref.unwrap().name;
+        let settings: ConfigMap = find(&documents, "ConfigMap", &name).unwrap();
+        let role: ClusterRole = find(&documents, "ClusterRole", "smc-agent").unwrap();
+        let rules = role.rules.unwrap().into_iter();
+        let resources: Vec<String> = rules.flat_map(|rule| rule.resources.unwrap_or_default()).collect();
+        let named = |name: &str| container.env.iter().flatten().any(|variable| variable.name == name);
+        assert!(!named("SMC_AGENT_MESH"), "the ConfigMap alone says it");
+        (settings.data.unwrap()["SMC_AGENT_MESH"].clone(), resources)
+    };
+    let of_agent = ["events", "nodes/status"].map(str::to_owned);
+    assert_eq!(settings(&directory()), ("enabled".to_owned(), of_agent.to_vec()));
+    let with_mesh = ["events", "nodes/status", "asmmeshconfigs"].map(str::to_owned);
+    assert_eq!(settings(&directory().join("overlays/ack")), ("watch".to_owned(), with_mesh.to_vec()));
+}
+
+#[test]
+fn uninstalling_may_patch_the_status_of_nodes_and_nothing_else() {
+    let documents = rendered(&directory().join("uninstall"));
+    let role: ClusterRole = find(&documents, "ClusterRole", "smc-uninstall").unwrap();
+    let [only] = &role.rules.unwrap()[..] else { panic!("one rule") };
+    assert_eq!(only.resources.as_deref(), Some(["nodes/status".to_owned()].as_slice()));
+    assert_eq!(only.verbs, ["patch"]);
+    let binding: ClusterRoleBinding = find(&documents, "ClusterRoleBinding", "smc-uninstall").unwrap();
+    let account: ServiceAccount = find(&documents, "ServiceAccount", "smc-uninstall").unwrap();
+    assert_eq!(binding.role_ref.name, "smc-uninstall");
+    let [subject] = &binding.subjects.unwrap()[..] else { panic!("one subject") };
+    assert_eq!(
+        (&subject.namespace, Some(&subject.name)),
+        (&account.metadata.namespace, account.metadata.name.as_ref())
+    );
+    let daemonset: DaemonSet = find(&documents, "DaemonSet", "smc-uninstall").unwrap();
+    let pod = daemonset.spec.unwrap().template.spec.unwrap();
+    assert_eq!(
+        (pod.service_account_name, pod.automount_service_account_token),
+        (account.metadata.name, None)
+    );
+    let work = pod.init_containers.unwrap().remove(0);
+    assert_eq!(work.termination_message_policy.as_deref(), Some("FallbackToLogsOnError"));
+    assert!(work.env.unwrap().iter().any(|variable| variable.name == "NODE_NAME"));
 }
 
 #[test]

@@ -54,11 +54,15 @@ pub static SWITCHED_OFF: Entry = Entry {
             check: "`kubectl get asmmeshconfig default -o yaml`: smcEnabled under cniConfiguration",
         },
         Cause {
-            what: "smc-agent was started with --mesh disabled",
-            check: "`kubectl get daemonset -n kube-system kube-smc -o yaml`: the agent's arguments",
+            what: "the agent follows ASM's switch (overlays/ack) in a cluster without ASM",
+            check: "`kubectl get crd asmmeshconfigs.istio.alibabacloud.com`; `kubectl describe node`: SMCReady is MeshResourceMissing",
+        },
+        Cause {
+            what: "smc-agent was started with SMC_AGENT_MESH=disabled or --mesh disabled",
+            check: "`kubectl -n kube-system describe daemonset smc-agent`, and the ConfigMap that it names",
         },
     ],
-    remedy: "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or start smc-agent with --mesh enabled",
+    remedy: "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or, where pods' annotations alone are to decide, apply daemonset/manifests (SMC_AGENT_MESH=enabled)",
 };
 
 /// AgentNotReady.

@@ -309,8 +309,26 @@ async fn a_cluster_without_the_object_or_the_resource_is_off_and_says_which() {
         let (_api, source) = server(move |_, _| reply.clone()).await;
         let mut agent = Agent::follow(source);
         assert!(!agent.becomes(Why::NoResource).await.on);
-        assert_eq!(agent.problem(SERVER), None);
+        let problem = agent.has_problem(SERVER).await;
+        for part in
+            ["has no resource ASMMeshConfig", "not accelerated", "overlays/ack", "SMC_AGENT_MESH=enabled"]
+        {
+            assert!(problem.contains(part), "{problem}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_resource_that_comes_later_ends_the_problem() {
+    let (_api, source) = server(|before, seen| match (before, seen.watches()) {
+        (0, _) => Reply::text(404, "404 page not found\n"),
+        (_, true) => Reply::watch(&[], Then::HoldOpen),
+        (_, false) => list(&[object("default", 1, &json!(true))]),
+    })
+    .await;
+    let mut agent = Agent::follow(source);
+    assert!(agent.becomes(Why::SmcEnabled).await.on);
+    eventually("the end of the problem", || agent.problem(SERVER).is_none().then_some(())).await;
 }
 
 #[tokio::test]

@@ -19,8 +19,6 @@ use super::{Node, RigError};
 use crate::layout::{CONTAINERD_SOCKET, NodeNumber, SNAPSHOTTER};
 use crate::manifests;
 
-/// Below the manifests: the rig's device is soft-RoCE, its kernel mainline, and it has no API server.
-const OVERLAY: &str = "overlays/generic-roce";
 const DAEMONSET: &str = "smc-agent";
 /// What the agent publishes when it has prepared a node.
 const NODE_FILE: &str = "/run/kube-smc/node.json";
@@ -66,7 +64,7 @@ impl<'a> Node<'a> {
         if self.rig().is_bare() {
             return Err(RigError::NoAgent(self.number()));
         }
-        let documents = manifests::render(&manifests::directory().join(OVERLAY))?;
+        let documents = manifests::render(&manifests::directory())?;
         let number = NodeNumber::new(self.number()).ok_or(RigError::NoNode(self.number()))?;
         let place = Place { node_name: number.host_name(), node_ip: self.ip() };
         Ok(Agent { node: self.clone(), workload: Workload::of(&documents, DAEMONSET, &place)? })

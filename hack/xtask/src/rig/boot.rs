@@ -39,8 +39,9 @@ impl BootingNode {
         NodeState { number: self.node.get(), pid: self.child.id() }
     }
 
-    /// Collects an emulator that was ended.
-    pub(crate) fn reap(&mut self) {
+    /// Ends the emulator, which may have begun too late to be found by its name, and collects it.
+    pub(crate) fn end(&mut self) {
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 

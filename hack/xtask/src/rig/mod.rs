@@ -159,6 +159,6 @@ impl Drop for Rig {
 /// Ends the emulators and leaves the state directory, for its logs.
 fn end(directory: &StateDirectory, guard: Guard, mut emulators: Vec<boot::BootingNode>) {
     processes::end_all(directory.path());
-    emulators.iter_mut().for_each(boot::BootingNode::reap);
+    emulators.iter_mut().for_each(boot::BootingNode::end);
     guard.dismiss();
 }

@@ -197,7 +197,7 @@ mod tests {
     use crate::manifests::{directory, render};
 
     fn workload() -> Workload {
-        let documents = render(&directory().join("overlays/generic-roce")).unwrap();
+        let documents = render(&directory()).unwrap();
         let place = Place { node_name: "node1".to_owned(), node_ip: Ipv4Addr::new(10, 0, 0, 11) };
         Workload::of(&documents, "smc-agent", &place).unwrap()
     }
@@ -224,9 +224,14 @@ mod tests {
         let workload = workload();
         let container = workload.container(&workload.sandbox("uid"), 0).unwrap();
         assert_eq!(container.args[0], "run");
-        assert!(container.args.contains(&"--ueid=SMCV2-DEFAULT-UEID".to_owned()), "{:?}", container.args);
-        let node = container.envs.iter().find(|variable| variable.key == "NODE_NAME").unwrap();
-        assert_eq!(node.value, "node1");
+        for (name, value) in [
+            ("NODE_NAME", "node1"),
+            ("POD_NAME", "smc-agent-node1"),
+            ("SMC_AGENT_UEID", "SMCV2-DEFAULT-UEID"),
+        ] {
+            let variable = container.envs.iter().find(|variable| variable.key == name).unwrap();
+            assert_eq!(variable.value, value, "{name}");
+        }
         let netns = container.mounts.iter().find(|mount| mount.container_path == "/run/netns").unwrap();
         assert_eq!(netns.propagation, i32::from(v1::MountPropagation::PropagationHostToContainer));
         assert!(workload.directories.contains(&"/run/kube-smc".to_owned()));
