@@ -45,9 +45,18 @@ struct Cli {
     containerd: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
-    let cli = Cli::parse();
-    let scenes = wanted(&cli)?;
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(stderr(), "e2e: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    let scenes = wanted(cli)?;
     let mut out = stdout();
     if cli.list {
         for scene in scenes {
@@ -55,7 +64,7 @@ fn main() -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut world = World { cluster: cluster(&cli)? };
+    let mut world = World { cluster: cluster(cli)? };
     writeln!(out, "{}", e2e::header())?;
     let mut rows: Vec<Row> = Vec::new();
     for scene in &scenes {

@@ -174,8 +174,16 @@ impl World {
 
     /// Reasons and messages of the Events of this kind in a namespace, `Warning` or `Normal`.
     pub(super) fn events(&self, namespace: &str, kind: &str) -> Result<Vec<(String, String)>> {
-        let filter = format!("type={kind}");
-        let list = self.json(&["get", "events", "-n", namespace, "--field-selector", &filter])?;
+        self.selected_events(namespace, &format!("type={kind}"))
+    }
+
+    /// The same of one object.
+    pub(super) fn events_on(&self, namespace: &str, name: &str, kind: &str) -> Result<Vec<(String, String)>> {
+        self.selected_events(namespace, &format!("type={kind},involvedObject.name={name}"))
+    }
+
+    fn selected_events(&self, namespace: &str, filter: &str) -> Result<Vec<(String, String)>> {
+        let list = self.json(&["get", "events", "-n", namespace, "--field-selector", filter])?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let events = list["items"].as_array().into_iter().flatten();
         Ok(events.map(|event| (text(&event["reason"]), text(&event["message"]))).collect())

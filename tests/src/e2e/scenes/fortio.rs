@@ -51,8 +51,10 @@ fn accelerated(world: &mut World) -> Result<String> {
         ensure!(doctor.contains("All fine."), "smcctl doctor on {}:\n{doctor}", pod.node);
         let agent = world.agent(&pod.node)?.name;
         let log = world.kubectl(&["logs", "-n", SYSTEM, &agent])?;
-        let told = log.lines().any(|line| line.contains(&pod.name) && line.contains("active"));
-        ensure!(told, "the log of {agent} does not say that {} is active:\n{log}", pod.name);
+        let told = log
+            .lines()
+            .any(|line| line.contains(&pod.name) && line.contains("the kernel shows SMC-R connections"));
+        ensure!(told, "the log of {agent} does not tell of the SMC-R connections of {}:\n{log}", pod.name);
     }
     Ok(format!(
         "{} requests; SMC-R connections: client {}, server {}; TCP 0",
