@@ -15,8 +15,13 @@ const NETNS: &str = "kube-smc-bench";
 /// The most bytes that the plugin's binary may have.
 const BINARY_LIMIT: f64 = 2_500_000.0;
 
-/// Times ADD and DEL of a plain pod by the plugin, by `copy` and by `tuning`.
-pub fn plain_pod(repository: &Path, rounds: usize, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
+/// Times ADD and DEL of a plain pod by the plugin, by `copy` and by `tuning`, and by the plugin in the directory `against`.
+pub fn plain_pod(
+    repository: &Path,
+    against: Option<&Path>,
+    rounds: usize,
+    say: &dyn Fn(&str),
+) -> Result<Vec<Row>> {
     let directory = repository.join("target/bench/local");
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     let netns = Namespace::new()?;
@@ -27,11 +32,12 @@ pub fn plain_pod(repository: &Path, rounds: usize, say: &dyn Fn(&str)) -> Result
     };
     write_config(&directory.join("smc.json"), &smc_config(false, Some(&directory)))?;
     write_config(&directory.join("tuning.json"), &tuning_config())?;
-    let calls = [
+    let mut calls = vec![
         call(&repository.join("target/dist/smc-cni"), "smc.json"),
         call(&repository.join("target/bench/copy"), "smc.json"),
         call(Path::new("/usr/lib/cni/tuning"), "tuning.json"),
     ];
+    calls.extend(against.map(|directory| call(&directory.join("smc-cni"), "smc.json")));
     let mut rows = Vec::new();
     for verb in ["ADD", "DEL"] {
         let progress = |done: usize| {
@@ -51,6 +57,10 @@ pub fn plain_pod(repository: &Path, rounds: usize, say: &dyn Fn(&str)) -> Result
         } else {
             rows.push(Row::figure(&copy, to_copy, ""));
             rows.push(Row::figure(&tuning, to_tuning, ""));
+        }
+        if against.is_some() {
+            let against = format!("plain {verb} / that of the other smc-cni");
+            rows.push(Row::figure(&against, samples.ratio(0, calls.len() - 1), ""));
         }
     }
     Ok(rows)

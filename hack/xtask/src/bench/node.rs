@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::pod::PodFigures;
+use super::pod::{OTHER, PodFigures};
 use super::report::Row;
 use crate::rig::{Kernel, Node, Rig, RigName, UpOptions};
 
@@ -13,21 +13,34 @@ use crate::rig::{Kernel, Node, Rig, RigName, UpOptions};
 const END_AGENT: &str = "kill -9 $(pidof smc-agent)";
 
 /// Boots a node with kernel 6.12 and the product, and times the set-up of an annotated pod in it.
-pub fn measure(repository: &Path, rounds: usize, say: &(dyn Fn(&str) + Sync)) -> Result<Vec<Row>> {
+pub fn measure(
+    repository: &Path,
+    against: Option<&Path>,
+    rounds: usize,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<Row>> {
     let name: RigName = "bench".parse()?;
     say("booting a node (Linux 6.12 with SMC, soft-RoCE, containerd)");
     let rig = Rig::up(&UpOptions { name, kernel: Kernel::V6_12, nodes: 1, ..UpOptions::default() }, say)?;
     let node = rig.node(1)?;
     node.command(&["sh", "-c", END_AGENT]).check().context("end the agent")?;
     say(&format!("ADD of an annotated pod: {rounds} rounds in the node"));
-    annotated_pod(&node, repository, rounds, say)
+    annotated_pod(&node, repository, against, rounds, say)
 }
 
-fn annotated_pod(node: &Node<'_>, repository: &Path, rounds: usize, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
+fn annotated_pod(
+    node: &Node<'_>,
+    repository: &Path,
+    against: Option<&Path>,
+    rounds: usize,
+    say: &dyn Fn(&str),
+) -> Result<Vec<Row>> {
     let program =
         std::env::current_exe().context("find this program's own file")?.with_file_name("bench-node");
     let (program, repository) = (program.display().to_string(), repository.display().to_string());
-    let output = node.command(&[program.as_str(), &repository, &rounds.to_string()]).check()?;
+    let mut argv = vec![program, repository, rounds.to_string()];
+    argv.extend(against.map(|directory| directory.display().to_string()));
+    let output = node.command(&argv).check()?;
     let figures: PodFigures =
         serde_json::from_slice(&output.stdout).context("read what bench-node printed")?;
     say(&format!("each ADD took these steps: {}", figures.steps.join(", ")));
@@ -40,6 +53,9 @@ fn annotated_pod(node: &Node<'_>, repository: &Path, rounds: usize, say: &dyn Fn
     }
     rows.push(Row::at_most("annotated ADD / tuning", samples.ratio(0, 1), "", 0.8));
     rows.push(Row::at_most("annotated ADD / floor", samples.ratio(0, 2), "", 2.0));
+    if against.is_some() {
+        rows.push(Row::figure("annotated ADD / that of the other smc-cni", samples.ratio(0, OTHER), ""));
+    }
     rows.extend(
         figures.phases.iter().map(|(phase, us)| Row::figure(&format!("annotated ADD, {phase}"), *us, "us")),
     );

@@ -22,11 +22,14 @@ use crate::layout::NodeNumber;
 /// sharing while it is timed.
 const DIRECTORY: &str = "/run/bench";
 const NETNS: &str = "bench";
+/// Where the other smc-cni is among the programs that are timed.
+pub const OTHER: usize = 4;
 
 /// What `bench-node` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PodFigures {
-    /// Of smc-cni, tuning, floor, and smc-cni for a pod without the annotation, in this order.
+    /// Of smc-cni, tuning, floor, and smc-cni for a pod without the annotation, in this order; then of the other smc-cni, if
+    /// there is one.
     pub samples: Samples,
     /// Median microseconds of the phases of smc-cni's work, as its records tell.
     pub phases: Vec<(String, f64)>,
@@ -41,13 +44,20 @@ pub struct PodFigures {
 }
 
 /// Times `rounds` rounds. The agent must not be running: it would share the node's only CPU.
-pub fn measure(repository: &Path, rounds: usize, progress: impl Fn(usize)) -> Result<PodFigures> {
-    let bench = Bench::new(repository)?;
+pub fn measure(
+    repository: &Path,
+    against: Option<&Path>,
+    rounds: usize,
+    progress: impl Fn(usize),
+) -> Result<PodFigures> {
+    let bench = Bench::new(repository, against)?;
     let mut records = Vec::new();
     let time = |program: usize| -> Result<Duration> {
         let took = bench.calls[program].time("ADD")?;
-        if program == 0 {
-            records.push(bench.check_and_undo()?);
+        match program {
+            0 => records.push(bench.check_and_undo()?),
+            OTHER => drop(bench.check_and_undo().context("the other smc-cni")?),
+            _ => {}
         }
         Ok(took)
     };
@@ -67,14 +77,14 @@ pub fn measure(repository: &Path, rounds: usize, progress: impl Fn(usize)) -> Re
 }
 
 struct Bench {
-    calls: [Call; 4],
+    calls: Vec<Call>,
     store: Store,
     attachment: AttachmentId,
     veth: Veth,
 }
 
 impl Bench {
-    fn new(repository: &Path) -> Result<Self> {
+    fn new(repository: &Path, against: Option<&Path>) -> Result<Self> {
         let directory = Path::new(DIRECTORY);
         fs::create_dir_all(directory).with_context(|| format!("make {DIRECTORY}"))?;
         let copied = |from: &Path| -> Result<PathBuf> {
@@ -92,12 +102,18 @@ impl Bench {
             netns: netns.clone(),
         };
         let plugin = copied(&repository.join("target/dist/smc-cni"))?;
-        let calls = [
+        let mut calls = vec![
             call(plugin.clone(), "smc.json"),
             call(copied(Path::new("/usr/lib/cni/tuning"))?, "tuning.json"),
             call(copied(&repository.join("target/bench/floor"))?, "smc.json"),
             call(plugin, "plain.json"),
         ];
+        if let Some(against) = against {
+            let other = directory.join("other-smc-cni");
+            let program = against.join("smc-cni");
+            fs::copy(&program, &other).with_context(|| format!("copy {}", program.display()))?;
+            calls.push(call(other, "smc.json"));
+        }
         let made = Command::new("ip").args(["netns", "add", NETNS]).status().context("run ip")?;
         if !made.success() {
             bail!("ip netns add {NETNS}: {made}");

@@ -1,4 +1,4 @@
-//! The part of `hack/bench` that runs inside a node: `bench-node REPOSITORY ROUNDS` prints its figures as JSON.
+//! The part of `hack/bench` that runs inside a node: `bench-node REPOSITORY ROUNDS [DIRECTORY]` prints its figures as JSON.
 #![forbid(unsafe_code)]
 
 use std::io::{Write as _, stdout};
@@ -12,7 +12,8 @@ fn main() -> anyhow::Result<()> {
     let repository = arguments.next().context("bench-node REPOSITORY ROUNDS")?;
     let rounds =
         arguments.next().and_then(|text| text.parse().ok()).context("bench-node REPOSITORY ROUNDS")?;
-    let figures = measure(Path::new(&repository), rounds, |_| {})?;
+    let against = arguments.next();
+    let figures = measure(Path::new(&repository), against.as_deref().map(Path::new), rounds, |_| {})?;
     writeln!(stdout(), "{}", serde_json::to_string(&figures)?)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,6 +20,9 @@ const QUIET: f64 = 1.5;
 #[derive(Debug, Parser)]
 #[command(name = "bench", max_term_width = 100)]
 struct Cli {
+    /// Time the smc-cni of this directory, such as an older version's target/dist, in the same rounds
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
     /// Rounds of calls on this machine
     #[arg(long, default_value_t = 300)]
     rounds: usize,
@@ -49,13 +53,15 @@ fn bench(cli: &Cli) -> Result<bool> {
     let say = |line: &str| {
         let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
     };
+    let against = cli.against.as_deref().map(fs::canonicalize).transpose().context("find --against")?;
+    let against = against.as_deref();
     let before = load_average()?;
     say(&format!("load average {before:.2}"));
     let mut rows = local::binary(repository())?;
-    rows.extend(local::plain_pod(repository(), cli.rounds, &say)?);
+    rows.extend(local::plain_pod(repository(), against, cli.rounds, &say)?);
     rows.extend(local::scrape(repository())?);
     if !cli.local {
-        rows.extend(node::measure(repository(), cli.node_rounds, &say)?);
+        rows.extend(node::measure(repository(), against, cli.node_rounds, &say)?);
         rows.extend(node::measure_sockets(repository(), &say)?);
     }
     if !cli.local && !cli.no_agent {

@@ -62,6 +62,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Show the end of what the control plane and the nodes' kubelet, kube-proxy and containerd have said
+    Logs {
+        /// How many lines of each
+        #[arg(long, default_value_t = 30)]
+        lines: usize,
+    },
     /// End the cluster and forget everything about it
     Down,
 }
@@ -102,6 +108,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
         }
+        Command::Logs { lines } => write!(io::stdout(), "{}", Cluster::attach(&cli.name)?.logs(lines))?,
         Command::Down => {
             let nodes = Rig::down(&cli.name)?;
             writeln!(io::stderr(), "cluster {:?} is down ({nodes} node(s) ended)", cli.name.as_str())?;

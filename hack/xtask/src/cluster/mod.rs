@@ -5,9 +5,9 @@ mod control_plane;
 mod files;
 mod pki;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ pub enum ClusterError {
         stderr: String,
     },
     /// Nodes do not come.
-    #[error("only {ready} of {nodes} nodes were Ready within {seconds} s: hack/cluster logs 1")]
+    #[error("only {ready} of {nodes} nodes were Ready within {seconds} s; the end of what they say:\n{said}")]
     NodesNotReady {
         /// How many are.
         ready: usize,
@@ -75,6 +75,8 @@ pub enum ClusterError {
         nodes: usize,
         /// The limit.
         seconds: u64,
+        /// The end of the kubelets' logs.
+        said: String,
     },
 }
 
@@ -252,14 +254,34 @@ impl Cluster {
                 return Ok(());
             }
             if Instant::now() > end {
-                return Err(ClusterError::NodesNotReady { ready, nodes, seconds: JOIN_LIMIT.as_secs() });
+                let (seconds, said) = (JOIN_LIMIT.as_secs(), self.logs(5));
+                return Err(ClusterError::NodesNotReady { ready, nodes, seconds, said });
             }
             sleep(Duration::from_millis(500));
         }
     }
 
-    /// Where its programs' logs are.
-    pub fn directory(&self) -> &Path {
-        self.rig.directory().path()
+    /// The last lines of what the control plane and the nodes' services have said.
+    pub fn logs(&self, lines: usize) -> String {
+        let mut said = String::new();
+        for program in Program::ALL {
+            let path = self.files.path(&format!("{}.log", program.name()));
+            let log = std::fs::read(&path).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let all: Vec<&str> = log.lines().collect();
+            let last = &all[all.len().saturating_sub(lines)..];
+            // Writing to a String cannot fail.
+            let _ = writeln!(said, "==> {}\n{}", path.display(), last.join("\n"));
+        }
+        let lines = lines.to_string();
+        let script =
+            r#"tail -v -n "$1" /var/log/kubelet.log /var/log/kube-proxy.log /var/log/containerd.log"#;
+        for node in self.rig.nodes() {
+            let output = node.exec(&["sh", "-c", script, "sh", &lines]);
+            let log = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            let log = log.unwrap_or_else(|error| error.to_string());
+            let _ = write!(said, "==> node {}\n{log}", node.number());
+        }
+        said
     }
 }
