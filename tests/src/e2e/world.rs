@@ -1,6 +1,7 @@
 //! The cluster as its users see it.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 pub struct World {
     /// The cluster.
     pub cluster: Cluster,
+    /// The manifests of an older version whose image is on the nodes.
+    pub old_manifests: Option<PathBuf>,
 }
 
 /// A pod as `kubectl get pods` shows it.

@@ -1,6 +1,7 @@
 //! What is played.
 
 mod access;
+mod bad_input;
 mod fortio;
 mod install;
 mod nodes;
@@ -8,18 +9,21 @@ mod outages;
 mod rollout;
 mod services;
 mod uninstall;
+mod upgrade;
 mod workloads;
 
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 9] = [
+pub(super) const ALL: [&[Scene]; 11] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
     access::SCENES,
     workloads::SCENES,
     rollout::SCENES,
+    upgrade::SCENES,
+    bad_input::SCENES,
     outages::SCENES,
     nodes::SCENES,
     uninstall::SCENES,
