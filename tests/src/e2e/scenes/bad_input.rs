@@ -46,7 +46,11 @@ fn bad_input(world: &mut World) -> Result<String> {
             let described: Vec<String> =
                 agents.iter().map(|agent| describe(world, agent)).collect::<Result<_>>()?;
             let named = described.iter().any(|text| told(text).contains(name) && told(text).contains(value));
-            ensure!(named, "kubectl describe pod does not name {name} and {value}:\n{}", described.join("\n"));
+            ensure!(
+                named,
+                "kubectl describe pod does not name {name} and {value}:\n{}",
+                described.join("\n")
+            );
             Ok(agents.iter().filter(|agent| agent.ready).count())
         });
         let others = described.with_context(|| format!("{name}={value}"))?;
@@ -129,7 +133,9 @@ fn two_at_once(world: &mut World) -> Result<String> {
         let doctor = world.smcctl(&node, &["doctor"])?;
         ensure!(doctor.contains("All fine."), "smcctl doctor on {node}:\n{doctor}");
     }
-    Ok(format!("{refused} second agents and {named} uninstalls name the agent that runs; that one undisturbed"))
+    Ok(format!(
+        "{refused} second agents and {named} uninstalls name the agent that runs; that one undisturbed"
+    ))
 }
 
 /// Fails unless the last words of a pod name that agent's pod.
@@ -192,4 +198,3 @@ fn put_back(world: &World) -> Result<()> {
     world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?)?;
     world.rolled_out(SYSTEM, DAEMONSET)
 }
-
