@@ -117,13 +117,13 @@ fn exec(from: &Pod) -> [&str; 9] {
     ["exec", "-n", &from.namespace, &from.name, "-c", CONTAINER, "--", "fortio", "load"]
 }
 
-/// Gently and patiently: the nodes are emulated, and what is to be seen is whether each request is answered.
-fn load(how: Connections) -> [&'static str; 11] {
+/// Gently: the nodes are emulated, and what is to be seen is whether each request is answered.
+fn load(how: Connections) -> [&'static str; 9] {
     let keep = match how {
         Connections::Lasting => "-keepalive=true",
         Connections::EachNew => "-keepalive=false",
     };
-    ["-quiet", "-json", "-", "-qps", "10", "-c", "2", "-timeout", "60s", "-allow-initial-errors", keep]
+    ["-quiet", "-json", "-", "-qps", "10", "-c", "2", "-allow-initial-errors", keep]
 }
 
 /// Reads Fortio's result.

@@ -40,7 +40,7 @@ fn bad_input(world: &mut World) -> Result<String> {
         ("kube-smc.local/kube-smc", "no-such-version", image("no-such-version")),
     ];
     for (name, value, patch) in wrong {
-        world.kubectl(&["apply", "-k", &overlay(patch)?.path().display().to_string()])?;
+        world.kubectl(&["apply", "-k", &overlay(&patch)?.path().display().to_string()])?;
         let described = world.eventually(|world| {
             let agents = world.pods(SYSTEM, AGENTS)?;
             let described: Vec<String> =
@@ -92,7 +92,7 @@ fn two_at_once(world: &mut World) -> Result<String> {
     let labels = format!("app.kubernetes.io/name={SECOND}");
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": SECOND } });
     world.apply(&namespace.to_string())?;
-    let second = overlay(json!({
+    let second = overlay(&json!({
         "namespace": SECOND,
         "namePrefix": "second-",
         "labels": [{ "pairs": { "app.kubernetes.io/name": SECOND }, "includeSelectors": true }],
@@ -164,15 +164,16 @@ fn told(described: &str) -> String {
 }
 
 /// An overlay on README's manifests; its directory goes when it is dropped.
-fn overlay(changes: Value) -> Result<TempDir> {
+fn overlay(changes: &Value) -> Result<TempDir> {
     // Kustomize wants relative paths.
     let target = repository().join("target");
-    let directory = tempfile::tempdir_in(&target).with_context(|| format!("a directory in {target:?}"))?;
+    let directory =
+        tempfile::tempdir_in(&target).with_context(|| format!("a directory in {}", target.display()))?;
     write_overlay(directory.path(), changes)?;
     Ok(directory)
 }
 
-fn write_overlay(directory: &Path, changes: Value) -> Result<()> {
+fn write_overlay(directory: &Path, changes: &Value) -> Result<()> {
     let mut overlay = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
         "resources": ["../../daemonset/manifests"],
@@ -181,7 +182,7 @@ fn write_overlay(directory: &Path, changes: Value) -> Result<()> {
         overlay[key] = value.clone();
     }
     let path = directory.join("kustomization.yaml");
-    std::fs::write(&path, overlay.to_string()).with_context(|| format!("write {path:?}"))
+    std::fs::write(&path, overlay.to_string()).with_context(|| format!("write {}", path.display()))
 }
 
 fn setting(name: &str, value: &str) -> Value {
