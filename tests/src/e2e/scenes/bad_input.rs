@@ -1,6 +1,6 @@
 //! What is wrong with an installation, and whether kubectl names it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -32,6 +32,15 @@ const ACCOUNT: &str = "smc-agent";
 const SECOND: &str = "second-smc";
 
 fn bad_input(world: &mut World) -> Result<String> {
+    let done = wrong_in_turn(world);
+    if done.is_err() {
+        // Whatever was wrong last must not be so in what is played next.
+        put_back(world)?;
+    }
+    done
+}
+
+fn wrong_in_turn(world: &World) -> Result<String> {
     let before = settings(world)?;
     let mut seen = Vec::new();
     let wrong = [
@@ -40,7 +49,7 @@ fn bad_input(world: &mut World) -> Result<String> {
         ("kube-smc.local/kube-smc", "no-such-version", image("no-such-version")),
     ];
     for (name, value, patch) in wrong {
-        world.kubectl(&["apply", "-k", &overlay(&patch)?.path().display().to_string()])?;
+        world.kubectl(&["apply", "-k", &overlay(&manifests(), &patch)?.path().display().to_string()])?;
         let described = world.eventually(|world| {
             let agents = world.pods(SYSTEM, AGENTS)?;
             let described: Vec<String> =
@@ -92,11 +101,14 @@ fn two_at_once(world: &mut World) -> Result<String> {
     let labels = format!("app.kubernetes.io/name={SECOND}");
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": SECOND } });
     world.apply(&namespace.to_string())?;
-    let second = overlay(&json!({
-        "namespace": SECOND,
-        "namePrefix": "second-",
-        "labels": [{ "pairs": { "app.kubernetes.io/name": SECOND }, "includeSelectors": true }],
-    }))?;
+    let second = overlay(
+        &manifests(),
+        &json!({
+            "namespace": SECOND,
+            "namePrefix": "second-",
+            "labels": [{ "pairs": { "app.kubernetes.io/name": SECOND }, "includeSelectors": true }],
+        }),
+    )?;
     let second = second.path().display().to_string();
     world.kubectl(&["apply", "-k", &second])?;
     let refused = world.eventually(|world| {
@@ -163,26 +175,28 @@ fn told(described: &str) -> String {
     described.lines().filter(wanted).collect::<Vec<_>>().join("\n")
 }
 
-/// An overlay on README's manifests; its directory goes when it is dropped.
-fn overlay(changes: &Value) -> Result<TempDir> {
-    // Kustomize wants relative paths.
+/// An overlay on these manifests; its directory goes when it is dropped.
+pub(super) fn overlay(manifests: &Path, changes: &Value) -> Result<TempDir> {
     let target = repository().join("target");
     let directory =
         tempfile::tempdir_in(&target).with_context(|| format!("a directory in {}", target.display()))?;
-    write_overlay(directory.path(), changes)?;
-    Ok(directory)
-}
-
-fn write_overlay(directory: &Path, changes: &Value) -> Result<()> {
+    // Kustomize takes relative paths only, and resolves links before it goes up.
+    let up = "../".repeat(directory.path().canonicalize()?.components().count() - 1);
     let mut overlay = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-        "resources": ["../../daemonset/manifests"],
+        "resources": [format!("{up}{}", manifests.display().to_string().trim_start_matches('/'))],
     });
     for (key, value) in changes.as_object().into_iter().flatten() {
         overlay[key] = value.clone();
     }
-    let path = directory.join("kustomization.yaml");
-    std::fs::write(&path, overlay.to_string()).with_context(|| format!("write {}", path.display()))
+    let path = directory.path().join("kustomization.yaml");
+    std::fs::write(&path, overlay.to_string()).with_context(|| format!("write {}", path.display()))?;
+    Ok(directory)
+}
+
+/// README's manifests.
+fn manifests() -> PathBuf {
+    repository().join("daemonset/manifests")
 }
 
 fn setting(name: &str, value: &str) -> Value {

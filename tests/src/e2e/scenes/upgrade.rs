@@ -1,10 +1,13 @@
 //! One version of kube-smc replaced by another under load, there and back.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use super::bad_input::overlay;
 use super::fortio::{URL, pair};
 use super::install::readme_command;
 use super::rollout::under_load;
@@ -26,10 +29,18 @@ fn upgrade_and_rollback(world: &mut World) -> Result<String> {
     let old = world.old_manifests.clone();
     let old = old.context("the older version is not given: hack/e2e builds it, and says --old-manifests")?;
     // As that version's README has it for clusters without a mesh.
-    let old = old.join("overlays/generic-roce").display().to_string();
-    let settings = settings(world)?;
-    let new_image = image(world)?;
+    let old = patient(&old.join("overlays/generic-roce"))?;
+    let old = old.path().display().to_string();
+    let done = there_and_back(world, &old);
+    if done.is_err() {
+        // What is played next is played with this version.
+        world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?)?;
+        world.rolled_out(SYSTEM, DAEMONSET)?;
+    }
+    done
+}
 
+fn there_and_back(world: &World, old: &str) -> Result<String> {
     let mut said = Vec::new();
     let mut change = |what: &str, to_new: bool, command: &dyn Fn(&World) -> Result<()>| -> Result<()> {
         let answers = under_load(world, |world| {
@@ -37,7 +48,7 @@ fn upgrade_and_rollback(world: &mut World) -> Result<String> {
             world.rolled_out(SYSTEM, DAEMONSET)
         });
         let answers = answers.with_context(|| what.to_owned())?;
-        agents_are(world, &new_image, to_new).with_context(|| format!("after the {what}"))?;
+        agents_are(world, to_new).with_context(|| format!("after the {what}"))?;
         if to_new {
             all_well(world).with_context(|| format!("after the {what}"))?;
         } else {
@@ -48,7 +59,7 @@ fn upgrade_and_rollback(world: &mut World) -> Result<String> {
         said.push(format!("{what}: {answers}"));
         Ok(())
     };
-    change("rollback", false, &|world| world.kubectl(&["apply", "-k", &old]).map(drop))?;
+    change("rollback", false, &|world| world.kubectl(&["apply", "-k", old]).map(drop))?;
     change("upgrade", true, &|world| {
         world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?).map(drop)
     })?;
@@ -58,27 +69,36 @@ fn upgrade_and_rollback(world: &mut World) -> Result<String> {
     change("undo of the undo", true, undo)?;
 
     // Kustomize names settings by what they say, and kubectl apply deletes none: `rollout undo` needs them.
-    let left: Vec<String> = self::settings(world)?.difference(&settings).cloned().collect();
-    ensure!(left.len() == 1, "the older version left {left:?}, not one ConfigMap");
+    let daemonset = world.json(&["get", "-n", SYSTEM, DAEMONSET])?;
+    let used = &daemonset["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"];
+    let (used, left): (Vec<_>, Vec<_>) = settings(world)?.into_iter().partition(|name| used == name.as_str());
+    ensure!(used.len() == 1 && left.len() == 1, "ConfigMaps: used {used:?}, left {left:?}");
     world.kubectl(&["delete", "-n", SYSTEM, "configmap", &left[0]])?;
     Ok(said.join("; "))
 }
 
-/// What the DaemonSet runs.
-fn image(world: &World) -> Result<String> {
-    let daemonset = world.json(&["get", "-n", SYSTEM, DAEMONSET])?;
-    let image = daemonset["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
-    image.map(str::to_owned).context("the DaemonSet names no image")
+/// The older version with more time: it has no startup probe, and an emulated node, busy besides, starts an agent at
+/// 100m CPU more slowly than its liveness probe waits. Nothing else of it is changed.
+fn patient(old: &Path) -> Result<TempDir> {
+    let probe = "/spec/template/spec/containers/0/livenessProbe";
+    let patch = json!([
+        { "op": "replace", "path": format!("{probe}/initialDelaySeconds"), "value": 300 },
+        { "op": "add", "path": format!("{probe}/timeoutSeconds"), "value": 30 },
+    ]);
+    let old = old.canonicalize().with_context(|| format!("look for {}", old.display()))?;
+    overlay(&old, &json!({ "patches": [{ "target": { "kind": "DaemonSet" }, "patch": patch.to_string() }] }))
 }
 
-/// Fails unless a Ready agent of the one version, and none of the other, is on every node, and none was restarted.
-fn agents_are(world: &World, new: &str, to_new: bool) -> Result<()> {
+/// Fails unless a Ready agent of this version or of the older one, and none of the other, is on every node, and none was restarted.
+fn agents_are(world: &World, to_new: bool) -> Result<()> {
+    let new = format!("kube-smc.local/kube-smc:{}", env!("CARGO_PKG_VERSION"));
     world.eventually(|world| {
         let list = world.json(&["get", "pods", "-n", SYSTEM, "-l", AGENTS])?;
         let images = list["items"].as_array().into_iter().flatten();
         let images: Vec<&Value> = images.map(|pod| &pod["spec"]["containers"][0]["image"]).collect();
         ensure!(
-            images.len() == world.nodes().len() && images.iter().all(|image| (*image == new) == to_new),
+            images.len() == world.nodes().len()
+                && images.iter().all(|image| (*image == new.as_str()) == to_new),
             "agents run {images:?}"
         );
         let agents = world.pods(SYSTEM, AGENTS)?;
