@@ -40,8 +40,9 @@ fn ways_in(world: &mut World) -> Result<String> {
     kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut forward = world.cluster.rig().network().spawn(&mut kubectl)?.context("start kubectl")?;
     let mut line = String::new();
-    let output = forward.stdout.take().context("kubectl's output")?;
-    BufReader::new(output).read_line(&mut line)?;
+    // Kept until the end: kubectl says more with each connection, and ends when nobody can hear it.
+    let mut said = BufReader::new(forward.stdout.take().context("kubectl's output")?);
+    said.read_line(&mut line)?;
     // "Forwarding from 127.0.0.1:40123 -> 8080"
     let port = line.split([':', ' ']).nth(3).and_then(|port| port.parse::<u16>().ok());
     let forwarded = port
@@ -49,7 +50,8 @@ fn ways_in(world: &mut World) -> Result<String> {
         .and_then(|port| curl(world, &format!("http://127.0.0.1:{port}/fortio/version")));
     forward.kill()?;
     forward.wait()?;
-    forwarded?;
+    drop(said);
+    forwarded.context("kubectl port-forward")?;
 
     world.kubectl(&["exec", &client.name, "--", "fortio", "curl", "-quiet", URL])?;
     let copied = copy(world)?;

@@ -1,6 +1,7 @@
 //! What is played.
 
 mod access;
+mod bad_input;
 mod fortio;
 mod install;
 mod mesh;
@@ -9,12 +10,13 @@ mod outages;
 mod rollout;
 mod services;
 mod uninstall;
+mod upgrade;
 mod workloads;
 
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 10] = [
+pub(super) const ALL: [&[Scene]; 12] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -22,6 +24,8 @@ pub(super) const ALL: [&[Scene]; 10] = [
     workloads::SCENES,
     rollout::SCENES,
     mesh::SCENES,
+    upgrade::SCENES,
+    bad_input::SCENES,
     outages::SCENES,
     nodes::SCENES,
     uninstall::SCENES,

@@ -214,8 +214,8 @@ fn out_of_memory(world: &mut World) -> Result<String> {
     let agent = world.agent(node)?;
     let answers = under_load(world, |world| {
         // The kernel's own killer, on the agent's own account: its limit is lowered below what it has.
-        let script = r#"pid=$(pidof smc-agent) && group=/sys/fs/cgroup$(cut -d: -f3 /proc/$pid/cgroup) && max=$(cat $group/memory.max)
-            echo 1M >$group/memory.max; for _ in $(seq 100); do [ -e /proc/$pid ] || exit 0; sleep 0.2; done; echo $max >$group/memory.max; exit 1"#;
+        let script = r"pid=$(pidof smc-agent) && group=/sys/fs/cgroup$(cut -d: -f3 /proc/$pid/cgroup) && max=$(cat $group/memory.max)
+            echo 1M >$group/memory.max; for _ in $(seq 100); do [ -e /proc/$pid ] || exit 0; sleep 0.2; done; echo $max >$group/memory.max; exit 1";
         world.node(node)?.command(&["sh", "-c", script]).check()?;
         let said = world.eventually(|world| {
             let said = world.kubectl(&["describe", "pod", "-n", SYSTEM, &agent.name])?;

@@ -44,7 +44,7 @@ fn requests() -> Value {
     })
 }
 
-fn template(app: &str, spec: Value) -> Value {
+fn template(app: &str, spec: &Value) -> Value {
     json!({ "metadata": { "labels": { "app": app }, "annotations": { ANNOTATION: "true" } }, "spec": spec })
 }
 
@@ -70,14 +70,14 @@ fn kinds(world: &mut World) -> Result<String> {
         { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } },
         { "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta("stateful"),
           "spec": { "replicas": 2, "serviceName": "stateful", "selector": selector("stateful"),
-                    "podManagementPolicy": "Parallel", "template": template("stateful", server()) } },
+                    "podManagementPolicy": "Parallel", "template": template("stateful", &server()) } },
         { "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": meta("daemon"),
-          "spec": { "selector": selector("daemon"), "template": template("daemon", server()) } },
+          "spec": { "selector": selector("daemon"), "template": template("daemon", &server()) } },
         { "apiVersion": "batch/v1", "kind": "Job", "metadata": meta("job"),
-          "spec": { "backoffLimit": 0, "template": template("job", requests()) } },
+          "spec": { "backoffLimit": 0, "template": template("job", &requests()) } },
         { "apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta("cron"),
           "spec": { "schedule": "* * * * *", "concurrencyPolicy": "Forbid", "jobTemplate": { "spec": {
-              "backoffLimit": 0, "template": template("cron", requests()) } } } },
+              "backoffLimit": 0, "template": template("cron", &requests()) } } } },
         { "apiVersion": "v1", "kind": "Pod",
           "metadata": { "name": "host", "namespace": NAMESPACE, "labels": { "app": "host" },
                         "annotations": { ANNOTATION: "true" } },
