@@ -21,6 +21,9 @@ pub(super) const READY_CONDITION: &str = "SMCReady";
 /// What is awaited comes within seconds on real nodes; emulated ones, beside others on two CPUs, may take this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// A condition's.
+pub(super) type StatusAndReason = (String, String);
+
 /// A cluster and what is done with it.
 #[derive(Debug)]
 pub struct World {
@@ -42,6 +45,7 @@ pub(super) struct Pod {
 
 /// What `smcctl pods` says of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "smcctl's own names")]
 pub(super) struct Verdict {
     pub(super) verdict: String,
     pub(super) smc_r: u64,
@@ -189,8 +193,8 @@ impl World {
         Ok(events.map(|event| (text(&event["reason"]), text(&event["message"]))).collect())
     }
 
-    /// A node's label and the status and reason of its condition; `None` where there is none.
-    pub(super) fn readiness(&self, node: &str) -> Result<(Option<String>, Option<(String, String)>)> {
+    /// A node's label and its condition; `None` where there is none.
+    pub(super) fn readiness(&self, node: &str) -> Result<(Option<String>, Option<StatusAndReason>)> {
         let node = self.json(&["get", "node", node])?;
         let label = node["metadata"]["labels"][READY_LABEL].as_str().map(str::to_owned);
         let conditions = node["status"]["conditions"].as_array().into_iter().flatten();

@@ -40,7 +40,7 @@ pub(super) fn under_load(world: &World, work: impl FnOnce(&World) -> Result<()>)
     sleep(Duration::from_secs(3));
     let worked = work(world);
     sleep(Duration::from_secs(2));
-    let (lasting, new) = (world.stop(lasting)?, world.stop(new)?);
+    let (lasting, new) = (lasting.stop()?, new.stop()?);
     worked?;
     let (Answers { right: kept, connections, .. }, new) = (lasting.all_right()?, new.all_right()?);
     ensure!(connections <= 2, "{connections} connections were opened where two should have lasted");
