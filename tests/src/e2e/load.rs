@@ -64,12 +64,13 @@ impl World {
 }
 
 impl Load {
-    /// Ends it, and returns what came of its requests.
+    /// Ends it, and returns what came of its requests; an error in Fortio's words when one was not answered.
     pub(super) fn stop(self) -> Result<Answers> {
         self.running.signal(INTERRUPT)?;
         let output = self.running.wait()?;
-        answers(&String::from_utf8_lossy(&output.stdout))
-            .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        let said = String::from_utf8_lossy(&output.stderr);
+        let counted = answers(&String::from_utf8_lossy(&output.stdout));
+        counted.and_then(Answers::all_right).with_context(|| said.trim().to_owned())
     }
 }
 
@@ -86,12 +87,12 @@ fn exec(from: &Pod) -> [&str; 9] {
 }
 
 /// Gently: the nodes are emulated, and what is to be seen is whether each request is answered.
-fn load(how: Connections) -> [&'static str; 9] {
+fn load(how: Connections) -> [&'static str; 11] {
     let keep = match how {
         Connections::Lasting => "-keepalive=true",
         Connections::EachNew => "-keepalive=false",
     };
-    ["-quiet", "-json", "-", "-qps", "10", "-c", "2", "-allow-initial-errors", keep]
+    ["-quiet", "-json", "-", "-timeout", "15s", "-qps", "10", "-c", "2", "-allow-initial-errors", keep]
 }
 
 /// Reads Fortio's result.

@@ -47,14 +47,29 @@ pub(super) fn kill(world: &World, node: &str, program: &str) -> Result<()> {
     Ok(())
 }
 
+/// Kills all kubelets, and waits until the next ones have told the API server of themselves.
+pub(super) fn restart_kubelets(world: &World) -> Result<()> {
+    let renewed = |world: &World, node: &str| {
+        world.kubectl(&["get", "lease", "-n", "kube-node-lease", node, "-o", "jsonpath={.spec.renewTime}"])
+    };
+    let mut before = Vec::new();
+    for node in world.nodes() {
+        kill(world, &node, "kubelet")?;
+        before.push((renewed(world, &node)?, node));
+    }
+    for (before, node) in before {
+        world.eventually(|world| {
+            ensure!(renewed(world, &node)? != before, "{node}'s kubelet was last heard of at {before}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 fn kubelet(world: &mut World) -> Result<String> {
     let before = restarts(world)?;
     let answers = under_load(world, |world| {
-        for node in world.nodes() {
-            kill(world, &node, "kubelet")?;
-        }
-        // Until both have told the API server of themselves again.
-        sleep(Duration::from_secs(30));
+        restart_kubelets(world)?;
         Ok(world.cluster.await_nodes(&|_| {})?)
     })?;
     let after = restarts(world)?;

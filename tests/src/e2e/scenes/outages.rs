@@ -10,7 +10,7 @@ use xtask::cluster::Program;
 
 use super::fortio::pair;
 use super::install::readme_command;
-use super::kills::{kill, restarts};
+use super::kills::{restart_kubelets, restarts};
 use super::workloads::{start_static, stop_static};
 use crate::e2e::Scene;
 use crate::e2e::load::Connections;
@@ -55,7 +55,7 @@ fn api_server(world: &mut World) -> Result<String> {
     sleep(OUTAGE);
     world.cluster.start(Program::ApiServer)?;
     world.cluster.await_api()?;
-    let answers = load.stop()?.all_right()?;
+    let answers = load.stop()?;
     world.cluster.await_nodes(&|_| {})?;
     ensure!(restarts(world)? == before, "containers were restarted");
 
@@ -102,9 +102,7 @@ fn token(world: &mut World) -> Result<String> {
     let agent = world.agent("node1")?;
     let said = says(world, &agent.name, &["cannot write events", "401"])?;
     world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?)?;
-    for node in world.nodes() {
-        kill(world, &node, "kubelet")?;
-    }
+    restart_kubelets(world)?;
     let kept = event(world, "old-token")?;
     end(world, "old-token")?;
     let new = event_of_new_pod(world, "new-token")?;
