@@ -129,9 +129,9 @@ fn says(world: &World, agent: &str, words: &[&str]) -> Result<String> {
     })
 }
 
-/// Without its time.
+/// Without its time and place.
 fn shortened(line: &str) -> String {
-    line.split_once("WARN").map_or(line, |(_, said)| said).trim().chars().take(160).collect()
+    line.split_once("smc_agent::board: ").map_or(line, |(_, said)| said).chars().take(160).collect()
 }
 
 /// Starts an annotated pod and returns the reason of the Event that the agent writes on it.
