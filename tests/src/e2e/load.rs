@@ -87,12 +87,12 @@ fn exec(from: &Pod) -> [&str; 9] {
 }
 
 /// Gently: the nodes are emulated, and what is to be seen is whether each request is answered.
-fn load(how: Connections) -> [&'static str; 12] {
+fn load(how: Connections) -> [&'static str; 7] {
     let keep = match how {
         Connections::Lasting => "-keepalive=true",
         Connections::EachNew => "-keepalive=false",
     };
-    ["-loglevel", "warning", "-json", "-", "-timeout", "15s", "-qps", "10", "-c", "2", "-allow-initial-errors", keep]
+    ["-loglevel=warning", "-json=-", "-timeout=15s", "-qps=10", "-c=2", "-allow-initial-errors", keep]
 }
 
 /// Reads Fortio's result.
