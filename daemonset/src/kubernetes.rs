@@ -56,8 +56,6 @@ fn timestamp(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::utils::Backoff as _;
-
     use super::*;
 
     #[test]
