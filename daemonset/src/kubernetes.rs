@@ -27,9 +27,10 @@ pub const READY_LABEL: &str = "smc.asm.alibabacloud.com/ready";
 /// The node condition's type.
 pub const READY_CONDITION: &str = "SMCReady";
 
-/// How soon, and at last how seldom, a server in trouble is tried again.
+/// How soon, and at last how seldom, a server in trouble is tried again: what is to be written after an outage of some
+/// minutes should not come minutes after it.
 const SOONEST: Duration = Duration::from_secs(1);
-const SELDOM: Duration = Duration::from_secs(300);
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// The waits between attempts at a server in trouble.
 pub fn backoff() -> ExponentialBackoff {
@@ -56,6 +57,15 @@ fn timestamp(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_in_trouble_is_tried_again_soon_then_seldom_and_for_ever() {
+        let mut backoff = backoff();
+        let waits: Vec<Duration> = (0..100).map(|_| backoff.next().unwrap()).collect();
+        assert!(waits[0] >= SOONEST && waits[0] < SOONEST * 3, "{:?}", waits[0]);
+        // Up to twice as long, so that not all nodes come at once.
+        assert!(waits[50..].iter().all(|wait| (SELDOM..=SELDOM * 2).contains(wait)), "{:?}", &waits[50..]);
+    }
 
     #[test]
     fn a_text_is_cut_between_characters() {

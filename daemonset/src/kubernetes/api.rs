@@ -162,6 +162,15 @@ impl ApiClient {
         self.client.request_text(request).await.map(drop)
     }
 
+    /// What went wrong with a call, on one line: with the server's name where it is the server that is missed.
+    pub fn explain(&self, error: &kube::Error) -> String {
+        let why = explain(error);
+        if matches!(error, kube::Error::Api(_)) || fault(error) != Fault::Unreachable {
+            return why;
+        }
+        format!("the API server {} cannot be reached: {why}", self.server.trim_end_matches('/'))
+    }
+
     /// Waits for the next answer that is no error, also one that came since the last call.
     pub async fn answered(&self) {
         self.answers.good.notified().await;

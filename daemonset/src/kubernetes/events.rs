@@ -7,7 +7,7 @@ use kube::runtime::utils::Backoff;
 use tokio::sync::mpsc;
 
 use super::announcement::Announcement;
-use super::api::{ApiClient, Fault, Pace, Source, create, explain, explain_connect, fault, patch};
+use super::api::{ApiClient, Fault, Pace, Source, create, explain_connect, fault, patch};
 use super::event_queue::{EventQueue, Job, Outcome, Turn};
 use crate::board::{Board, EventCounts, wall};
 
@@ -98,7 +98,7 @@ impl Publisher<'_> {
             backoff.reset();
             return None;
         };
-        let fault = fault(&error);
+        let (fault, why) = (fault(&error), api.explain(&error));
         let outcome = outcome(fault, job.patches.is_some());
         let mut wait = None;
         match outcome {
@@ -106,11 +106,11 @@ impl Publisher<'_> {
             Outcome::Written | Outcome::Expired => self.board.problem(SUBJECT, None),
             Outcome::Gone => {}
             Outcome::Rejected => {
-                tracing::warn!(event = %job.body, "an event was refused: {}", explain(&error));
+                tracing::warn!(event = %job.body, "an event was refused: {why}");
             }
         }
         if wait.is_some() {
-            self.board.problem(SUBJECT, Some(format!("cannot write events: {}", explain(&error))));
+            self.board.problem(SUBJECT, Some(format!("cannot write events: {why}")));
         }
         if fault == Fault::Unauthenticated {
             self.api = None;

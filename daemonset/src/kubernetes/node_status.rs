@@ -6,7 +6,7 @@ use kube::runtime::utils::Backoff;
 use smc_state::Store;
 use tokio::sync::watch;
 
-use super::api::{ApiClient, Fault, Pace, Source, explain, explain_connect, fault, patch_status};
+use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, patch_status};
 use super::condition::{Condition, Since, patch};
 use crate::board::Board;
 
@@ -80,14 +80,12 @@ async fn write(
         return Ok(());
     };
     let asked = client.asked_to_wait();
-    let why = match fault(&error) {
-        Fault::NotFound => format!("{}; is --node-name right?", explain(&error)),
-        Fault::Unauthenticated => {
-            *api = None;
-            explain(&error)
-        }
-        _ => explain(&error),
-    };
+    let mut why = client.explain(&error);
+    match fault(&error) {
+        Fault::NotFound => why.push_str("; is --node-name right?"),
+        Fault::Unauthenticated => *api = None,
+        _ => {}
+    }
     Err((why, asked))
 }
 

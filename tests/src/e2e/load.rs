@@ -1,9 +1,8 @@
 //! Load by Fortio, from one pod of the example to another.
 
-use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use xtask::rig::RunningCommand;
 
@@ -32,12 +31,15 @@ pub(super) enum Connections {
     EachNew,
 }
 
-/// Load that goes on until it is stopped.
+/// How long Fortio may take to end once it is told to.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Fortio ends by it and tells what it counted.
+const INTERRUPT: u8 = 2;
+
+/// Load that goes on until it is stopped. Of the cluster it needs the two pods and nothing else.
 #[derive(Debug)]
 pub(super) struct Load {
-    child: Child,
-    mark: String,
-    node: String,
+    running: RunningCommand,
 }
 
 impl World {
@@ -48,60 +50,27 @@ impl World {
         answers(&self.kubectl(&arguments)?)
     }
 
-    /// Starts load that goes on while something else happens.
+    /// Starts load that goes on while something else happens: in the client's container, but not by `kubectl exec`, whose
+    /// connection goes through API server, kubelet and runtime.
     pub(super) fn load(&self, from: &Pod, url: &str, how: Connections) -> Result<Load> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let mark = format!("X-Load: {}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut kubectl = self.cluster.kubectl();
-        kubectl.args(exec(from)).args(["-t", "0", "-H", &mark]).args(load(how)).arg(url);
-        kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.cluster.rig().network().spawn(&mut kubectl)?.context("start kubectl")?;
-        Ok(Load { child, mark, node: from.node.clone() })
-    }
-
-    /// Ends the load, and returns what came of its requests.
-    pub(super) fn stop(&self, mut load: Load) -> Result<Answers> {
-        if let Some(status) = load.child.try_wait()? {
-            let said = load.child.wait_with_output()?;
-            bail!("the load ended by itself ({status}): {}", String::from_utf8_lossy(&said.stderr).trim());
-        }
-        // Told by its own header among all processes of the node.
-        let script = r#"for process in /proc/[0-9]*; do
-            tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF "$1" || continue
-            [ "$(cat "$process/comm")" = fortio ] && kill -INT "${process#/proc/}" && exit; done; exit 1"#;
-        self.node(&load.node)?.command(&["sh", "-c", script, "sh", &load.mark]).check()?;
-        let output = load.child.wait_with_output()?;
-        answers(&String::from_utf8_lossy(&output.stdout))
-            .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    }
-}
-
-/// Load that needs nothing of the cluster but the two pods, and ends by itself.
-#[derive(Debug)]
-pub(super) struct Detached {
-    running: RunningCommand,
-}
-
-impl World {
-    /// Starts load in the client's container from the node itself, for so many seconds.
-    pub(super) fn detached_load(&self, from: &Pod, url: &str, seconds: u64) -> Result<Detached> {
         // The container's first process is known by its host name.
         let script = r#"pod=$1; shift; for process in /proc/[0-9]*; do
             [ "$(cat "$process/comm")" = fortio ] && tr '\0' '\n' <"$process/environ" | grep -qxF "HOSTNAME=$pod" &&
             exec nsenter --target "${process#/proc/}" --net --mount "$@"; done 2>/dev/null; exit 1"#;
-        let time = format!("{seconds}s");
-        let own = ["sh", "-c", script, "sh", &from.name, "/usr/bin/fortio", "load", "-t", &time];
-        let argv = [&own[..], &load(Connections::EachNew), &[url]].concat();
-        Ok(Detached { running: self.node(&from.node)?.command(&argv).spawn()? })
+        let own = ["sh", "-c", script, "sh", &from.name, "/usr/bin/fortio", "load", "-t", "0"];
+        let argv = [&own[..], &load(how), &[url]].concat();
+        Ok(Load { running: self.node(&from.node)?.command(&argv).timeout(LIMIT).spawn()? })
     }
 }
 
-impl Detached {
-    /// Waits for its end.
-    pub(super) fn wait(self) -> Result<Answers> {
+impl Load {
+    /// Ends it, and returns what came of its requests; an error in Fortio's words when one was not answered.
+    pub(super) fn stop(self) -> Result<Answers> {
+        self.running.signal(INTERRUPT)?;
         let output = self.running.wait()?;
-        answers(&String::from_utf8_lossy(&output.stdout))
-            .with_context(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        let said = String::from_utf8_lossy(&output.stderr);
+        let counted = answers(&String::from_utf8_lossy(&output.stdout));
+        counted.and_then(Answers::all_right).with_context(|| said.trim().to_owned())
     }
 }
 
@@ -118,12 +87,12 @@ fn exec(from: &Pod) -> [&str; 9] {
 }
 
 /// Gently: the nodes are emulated, and what is to be seen is whether each request is answered.
-fn load(how: Connections) -> [&'static str; 9] {
+fn load(how: Connections) -> [&'static str; 7] {
     let keep = match how {
         Connections::Lasting => "-keepalive=true",
         Connections::EachNew => "-keepalive=false",
     };
-    ["-quiet", "-json", "-", "-qps", "10", "-c", "2", "-allow-initial-errors", keep]
+    ["-loglevel=warning", "-json=-", "-timeout=15s", "-qps=10", "-c=2", "-allow-initial-errors", keep]
 }
 
 /// Reads Fortio's result.

@@ -3,6 +3,7 @@
 //! Scenes are played in order on one cluster. Each finds what the one before left, and says what it saw.
 
 mod load;
+mod overlay;
 mod report;
 mod scenes;
 mod world;

@@ -71,6 +71,27 @@ async fn an_address_that_speaks_no_tls_is_told_as_such() {
     let api = ApiClient::connect(&Source::Kubeconfig(path), Pace::OFTEN).await.unwrap();
     let error = api.write(create("/api/v1/namespaces/shop/events", &json!({}))).await.unwrap_err();
     assert_eq!(fault(&error), Fault::Unreachable);
-    let words = explain(&error);
+    let words = api.explain(&error);
     assert!(words.contains("corrupt message"), "{words}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_named_and_one_that_refuses_speaks_for_itself() {
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    let kubeconfig = json!({
+        "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+        "current-context": "x",
+    });
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    let api = ApiClient::connect(&Source::Kubeconfig(path), Pace::OFTEN).await.unwrap();
+    let away = api.write(create("/api/v1/namespaces/shop/events", &json!({}))).await.unwrap_err();
+    let words = api.explain(&away);
+    let named = format!("the API server http://127.0.0.1:{port} cannot be reached: ");
+    assert!(words.starts_with(&named) && words.contains("refused"), "{words}");
+    let busy = kube::Error::Api(Box::new(status(json!({"code": 503, "message": "shutting down"}))));
+    assert_eq!(api.explain(&busy), "the server answered 503: shutting down");
 }

@@ -1,15 +1,12 @@
 //! What is wrong with an installation, and whether kubectl names it.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use xtask::rig::repository;
 
 use super::install::readme_command;
 use super::upgrade::settings;
 use crate::e2e::Scene;
+use crate::e2e::overlay::{manifests, overlay};
 use crate::e2e::world::{AGENTS, Pod, SYSTEM, World};
 
 pub(super) const SCENES: &[Scene] = &[
@@ -173,30 +170,6 @@ fn describe(world: &World, pod: &Pod) -> Result<String> {
 fn told(described: &str) -> String {
     let wanted = |line: &&str| !line.trim_start().starts_with("Image:");
     described.lines().filter(wanted).collect::<Vec<_>>().join("\n")
-}
-
-/// An overlay on these manifests; its directory goes when it is dropped.
-pub(super) fn overlay(manifests: &Path, changes: &Value) -> Result<TempDir> {
-    let target = repository().join("target");
-    let directory =
-        tempfile::tempdir_in(&target).with_context(|| format!("a directory in {}", target.display()))?;
-    // Kustomize takes relative paths only, and resolves links before it goes up.
-    let up = "../".repeat(directory.path().canonicalize()?.components().count() - 1);
-    let mut overlay = json!({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-        "resources": [format!("{up}{}", manifests.display().to_string().trim_start_matches('/'))],
-    });
-    for (key, value) in changes.as_object().into_iter().flatten() {
-        overlay[key] = value.clone();
-    }
-    let path = directory.path().join("kustomization.yaml");
-    std::fs::write(&path, overlay.to_string()).with_context(|| format!("write {}", path.display()))?;
-    Ok(directory)
-}
-
-/// README's manifests.
-fn manifests() -> PathBuf {
-    repository().join("daemonset/manifests")
 }
 
 fn setting(name: &str, value: &str) -> Value {

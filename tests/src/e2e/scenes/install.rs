@@ -4,17 +4,21 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::rig::repository;
 
 use crate::e2e::Scene;
+use crate::e2e::overlay::manifests_with_patience;
 use crate::e2e::world::{AGENTS, SYSTEM, World};
 
 pub(super) const SCENES: &[Scene] = &[Scene {
     name: "install",
-    shows: "README's command installs kube-smc: agents Ready, nodes labelled, nothing Unhealthy on the way",
+    shows: "README's manifests install kube-smc: agents Ready, nodes labelled, nothing Unhealthy on the way",
     short: true,
     play: install,
 }];
 
 fn install(world: &mut World) -> Result<String> {
-    world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?)?;
+    let patient = manifests_with_patience()?;
+    let apply = readme_command("kubectl apply -k daemonset/manifests")?;
+    let directory = patient.path().display().to_string();
+    world.as_readme_says(&apply.replace("daemonset/manifests", &directory))?;
     world.as_readme_says(&readme_command("kubectl -n kube-system rollout status daemonset/smc-agent")?)?;
     let nodes = world.nodes();
     for node in &nodes {

@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod fortio;
 mod install;
+mod kills;
 mod mesh;
 mod nodes;
 mod outages;
@@ -16,7 +17,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 12] = [
+pub(super) const ALL: [&[Scene]; 13] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -26,6 +27,7 @@ pub(super) const ALL: [&[Scene]; 12] = [
     mesh::SCENES,
     upgrade::SCENES,
     bad_input::SCENES,
+    kills::SCENES,
     outages::SCENES,
     nodes::SCENES,
     uninstall::SCENES,

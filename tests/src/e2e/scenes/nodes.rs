@@ -38,28 +38,41 @@ fn drained(world: &mut World) -> Result<String> {
     let drain =
         ["drain", &node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=180s"];
     world.kubectl(&drain)?;
+    let before = boot_id(world, &node)?;
     world.cluster.rig().reboot(number(&node)?, PowerCut::Orderly, QUIET)?;
     world.kubectl(&["uncordon", &node])?;
-    well_again(world, &node)
+    well_again(world, &node, &before)
 }
 
 fn power_cut(world: &mut World) -> Result<String> {
     let (client, _) = pair(world)?;
+    let before = boot_id(world, &client.node)?;
     world.cluster.rig().reboot(number(&client.node)?, PowerCut::Sudden, QUIET)?;
-    well_again(world, &client.node)
+    well_again(world, &client.node, &before)
 }
 
 fn joined_anew(world: &mut World) -> Result<String> {
     let (client, _) = pair(world)?;
     let number = number(&client.node)?;
+    let before = boot_id(world, &client.node)?;
     world.cluster.rig().remove_node(number)?;
     world.kubectl(&["delete", "node", &client.node])?;
     world.cluster.rig_mut().add_node(number, QUIET)?;
-    well_again(world, &client.node)
+    well_again(world, &client.node, &before)
+}
+
+/// Which boot of a node the API server knows of.
+fn boot_id(world: &World, node: &str) -> Result<String> {
+    world.kubectl(&["get", "node", node, "-o", "jsonpath={.status.nodeInfo.bootID}"])
 }
 
 /// Fails unless node, agent and the example's pods are what they were, and speak SMC-R.
-fn well_again(world: &World, node: &str) -> Result<String> {
+fn well_again(world: &World, node: &str, boot_before: &str) -> Result<String> {
+    // Until the kubelet speaks again, all that the API server shows is of before.
+    world.eventually(|world| {
+        ensure!(boot_id(world, node)? != boot_before, "the API server knows {node} by its boot of before");
+        Ok(())
+    })?;
     world.cluster.await_nodes(QUIET)?;
     world.rolled_out(SYSTEM, "daemonset/smc-agent")?;
     world.eventually(|world| {

@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::bad_input::overlay;
 use super::fortio::{URL, pair};
 use super::install::readme_command;
 use super::rollout::under_load;
 use super::workloads::set_up;
 use crate::e2e::Scene;
 use crate::e2e::load::Connections;
+use crate::e2e::overlay::overlay;
 use crate::e2e::world::{AGENTS, SYSTEM, World};
 
 pub(super) const SCENES: &[Scene] = &[Scene {

@@ -84,7 +84,7 @@ fn kinds(world: &mut World) -> Result<String> {
           "spec": host_network },
     ]);
     world.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string())?;
-    static_pod(world, "node2")?;
+    start_static(world, "node2", NAMESPACE, "static")?;
 
     for workload in ["statefulset/stateful", "daemonset/daemon"] {
         world.rolled_out(NAMESPACE, workload)?;
@@ -117,21 +117,27 @@ fn kinds(world: &mut World) -> Result<String> {
         ensure!(events.iter().any(|(reason, _)| reason == "HostNetworkPod"), "no Event says it: {events:?}");
         Ok("hostNetwork refused: HostNetworkPod")
     })?;
-    world.node("node2")?.command(&["rm", &format!("{STATIC_PODS}/static.json")]).check()?;
+    stop_static(world, "node2", "static")?;
     world.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"])?;
     Ok(format!("{}; {refused}", seen.join(", ")))
 }
 
-/// A pod that the kubelet starts by a file.
-fn static_pod(world: &World, node: &str) -> Result<()> {
+/// Has a node's kubelet start an annotated pod by a file; `kubectl get pods` shows it as `<name>-<node>`.
+pub(super) fn start_static(world: &World, node: &str, namespace: &str, name: &str) -> Result<()> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": "static", "namespace": NAMESPACE, "labels": { "app": "static" },
+        "metadata": { "name": name, "namespace": namespace, "labels": { "app": name },
                       "annotations": { ANNOTATION: "true" } },
         "spec": server(),
     });
-    let path = format!("{STATIC_PODS}/static.json");
+    let path = format!("{STATIC_PODS}/{name}.json");
     world.node(node)?.command(&["tee", &path]).stdin(pod.to_string()).check()?;
+    Ok(())
+}
+
+/// Has the kubelet end it.
+pub(super) fn stop_static(world: &World, node: &str, name: &str) -> Result<()> {
+    world.node(node)?.command(&["rm", &format!("{STATIC_PODS}/{name}.json")]).check()?;
     Ok(())
 }
 
