@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::fortio::{URL, pair};
+use super::upgrade::{forget_settings, settings};
 use crate::e2e::Scene;
 use crate::e2e::load::Connections;
 use crate::e2e::world::{Pod, SYSTEM, World};
@@ -18,7 +19,7 @@ pub(super) const SCENES: &[Scene] = &[Scene {
 const RESOURCE: &str = "daemonset/manifests/base/crd-asmmeshconfig.yaml";
 
 fn switch(world: &mut World) -> Result<String> {
-    let (client, server) = pair(world)?;
+    let ((client, server), before) = (pair(world)?, settings(world)?);
     world.as_readme_says("kubectl apply -k daemonset/manifests/overlays/ack")?;
     world.rolled_out(SYSTEM, "daemonset/smc-agent")?;
     let missing = told(world, "False", "MeshResourceMissing").and_then(|()| {
@@ -45,6 +46,7 @@ fn switch(world: &mut World) -> Result<String> {
     world.kubectl(&["delete", "crd", "asmmeshconfigs.istio.alibabacloud.com", "--ignore-not-found"])?;
     world.as_readme_says("kubectl apply -k daemonset/manifests")?;
     world.rolled_out(SYSTEM, "daemonset/smc-agent")?;
+    forget_settings(world, &before)?;
     switched?;
     told(world, "True", "")?;
     let now = pair(world)?;

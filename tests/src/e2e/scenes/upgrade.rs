@@ -41,7 +41,7 @@ fn upgrade_and_rollback(world: &mut World) -> Result<String> {
 }
 
 fn there_and_back(world: &World, old: &str) -> Result<String> {
-    let mut said = Vec::new();
+    let (mut said, before) = (Vec::new(), settings(world)?);
     let mut change = |what: &str, to_new: bool, command: &dyn Fn(&World) -> Result<()>| -> Result<()> {
         let answers = under_load(world, |world| {
             command(world)?;
@@ -68,13 +68,20 @@ fn there_and_back(world: &World, old: &str) -> Result<String> {
     change("undo", false, undo)?;
     change("undo of the undo", true, undo)?;
 
-    // Kustomize names settings by what they say, and kubectl apply deletes none: `rollout undo` needs them.
     let daemonset = world.json(&["get", "-n", SYSTEM, DAEMONSET])?;
     let used = &daemonset["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"];
-    let (used, left): (Vec<_>, Vec<_>) = settings(world)?.into_iter().partition(|name| used == name.as_str());
-    ensure!(used.len() == 1 && left.len() == 1, "ConfigMaps: used {used:?}, left {left:?}");
-    world.kubectl(&["delete", "-n", SYSTEM, "configmap", &left[0]])?;
+    ensure!(before.iter().any(|name| used == name.as_str()), "the agents use {used}, not one of {before:?}");
+    forget_settings(world, &before)?;
     Ok(said.join("; "))
+}
+
+/// Deletes the ConfigMaps of the agents that were not there before. Kustomize names them by what they say, and kubectl apply
+/// deletes none: `rollout undo` needs them.
+pub(super) fn forget_settings(world: &World, before: &BTreeSet<String>) -> Result<()> {
+    for name in settings(world)?.difference(before) {
+        world.kubectl(&["delete", "-n", SYSTEM, "configmap", name])?;
+    }
+    Ok(())
 }
 
 /// The older version with more time: it has no startup probe, and an emulated node, busy besides, starts an agent at
