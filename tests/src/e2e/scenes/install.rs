@@ -33,7 +33,10 @@ fn install(world: &mut World) -> Result<String> {
         })?;
     }
     quiet_start(world)?;
-    Ok(format!("{} agents Ready, nodes labelled, no Warning (patched: the startup probe begins after 20 s)", nodes.len()))
+    Ok(format!(
+        "{} agents Ready, nodes labelled, no Warning (patched: the startup probe begins after 20 s)",
+        nodes.len()
+    ))
 }
 
 /// Fails unless agents start without a Warning. A start that this machine stalled (its emulated CPUs share two real ones with
