@@ -1,14 +1,20 @@
 //! What both sides of the rig know: addresses, paths, and the words on a node's kernel command line.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 /// The node's RDMA-capable NIC; the nodes' link carries it.
 pub const RDMA_NIC: &str = "eri0";
+/// Length of the prefix of [`RDMA_NIC`]'s subnet, 10.0.0.0, which holds nodes and pods.
+pub const RDMA_PREFIX: u8 = 16;
 /// The NIC that only this machine's `rig` command uses.
 pub const MANAGEMENT_NIC: &str = "mgmt0";
 /// Where whoever is not a node stands on the nodes' link: the control plane of a cluster, or a program of this machine.
 pub const OUTSIDE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// The same for those of IPv6.
+pub const OUTSIDE_ADDRESS_V6: Ipv6Addr = second_family(OUTSIDE_ADDRESS);
+/// Length of the prefix of [`RDMA_NIC`]'s IPv6 subnet, which holds nodes and pods.
+pub const RDMA_PREFIX_V6: u8 = 48;
 /// The soft-RoCE device on [`RDMA_NIC`].
 pub const RDMA_DEVICE: &str = "rxe0";
 /// The node's address on [`MANAGEMENT_NIC`], the same in every node: each has an emulated network of its own.
@@ -53,6 +59,12 @@ pub const FAILED_LINE: &str = "rig-guest: failed:";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeNumber(u8);
 
+/// The IPv6 address of whoever has this IPv4 address on the nodes' link, where the rig has both families.
+pub const fn second_family(address: Ipv4Addr) -> Ipv6Addr {
+    let [_, _, network, host] = address.octets();
+    Ipv6Addr::new(0xfd00, 0x10, 0, network as u16, 0, 0, 0, host as u16)
+}
+
 impl NodeNumber {
     /// Nodes are numbered from one.
     pub const ALL: [Self; 3] = [Self(1), Self(2), Self(3)];
@@ -72,21 +84,29 @@ impl NodeNumber {
         Self::ALL.into_iter().filter(move |other| *other != self)
     }
 
-    /// The node's own address on [`RDMA_NIC`], in 10.0.0.0/24.
+    /// The node's own address on [`RDMA_NIC`].
     pub fn address(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 0, 0, 10 + self.0)
     }
 
-    /// Network address of the /26 that holds the node's pods; it is a part of the RDMA NIC's own subnet, as with a
-    /// cloud's ENIs.
-    pub fn pod_network(self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 0, 0, [128, 192, 64][usize::from(self.0 - 1)])
+    /// The network that holds the node's pods; it is a part of the RDMA NIC's own subnet, as with a cloud's ENIs.
+    pub fn pod_network(self) -> String {
+        format!("{}/24", self.first_of_pod_network())
     }
 
-    /// Every address a pod of this node may get.
+    /// The same of IPv6.
+    pub fn pod_network_v6(self) -> String {
+        format!("{}/64", second_family(self.first_of_pod_network()))
+    }
+
+    fn first_of_pod_network(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, self.0, 0)
+    }
+
+    /// Every address a pod of this node may get: more than the 110 pods that a kubelet takes.
     pub fn pod_addresses(self) -> impl Iterator<Item = Ipv4Addr> {
-        let network = u32::from(self.pod_network());
-        (network + 1..network + 63).map(Ipv4Addr::from)
+        let network = u32::from(self.first_of_pod_network());
+        (network + 1..network + 255).map(Ipv4Addr::from)
     }
 
     /// Hardware address of [`RDMA_NIC`].
@@ -112,6 +132,8 @@ pub struct BootWords {
     pub node: NodeNumber,
     /// Whether a kubelet runs on it, by the files that are in [`KUBERNETES_DIRECTORY`].
     pub kubernetes: bool,
+    /// Whether nodes and pods have IPv6 addresses, too.
+    pub dual_stack: bool,
     /// A directory with the programs of containerd 2; `None` for the machine's own containerd.
     pub containerd: Option<PathBuf>,
     /// This repository: mounted without caching, so that a node sees what was just built.
@@ -145,9 +167,10 @@ impl BootWords {
         }
         let containerd = self.containerd.as_ref().map(|path| format!(" rig.containerd={}", path.display()));
         Ok(format!(
-            "rig.node={} rig.kubernetes={} rig.repository={} rig.state={} rig.modules={}{}",
+            "rig.node={} rig.kubernetes={} rig.dual_stack={} rig.repository={} rig.state={} rig.modules={}{}",
             self.node.0,
             self.kubernetes,
+            self.dual_stack,
             self.repository.display(),
             self.state.display(),
             self.modules.display(),
@@ -168,10 +191,11 @@ impl BootWords {
             if path.is_absolute() { Ok(path.to_owned()) } else { Err(BootWordsError::Missing(key)) }
         };
         let node = value("rig.node")?.parse().ok().and_then(NodeNumber::new);
-        let kubernetes = value("rig.kubernetes")?.parse();
+        let flag = |key| value(key)?.parse().map_err(|_| BootWordsError::Missing(key));
         Ok(Self {
             node: node.ok_or(BootWordsError::Missing("rig.node"))?,
-            kubernetes: kubernetes.map_err(|_| BootWordsError::Missing("rig.kubernetes"))?,
+            kubernetes: flag("rig.kubernetes")?,
+            dual_stack: flag("rig.dual_stack")?,
             containerd: value("rig.containerd").is_ok().then(|| path("rig.containerd")).transpose()?,
             repository: path("rig.repository")?,
             state: path("rig.state")?,
@@ -190,6 +214,7 @@ mod tests {
         BootWords {
             node: NodeNumber(2),
             kubernetes: true,
+            dual_stack: false,
             containerd: Some("/var/cache/k/containerd".into()),
             repository: "/src/kube-smc".into(),
             state: "/src/kube-smc/target/rig/a".into(),
@@ -216,7 +241,13 @@ mod tests {
     #[test]
     fn missing_and_senseless_words_are_errors() {
         let line = words().to_command_line().unwrap();
-        for (from, to) in [("rig.node=2", ""), ("rig.node=2", "rig.node=4"), ("rig.kubernetes=", "x=")] {
+        let senseless = [
+            ("rig.node=2", ""),
+            ("rig.node=2", "rig.node=4"),
+            ("rig.kubernetes=", "x="),
+            ("rig.dual_stack=", "rig.dual_stack=per"),
+        ];
+        for (from, to) in senseless {
             assert!(BootWords::parse(&line.replace(from, to)).is_err(), "{from} -> {to}");
         }
         assert!(BootWords::parse(&line.replace("rig.state=/", "rig.state=")).is_err());
@@ -225,14 +256,23 @@ mod tests {
     #[test]
     fn the_nodes_pod_ranges_are_disjoint_and_in_the_nics_subnet() {
         let pods = NodeNumber::ALL.map(|node| node.pod_addresses().collect::<BTreeSet<_>>());
-        assert_eq!(pods.each_ref().map(BTreeSet::len), [62; 3]);
+        assert_eq!(pods.each_ref().map(BTreeSet::len), [254; 3]);
         let all: BTreeSet<_> = pods.iter().flatten().copied().collect();
-        assert_eq!(all.len(), 3 * 62);
+        assert_eq!(all.len(), 3 * 254);
         for address in all {
-            assert_eq!(address.octets()[..3], [10, 0, 0]);
+            assert_eq!(address.octets()[..2], [10, 0]);
             assert!(NodeNumber::ALL.iter().all(|node| node.address() != address));
             assert_ne!(address, OUTSIDE_ADDRESS);
         }
+    }
+
+    #[test]
+    fn the_second_family_has_as_many_addresses() {
+        let second: BTreeSet<_> =
+            NodeNumber::ALL.iter().flat_map(|node| node.pod_addresses()).map(second_family).collect();
+        assert_eq!(second.len(), 3 * 254);
+        assert_eq!(OUTSIDE_ADDRESS_V6.to_string(), "fd00:10::1");
+        assert_eq!(NodeNumber(2).pod_network_v6(), "fd00:10:0:2::/64");
     }
 
     #[test]

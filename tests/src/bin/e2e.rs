@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use rig_tests::e2e::{self, Row, Scene, World};
+use rig_tests::e2e::{self, Row, Run, Scene, World};
 use xtask::cluster::{Cluster, ClusterOptions, ProxyMode};
 use xtask::rig::{RigName, repository};
 
@@ -34,6 +34,9 @@ struct Cli {
     /// How kube-proxy does Services
     #[arg(long, value_enum, default_value_t)]
     proxy: ProxyMode,
+    /// Give nodes and pods IPv6 addresses, too, and play what is to be seen of them
+    #[arg(long)]
+    dual_stack: bool,
     /// A directory with programs of the cluster (hack/e2e gives them); can be repeated
     #[arg(long)]
     programs: Vec<PathBuf>,
@@ -95,12 +98,11 @@ fn wanted(cli: &Cli) -> Result<Vec<Scene>> {
     if let Some(unknown) = cli.scenes.iter().find(|name| all.iter().all(|scene| scene.name != *name)) {
         bail!("no scene is called {unknown}; --list lists them");
     }
-    let is_wanted = |scene: &Scene| {
-        if cli.short {
-            scene.short
-        } else {
-            cli.scenes.is_empty() || cli.scenes.iter().any(|name| name == scene.name)
-        }
+    let is_wanted = |scene: &Scene| match scene.run {
+        _ if !cli.scenes.is_empty() => cli.scenes.iter().any(|name| name == scene.name),
+        Run::Short => true,
+        Run::Long => !cli.short,
+        Run::DualStack => cli.dual_stack,
     };
     Ok(all.into_iter().filter(is_wanted).collect())
 }
@@ -117,6 +119,7 @@ fn cluster(cli: &Cli) -> Result<Cluster> {
         images: cli.images.clone(),
         containerd: cli.containerd.clone(),
         proxy: cli.proxy,
+        dual_stack: cli.dual_stack,
     };
     let say = |line: &str| {
         let _ = writeln!(stderr(), "{:6.1} s  {line}", begun.elapsed().as_secs_f32());

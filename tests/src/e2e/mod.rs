@@ -22,9 +22,20 @@ pub struct Scene {
     pub name: &'static str,
     /// What it shows, in a sentence.
     pub shows: &'static str,
-    /// Whether `hack/e2e --short` plays it.
-    pub short: bool,
+    /// Which runs play it without being asked for it by name.
+    pub run: Run,
     play: fn(&mut World) -> Result<String>,
+}
+
+/// Which runs of `hack/e2e` play a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// Every run.
+    Short,
+    /// All but `--short`.
+    Long,
+    /// Those on a cluster of both families, `--dual-stack`.
+    DualStack,
 }
 
 /// All scenes in the order in which they are played.

@@ -70,14 +70,19 @@ impl World {
 
     /// `kubectl apply -f -` with these objects.
     pub(super) fn apply(&self, objects: &str) -> Result<()> {
+        self.send(&["apply", "-f", "-"], objects)
+    }
+
+    /// kubectl with this as its input.
+    pub(super) fn send(&self, arguments: &[&str], input: &str) -> Result<()> {
         let mut kubectl = self.cluster.kubectl();
-        kubectl.args(["apply", "-f", "-"]);
+        kubectl.args(arguments);
         kubectl.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.cluster.rig().network().spawn(&mut kubectl)?.context("start kubectl")?;
-        child.stdin.take().context("kubectl's input")?.write_all(objects.as_bytes())?;
+        child.stdin.take().context("kubectl's input")?.write_all(input.as_bytes())?;
         let output = child.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "kubectl apply: {}", said.trim());
+        ensure!(output.status.success(), "kubectl {}: {}", arguments.join(" "), said.trim());
         Ok(())
     }
 
@@ -119,13 +124,22 @@ impl World {
     }
 
     /// Looks until there is what is looked for; fails with what was seen last.
-    pub(super) fn eventually<T>(&self, mut look: impl FnMut(&Self) -> Result<T>) -> Result<T> {
-        let end = Instant::now() + PATIENCE;
+    pub(super) fn eventually<T>(&self, look: impl FnMut(&Self) -> Result<T>) -> Result<T> {
+        self.within(PATIENCE, look)
+    }
+
+    /// The same with a patience of one's own.
+    pub(super) fn within<T>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + patience;
         loop {
             match look(self) {
                 Ok(found) => return Ok(found),
                 Err(seen) if Instant::now() > end => {
-                    return Err(seen.context(format!("still after {} s", PATIENCE.as_secs())));
+                    return Err(seen.context(format!("still after {} s", patience.as_secs())));
                 }
                 Err(_) => sleep(Duration::from_millis(500)),
             }

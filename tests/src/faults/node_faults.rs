@@ -116,14 +116,14 @@ pub(super) fn other_subnet(stage: &Stage<'_>, watch: &mut Watch<'_>) {
     // The node keeps its address, without a subnet, so that packets find their way.
     let harm = r#"ip address add 10.77.0.12/24 dev "$1"
         ip address add "$2/32" dev "$1"
-        ip address del "$2/24" dev "$1"
-        ip route replace 10.0.0.0/24 dev "$1" src "$2"
-        ip route replace 10.0.0.128/26 via 10.0.0.11 dev "$1""#;
+        ip address del "$2/16" dev "$1"
+        ip route replace 10.0.0.0/16 dev "$1" src "$2"
+        ip route replace 10.0.1.0/24 via 10.0.0.11 dev "$1""#;
     // In this order: the kernel drops the GID of an address that is taken away although another mask of it stays.
     let mend = r#"ip address del "$2/32" dev "$1"
-        ip address add "$2/24" dev "$1"
+        ip address add "$2/16" dev "$1"
         ip address del 10.77.0.12/24 dev "$1"
-        ip route replace 10.0.0.128/26 via 10.0.0.11 dev "$1""#;
+        ip route replace 10.0.1.0/24 via 10.0.0.11 dev "$1""#;
     {
         let _undo = Undo(|| drop(shell(node, mend, &[RDMA_NIC, &address])));
         watch.begin();

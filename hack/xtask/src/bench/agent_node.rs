@@ -236,7 +236,7 @@ fn pod(number: usize) -> Result<StandIn> {
     let free = (0..2).flat_map(|net| (2..=254).map(move |last| (net, last)));
     let (net, last) = free.filter(|(_, last)| !nodes.contains(last)).nth(number).context("too many pods")?;
     let address = Ipv4Addr::new(10, 0, net, last);
-    Veth::new(&stand_in.id, "eth0", address).add(&stand_in.netns)?;
+    Veth::new(&stand_in.id, "eth0", address, None).add(&stand_in.netns)?;
     Ok(stand_in)
 }
 

@@ -74,7 +74,7 @@ fn prev_result() -> Value {
     json!({
         "cniVersion": "0.4.0",
         "interfaces": [{ "name": "eth0", "sandbox": CONTAINER }],
-        "ips": [{ "version": "4", "interface": 0, "address": "10.0.0.129/32", "gateway": "169.254.1.1" }],
+        "ips": [{ "version": "4", "interface": 0, "address": "10.0.1.1/32", "gateway": "169.254.1.1" }],
         "dns": {},
     })
 }

@@ -119,7 +119,7 @@ impl Bench {
             bail!("ip netns add {NETNS}: {made}");
         }
         let address = NodeNumber::ALL[0].pod_addresses().last().context("the node has no pod addresses")?;
-        let veth = Veth::new(CONTAINER, "eth0", address);
+        let veth = Veth::new(CONTAINER, "eth0", address, None);
         veth.add(&netns)?;
         let attachment = AttachmentId::new(CONTAINER, "eth0")?;
         Ok(Self { calls, store: Store::new(DEFAULT_STATE_DIR), attachment, veth })

@@ -44,6 +44,9 @@ enum Command {
         /// How kube-proxy does Services
         #[arg(long, value_enum, default_value_t)]
         proxy: ProxyMode,
+        /// Give nodes and pods IPv6 addresses, too
+        #[arg(long)]
+        dual_stack: bool,
         /// A directory with programs of the cluster (hack/cluster gives them); can be repeated
         #[arg(long, required = true)]
         programs: Vec<PathBuf>,
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Up { nodes, proxy, programs, images, containerd } => {
+        Command::Up { nodes, proxy, dual_stack, programs, images, containerd } => {
             let begin = Instant::now();
             let say = |line: &str| {
                 let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
@@ -93,10 +96,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 |path: PathBuf| path.canonicalize().with_context(|| format!("find {}", path.display()));
             let programs = programs.into_iter().map(find).collect::<anyhow::Result<_>>()?;
             say(&format!("starting the control plane and booting {nodes} node(s)"));
-            let mut cluster = Cluster::up(
-                &ClusterOptions { name: cli.name, nodes, programs, images, containerd, proxy },
-                &say,
-            )?;
+            let name = cli.name;
+            let options = ClusterOptions { name, nodes, programs, images, containerd, proxy, dual_stack };
+            let mut cluster = Cluster::up(&options, &say)?;
             cluster.rig_mut().keep();
             say("the cluster is up: hack/cluster kubectl get nodes");
         }

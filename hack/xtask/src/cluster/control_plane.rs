@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::ClusterError;
-use super::files::{API_PORT, Files, SERVICES};
+use super::files::{API_PORT, Files, SERVICES, SERVICES_V6};
 use crate::layout::OUTSIDE_ADDRESS;
 use crate::rig::{Network, StateDirectory};
 
@@ -94,7 +94,8 @@ impl Program {
                     format!("--bind-address={OUTSIDE_ADDRESS}"),
                     format!("--advertise-address={OUTSIDE_ADDRESS}"),
                     format!("--secure-port={API_PORT}"),
-                    format!("--service-cluster-ip-range={SERVICES}"),
+                    // Services have an IPv6 address only where one is asked for.
+                    format!("--service-cluster-ip-range={SERVICES},{SERVICES_V6}"),
                     file("client-ca-file", "ca.crt"),
                     file("tls-cert-file", "apiserver.crt"),
                     file("tls-private-key-file", "apiserver.key"),

@@ -15,6 +15,8 @@ use crate::layout::{CONTAINERD_SOCKET, NodeNumber, OUTSIDE_ADDRESS, STATIC_PODS}
 pub(crate) const API_PORT: u16 = 6443;
 /// Where Services are.
 pub(crate) const SERVICES: &str = "10.96.0.0/16";
+/// Where they are in the second family.
+pub(crate) const SERVICES_V6: &str = "fd00:10:96::/112";
 /// The Service `kubernetes`: the first address of [`SERVICES`].
 const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 

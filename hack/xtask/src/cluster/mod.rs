@@ -18,8 +18,8 @@ use self::files::Files;
 use crate::layout::KUBERNETES_DIRECTORY;
 use crate::rig::{Link, Progress, Rig, RigError, RigName, StateDirectory, UpOptions};
 
-/// A node's memory in MiB: kubelet, containerd, agent and a dozen pods.
-const MEMORY: u32 = 3072;
+/// A node's memory in MiB: kubelet, containerd, agent and 110 pods, each with a process of the runtime.
+const MEMORY: u32 = 4096;
 /// How long kubelets may take to join, on a busy machine.
 const JOIN_LIMIT: Duration = Duration::from_secs(240);
 
@@ -125,6 +125,8 @@ pub struct ClusterOptions {
     pub containerd: Option<PathBuf>,
     /// What kube-proxy does.
     pub proxy: ProxyMode,
+    /// Whether nodes, pods and Services have IPv6 addresses, too.
+    pub dual_stack: bool,
 }
 
 /// A cluster that is up.
@@ -144,6 +146,7 @@ impl Cluster {
             bare: true,
             memory: MEMORY,
             kubernetes: true,
+            dual_stack: options.dual_stack,
             images: options.images.clone(),
             containerd: options.containerd.clone(),
             ..UpOptions::default()

@@ -5,7 +5,8 @@ use std::fs;
 
 use super::{GuestError, run, write_file};
 use crate::layout::{
-    BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_NIC, NodeNumber, OUTSIDE_ADDRESS, RDMA_DEVICE, RDMA_NIC,
+    BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_NIC, NodeNumber, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_V6,
+    RDMA_DEVICE, RDMA_NIC, RDMA_PREFIX, RDMA_PREFIX_V6, second_family,
 };
 
 /// Names and addresses the NICs, routes other nodes' pods through their nodes, and puts the RDMA device on
@@ -20,6 +21,10 @@ pub fn set_up(words: &BootWords) -> Result<(), GuestError> {
         // Without a default route, packets to Services have nowhere to go before kube-proxy sees them.
         run("ip", &["route", "add", "default", "via", &OUTSIDE_ADDRESS.to_string()], "")?;
     }
+    if words.dual_stack {
+        run("ip", &["-batch", "-"], &batch_v6(node))?;
+        write_file("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+    }
     run("rdma", &["link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC], "")?;
     Ok(())
 }
@@ -27,18 +32,31 @@ pub fn set_up(words: &BootWords) -> Result<(), GuestError> {
 /// Input for `ip -batch`.
 fn batch(node: NodeNumber, rdma: &str, management: &str) -> String {
     let mut lines = String::from("link set lo up\n");
-    for (old, new, address) in
-        [(management, MANAGEMENT_NIC, MANAGEMENT_ADDRESS), (rdma, RDMA_NIC, node.address())]
+    for (old, new, address, prefix) in
+        [(management, MANAGEMENT_NIC, MANAGEMENT_ADDRESS, 24), (rdma, RDMA_NIC, node.address(), RDMA_PREFIX)]
     {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "link set {old} name {new}");
-        let _ = writeln!(lines, "address add {address}/24 dev {new}");
+        let _ = writeln!(lines, "address add {address}/{prefix} dev {new}");
         let _ = writeln!(lines, "link set {new} up");
     }
     // Also of nodes that are not there: they may be added.
     for other in node.others() {
-        let _ = writeln!(lines, "route add {}/26 via {}", other.pod_network(), other.address());
+        let _ = writeln!(lines, "route add {} via {}", other.pod_network(), other.address());
     }
+    lines
+}
+
+/// The same for the second family. Nobody else can have these addresses, so none of them is asked for first (`nodad`).
+fn batch_v6(node: NodeNumber) -> String {
+    let own = second_family(node.address());
+    let mut lines = format!("address add {own}/{RDMA_PREFIX_V6} dev {RDMA_NIC} nodad\n");
+    for other in node.others() {
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(lines, "route add {} via {}", other.pod_network_v6(), second_family(other.address()));
+    }
+    let _ = writeln!(lines, "route add default via {OUTSIDE_ADDRESS_V6}");
     lines
 }
 
@@ -65,12 +83,8 @@ mod tests {
     #[test]
     fn a_node_routes_other_nodes_pods_through_those_nodes() {
         let [one, two, _] = NodeNumber::ALL.map(|node| batch(node, "eth0", "eth1"));
-        assert!(
-            one.contains("route add 10.0.0.192/26 via 10.0.0.12\nroute add 10.0.0.64/26 via 10.0.0.13\n")
-        );
-        assert!(
-            two.contains("route add 10.0.0.128/26 via 10.0.0.11\nroute add 10.0.0.64/26 via 10.0.0.13\n")
-        );
+        assert!(one.contains("route add 10.0.2.0/24 via 10.0.0.12\nroute add 10.0.3.0/24 via 10.0.0.13\n"));
+        assert!(two.contains("route add 10.0.1.0/24 via 10.0.0.11\nroute add 10.0.3.0/24 via 10.0.0.13\n"));
     }
 
     #[test]
@@ -78,7 +92,7 @@ mod tests {
         let lines = batch(NodeNumber::ALL[0], "eth5", "eth3");
         for line in [
             "link set eth5 name eri0",
-            "address add 10.0.0.11/24 dev eri0",
+            "address add 10.0.0.11/16 dev eri0",
             "link set eth3 name mgmt0",
             "address add 198.51.100.15/24 dev mgmt0",
         ] {

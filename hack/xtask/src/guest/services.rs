@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fs::OpenOptions;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -11,7 +10,9 @@ use std::time::Duration;
 use smc_host::with_causes;
 
 use super::{GuestError, init, make_directory, runtime, write_file};
-use crate::layout::{BootWords, FAILED_LINE, HELD_SERVICES, KUBERNETES_DIRECTORY, STATIC_PODS};
+use crate::layout::{
+    BootWords, FAILED_LINE, HELD_SERVICES, KUBERNETES_DIRECTORY, STATIC_PODS, second_family,
+};
 
 /// As systemd's `RestartSec` of a kubelet's unit, shortened.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -52,7 +53,10 @@ fn kubernetes(words: &BootWords) -> [Service; 2] {
     let node = words.node;
     let of_node = |file: &str| directory.join(node.host_name()).join(file).display().to_string();
     let program = |name: &str| directory.join("bin").join(name).display().to_string();
-    let address: Ipv4Addr = node.address();
+    let mut addresses = node.address().to_string();
+    if words.dual_stack {
+        addresses = format!("{addresses},{}", second_family(node.address()));
+    }
     [
         Service::new(
             "kubelet",
@@ -60,7 +64,7 @@ fn kubernetes(words: &BootWords) -> [Service; 2] {
                 &program("kubelet"),
                 &format!("--config={}", of_node("kubelet.yaml")),
                 &format!("--kubeconfig={}", of_node("kubelet.kubeconfig")),
-                &format!("--node-ip={address}"),
+                &format!("--node-ip={addresses}"),
                 "--v=2",
             ],
         ),

@@ -14,7 +14,9 @@ use smc_host::HostError;
 use smc_host::netns::Netns;
 
 use super::RigError;
-use crate::layout::{NodeNumber, OUTSIDE_ADDRESS};
+use crate::layout::{
+    NodeNumber, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_V6, RDMA_PREFIX, RDMA_PREFIX_V6, second_family,
+};
 
 const BRIDGE: &str = "nodes";
 const TUN_DEVICE: &str = "/dev/net/tun";
@@ -49,10 +51,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// Makes a namespace with what `link` needs in it.
-    pub(crate) fn make(link: Link) -> Result<Self, RigError> {
+    /// Makes a namespace with what `link` needs in it; with IPv6 on the bridge where it is wanted.
+    pub(crate) fn make(link: Link, dual_stack: bool) -> Result<Self, RigError> {
         let network = Self { netns: Netns::make()? };
         let lines = match link {
+            Link::Bridge if dual_stack => bridge_batch() + &bridge_batch_v6(),
             Link::Bridge => bridge_batch(),
             Link::Socket => "link set lo up\n".to_owned(),
         };
@@ -104,7 +107,7 @@ fn bridge_batch() -> String {
     let mut lines = format!(
         "link set lo up\n\
          link add {BRIDGE} type bridge forward_delay 0 mcast_snooping 0\n\
-         address add {OUTSIDE_ADDRESS}/24 dev {BRIDGE}\n\
+         address add {OUTSIDE_ADDRESS}/{RDMA_PREFIX} dev {BRIDGE}\n\
          link set {BRIDGE} up addrgenmode none\n"
     );
     for node in NodeNumber::ALL {
@@ -112,7 +115,18 @@ fn bridge_batch() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "tuntap add {tap} mode tap");
         let _ = writeln!(lines, "link set {tap} master {BRIDGE} up addrgenmode none");
-        let _ = writeln!(lines, "route add {}/26 via {} dev {BRIDGE}", node.pod_network(), node.address());
+        let _ = writeln!(lines, "route add {} via {} dev {BRIDGE}", node.pod_network(), node.address());
+    }
+    lines
+}
+
+/// What the second family needs on the bridge.
+fn bridge_batch_v6() -> String {
+    let mut lines = format!("address add {OUTSIDE_ADDRESS_V6}/{RDMA_PREFIX_V6} dev {BRIDGE} nodad\n");
+    for node in NodeNumber::ALL {
+        let (pods, node) = (node.pod_network_v6(), second_family(node.address()));
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "route add {pods} via {node} dev {BRIDGE}");
     }
     lines
 }
@@ -132,9 +146,9 @@ mod tests {
     fn whoever_stands_on_the_bridge_reaches_every_nodes_pods() {
         let lines = bridge_batch();
         for line in [
-            "address add 10.0.0.1/24 dev nodes",
+            "address add 10.0.0.1/16 dev nodes",
             "link set node3 master nodes up addrgenmode none",
-            "route add 10.0.0.192/26 via 10.0.0.12 dev nodes",
+            "route add 10.0.2.0/24 via 10.0.0.12 dev nodes",
         ] {
             assert!(lines.lines().any(|known| known == line), "{line} in {lines}");
         }
@@ -150,7 +164,7 @@ mod tests {
             let output = Command::new("ip").args(["-brief", "link"]).output().unwrap();
             String::from_utf8(output.stdout).unwrap()
         };
-        let network = Network::make(Link::of_this_machine()).unwrap();
+        let network = Network::make(Link::of_this_machine(), true).unwrap();
         let inside = network.run(links).unwrap();
         assert!(inside.contains("lo "), "{inside}");
         if Link::of_this_machine() == Link::Bridge {

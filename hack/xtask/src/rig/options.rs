@@ -105,6 +105,8 @@ pub struct UpOptions {
     pub images: Vec<PathBuf>,
     /// Let a kubelet run on each node, by the files of [`crate::cluster`].
     pub kubernetes: bool,
+    /// Give nodes and pods IPv6 addresses, too.
+    pub dual_stack: bool,
 }
 
 impl Default for UpOptions {
@@ -121,6 +123,7 @@ impl Default for UpOptions {
             containerd: None,
             images: Vec::new(),
             kubernetes: false,
+            dual_stack: false,
         }
     }
 }

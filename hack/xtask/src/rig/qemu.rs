@@ -61,6 +61,7 @@ impl NodePlan<'_> {
         let words = BootWords {
             node: self.node,
             kubernetes: self.options.kubernetes,
+            dual_stack: self.options.dual_stack,
             containerd: self.options.containerd.clone(),
             repository: repository().to_owned(),
             state: self.state.path().to_owned(),

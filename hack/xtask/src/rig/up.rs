@@ -46,7 +46,7 @@ impl Rig {
         let token = directory.token()?;
         let guard = Guard::start(&directory)?;
         let mut emulators = Vec::new();
-        let booted = Network::make(options.link).and_then(|network| {
+        let booted = Network::make(options.link, options.dual_stack).and_then(|network| {
             prepare(&directory, &network)?;
             let parts =
                 Parts { boot: &boot, guest_program: &guest_program, state: &directory, network: &network };

@@ -4,23 +4,35 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use smc_model::ANNOTATION;
 use xtask::layout::NODE_IMAGE;
 
-use super::fortio::{URL, pair};
+use super::fortio::{IMAGE, URL, pair};
 use super::workloads::set_up;
-use crate::e2e::Scene;
-use crate::e2e::world::World;
+use crate::e2e::load::Connections;
+use crate::e2e::world::{Pod, World};
+use crate::e2e::{Run, Scene};
 
-pub(super) const SCENES: &[Scene] = &[Scene {
-    name: "ways-in",
-    shows: "NodePort on every node, kubectl port-forward, exec and cp reach an annotated pod",
-    short: false,
-    play: ways_in,
-}];
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "ways-in",
+        shows: "NodePort on every node, kubectl port-forward, exec and cp reach an annotated pod",
+        run: Run::Long,
+        play: ways_in,
+    },
+    Scene {
+        name: "host-port",
+        shows: "portmap, added to the list by an operator, and our entry live together; a hostPort reaches the pod",
+        run: Run::Long,
+        play: host_port,
+    },
+];
 
 const NODE_PORT: u16 = 30080;
+const HOST_PORT: u16 = 18090;
+/// The list that the network's own plugin wrote.
+const LIST: &str = "/etc/cni/net.d/10-terway.conflist";
 
 fn ways_in(world: &mut World) -> Result<String> {
     let (client, server) = pair(world)?;
@@ -59,6 +71,67 @@ fn ways_in(world: &mut World) -> Result<String> {
     Ok(format!(
         "NodePort on {} nodes, port-forward, exec, cp of {copied} bytes there and back",
         world.nodes().len()
+    ))
+}
+
+/// Adds a plugin to a node's CNI list, or takes it out again, as an operator does: by a new file in the old one's place.
+fn edit_list(world: &World, node: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<()> {
+    let node = world.node(node)?;
+    let list = node.command(&["cat", LIST]).check()?;
+    let mut list: Value = serde_json::from_slice(&list.stdout)?;
+    edit(list["plugins"].as_array_mut().context("the list has no plugins")?);
+    let script = r#"cat >"$1.new" && mv "$1.new" "$1""#;
+    node.command(&["sh", "-ec", script, "sh", LIST]).stdin(format!("{list:#}\n")).check()?;
+    Ok(())
+}
+
+fn host_port(world: &mut World) -> Result<String> {
+    let (client, _) = pair(world)?;
+    let nodes = world.nodes();
+    let is_portmap = |plugin: &Value| plugin["type"] == "portmap";
+    for node in &nodes {
+        edit_list(world, node, |plugins| {
+            plugins.insert(1, json!({ "type": "portmap", "capabilities": { "portMappings": true } }));
+        })?;
+    }
+    let reached = reach_host_port(world, &client);
+    for node in &nodes {
+        edit_list(world, node, |plugins| plugins.retain(|plugin| !is_portmap(plugin)))?;
+    }
+    reached
+}
+
+fn reach_host_port(world: &World, client: &Pod) -> Result<String> {
+    let nodes = world.nodes();
+    let node = nodes.iter().find(|node| **node != client.node).context("a node beside the client's")?;
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "host-port", "labels": { "app": "host-port" }, "annotations": { ANNOTATION: "true" } },
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{ "name": "fortio", "image": IMAGE, "args": ["server"],
+                             "ports": [{ "containerPort": 8080, "hostPort": HOST_PORT }] }],
+        },
+    });
+    world.apply(&pod.to_string())?;
+    world.kubectl(&["wait", "pod/host-port", "--for=condition=Ready", "--timeout=180s"])?;
+    let pod = world.pod("default", "app=host-port")?;
+    set_up(world, &pod)?;
+    let address = world.node(node)?.ip();
+    // From outside, and from an annotated pod of another node.
+    world.eventually(|world| curl(world, &format!("http://{address}:{HOST_PORT}/fortio/version")))?;
+    let url = format!("http://{address}:{HOST_PORT}/echo");
+    let answers = world.requests(client, &url, 20, Connections::EachNew)?.all_right()?;
+    let verdict = world.eventually(|world| {
+        let verdict = world.known_verdict(&pod)?;
+        ensure!(verdict.smc_r + verdict.tcp >= answers.right, "{verdict:?}");
+        Ok(verdict)
+    })?;
+    world.kubectl(&["delete", "pod/host-port", "--wait=false"])?;
+    Ok(format!(
+        "portmap beside smc-cni; from outside answered; {} requests of an annotated pod answered: {} SMC-R, {} TCP",
+        answers.right, verdict.smc_r, verdict.tcp
     ))
 }
 

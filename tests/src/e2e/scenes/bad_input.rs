@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 
 use super::install::readme_command;
 use super::upgrade::settings;
-use crate::e2e::Scene;
 use crate::e2e::overlay::{manifests, overlay};
 use crate::e2e::world::{AGENTS, Pod, SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "bad-input",
         shows: "wrong settings, no service account, no image: kubectl describe names the cause, the other node's agent stays",
-        short: false,
+        run: Run::Long,
         play: bad_input,
     },
     Scene {
         name: "two-at-once",
         shows: "a second kube-smc, and an uninstall beside a living agent, name that agent and change nothing",
-        short: false,
+        run: Run::Long,
         play: two_at_once,
     },
 ];

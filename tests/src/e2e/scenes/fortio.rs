@@ -3,21 +3,21 @@
 use anyhow::{Context as _, Result, ensure};
 
 use super::install::readme_command;
-use crate::e2e::Scene;
 use crate::e2e::load::Connections;
 use crate::e2e::world::{Pod, SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "fortio-smc-r",
         shows: "the example's pods speak SMC-R through their Service, and smcctl, doctor and logs agree",
-        short: true,
+        run: Run::Short,
         play: accelerated,
     },
     Scene {
         name: "fortio-tcp",
         shows: "without the annotation the same pods speak TCP, and back with it",
-        short: true,
+        run: Run::Short,
         play: not_annotated,
     },
 ];
@@ -26,6 +26,8 @@ pub(super) const SCENES: &[Scene] = &[
 pub(super) const SERVER: &str = "app=fortio-server";
 /// The example's client.
 pub(super) const CLIENT: &str = "app=fortio-client";
+/// The example's image.
+pub(super) const IMAGE: &str = "fortio/fortio:1.66.5";
 /// By its name, as the example's comment has it.
 pub(super) const URL: &str = "http://fortio-server:8080/echo";
 

@@ -7,36 +7,44 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use smc_model::ANNOTATION;
 
+use super::fortio::IMAGE;
+use super::install::quiet_start;
 use super::outages::{end, start_annotated};
 use super::rollout::under_load;
 use super::workloads::set_up;
-use crate::e2e::Scene;
 use crate::e2e::world::{AGENTS, SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "kubelet-restart",
         shows: "a kubelet that is killed under load: no request fails, no container is restarted",
-        short: false,
+        run: Run::Long,
         play: kubelet,
     },
     Scene {
         name: "containerd-restart",
         shows: "a container runtime that is killed under load: no request fails, the agent finds the next one",
-        short: false,
+        run: Run::Long,
         play: containerd,
     },
     Scene {
         name: "killed-in-any-order",
         shows: "kubelet, containerd and agent killed in every order while pods start: every pod is set up",
-        short: false,
+        run: Run::Long,
         play: orders,
     },
     Scene {
         name: "agent-oom",
         shows: "an agent that is killed for its memory: pods go on, the user sees OOMKilled, the next one is well",
-        short: false,
+        run: Run::Long,
         play: out_of_memory,
+    },
+    Scene {
+        name: "agent-evicted",
+        shows: "an agent that is evicted through the API: pods go on, the next one is well",
+        run: Run::Long,
+        play: evicted,
     },
 ];
 
@@ -116,7 +124,7 @@ fn orders(world: &mut World) -> Result<String> {
         "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "starting" } },
             "template": { "metadata": { "labels": { "app": "starting" }, "annotations": { ANNOTATION: "true" } },
                 "spec": { "nodeName": "node1", "terminationGracePeriodSeconds": 1,
-                    "containers": [{ "name": "fortio", "image": "fortio/fortio:1.66.5", "args": ["server"] }] } } },
+                    "containers": [{ "name": "fortio", "image": IMAGE, "args": ["server"] }] } } },
     });
     world.apply(&deployment.to_string())?;
     let mut started = 0;
@@ -178,8 +186,28 @@ fn out_of_memory(world: &mut World) -> Result<String> {
     Ok(format!("{answers}; described as OOMKilled, Ready again"))
 }
 
+fn evicted(world: &mut World) -> Result<String> {
+    let node = "node2";
+    let agent = world.agent(node)?;
+    let eviction = json!({
+        "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": { "name": &agent.name, "namespace": SYSTEM },
+    });
+    let answers = under_load(world, |world| {
+        let path = format!("/api/v1/namespaces/{SYSTEM}/pods/{}/eviction", agent.name);
+        world.send(&["create", "--raw", &path, "-f", "-"], &eviction.to_string())?;
+        world.eventually(|world| {
+            let next = world.agent(node)?;
+            ensure!(next.ready && next.name != agent.name, "{next:?}");
+            Ok(())
+        })
+    })?;
+    let quiet = quiet_start(world)?;
+    Ok(format!("{answers}; another agent Ready in its place, {quiet}"))
+}
+
 /// Replaces a node's agent, so that later scenes count its restarts from none, and the kubelet does not wait ever longer.
-fn anew(world: &World, node: &str) -> Result<()> {
+pub(super) fn anew(world: &World, node: &str) -> Result<()> {
     world.kubectl(&["delete", "pod", "-n", SYSTEM, &world.agent(node)?.name])?;
     world.rolled_out(SYSTEM, "daemonset/smc-agent")
 }

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use super::fortio::{URL, pair};
 use super::upgrade::{forget_settings, settings};
-use crate::e2e::Scene;
 use crate::e2e::load::Connections;
 use crate::e2e::world::{Pod, SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[Scene {
     name: "mesh-switch",
     shows: "overlays/ack without ASM's resource says so; smcEnabled true and false switch running pods",
-    short: false,
+    run: Run::Long,
     play: switch,
 }];
 

@@ -2,7 +2,9 @@
 
 mod access;
 mod bad_input;
+mod dual_stack;
 mod fortio;
+mod full_node;
 mod install;
 mod kills;
 mod mesh;
@@ -17,12 +19,14 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 13] = [
+pub(super) const ALL: [&[Scene]; 15] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
+    dual_stack::SCENES,
     access::SCENES,
     workloads::SCENES,
+    full_node::SCENES,
     rollout::SCENES,
     mesh::SCENES,
     upgrade::SCENES,

@@ -5,27 +5,27 @@ use xtask::rig::PowerCut;
 
 use super::fortio::{URL, pair};
 use super::workloads::set_up;
-use crate::e2e::Scene;
 use crate::e2e::load::Connections;
 use crate::e2e::world::{SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "drain-and-reboot",
         shows: "a node is drained, rebooted in order and uncordoned: its pods are right again",
-        short: false,
+        run: Run::Long,
         play: drained,
     },
     Scene {
         name: "power-cut",
         shows: "a node's power is cut with everything on it: its pods are right again",
-        short: false,
+        run: Run::Long,
         play: power_cut,
     },
     Scene {
         name: "joined-anew",
         shows: "a node is removed, and another joins under its name with an empty disk",
-        short: false,
+        run: Run::Long,
         play: joined_anew,
     },
 ];

@@ -8,31 +8,31 @@ use serde_json::{Value, json};
 use smc_model::ANNOTATION;
 use xtask::cluster::Program;
 
-use super::fortio::pair;
+use super::fortio::{IMAGE, pair};
 use super::install::readme_command;
 use super::kills::{restart_kubelets, restarts};
 use super::workloads::{start_static, stop_static};
-use crate::e2e::Scene;
 use crate::e2e::load::Connections;
 use crate::e2e::world::{AGENTS, SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "api-outage",
         shows: "three minutes without an API server under load: nothing changes for pods, the agent says so and recovers",
-        short: false,
+        run: Run::Long,
         play: api_server,
     },
     Scene {
         name: "rbac-taken-away",
         shows: "an agent that may write nothing any more says so, goes on, and recovers",
-        short: false,
+        run: Run::Long,
         play: rights,
     },
     Scene {
         name: "token-rotated",
         shows: "the agents' service account is made anew, so that their tokens are refused: said, and new ones taken",
-        short: false,
+        run: Run::Long,
         play: token,
     },
 ];
@@ -157,7 +157,7 @@ pub(super) fn start_annotated(world: &World, name: &str, node: Option<&str>) -> 
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": name, "labels": { "app": name }, "annotations": { ANNOTATION: "true" } },
-        "spec": { "containers": [{ "name": "fortio", "image": "fortio/fortio:1.66.5", "args": ["server"] }],
+        "spec": { "containers": [{ "name": "fortio", "image": IMAGE, "args": ["server"] }],
                   "terminationGracePeriodSeconds": 1 },
     });
     if let Some(node) = node {

@@ -7,14 +7,14 @@ use anyhow::{Result, ensure};
 
 use super::fortio::{URL, pair};
 use super::install::{quiet_start, readme_command};
-use crate::e2e::Scene;
 use crate::e2e::load::{Answers, Connections};
 use crate::e2e::world::{SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[Scene {
     name: "agent-rollout",
     shows: "a rolling restart of the agents under load: no request fails, old connections go on",
-    short: true,
+    run: Run::Short,
     play: restart,
 }];
 
@@ -26,8 +26,9 @@ fn restart(world: &mut World) -> Result<String> {
             .as_readme_says(&readme_command("kubectl -n kube-system rollout status daemonset/smc-agent")?)?;
         Ok(())
     })?;
-    quiet_start(world)?;
-    Ok(format!("{answers}; {:.0} s for all nodes", begun.elapsed().as_secs_f32()))
+    let took = begun.elapsed().as_secs_f32();
+    let quiet = quiet_start(world)?;
+    Ok(format!("{answers}; {took:.0} s for all nodes, {quiet}"))
 }
 
 /// Does something to the cluster while the example's client asks its server, over connections that last and over new ones.

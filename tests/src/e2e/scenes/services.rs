@@ -4,15 +4,15 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use smc_model::ANNOTATION;
 
-use super::fortio::pair;
-use crate::e2e::Scene;
+use super::fortio::{IMAGE, pair};
 use crate::e2e::load::Connections;
 use crate::e2e::world::World;
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[Scene {
     name: "mixed-service",
     shows: "a Service over an annotated far, an annotated near and a plain backend answers every request",
-    short: true,
+    run: Run::Short,
     play: mixed,
 }];
 
@@ -25,7 +25,6 @@ fn mixed(world: &mut World) -> Result<String> {
         ("mixed-near", &client.node, "true"),
         ("mixed-plain", &server.node, "false"),
     ];
-    let image = "fortio/fortio:1.66.5";
     let pods = backends.iter().map(|(name, node, annotated)| {
         json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -33,7 +32,7 @@ fn mixed(world: &mut World) -> Result<String> {
             "spec": {
                 "nodeName": node,
                 "containers": [{
-                    "name": "fortio", "image": image, "args": ["server"],
+                    "name": "fortio", "image": IMAGE, "args": ["server"],
                     "readinessProbe": { "tcpSocket": { "port": 8080 } },
                 }],
             },

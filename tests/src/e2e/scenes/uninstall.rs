@@ -4,13 +4,13 @@ use anyhow::{Result, ensure};
 
 use super::install::readme_command;
 use super::rollout::under_load;
-use crate::e2e::Scene;
 use crate::e2e::world::World;
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[Scene {
     name: "uninstall",
     shows: "README's uninstall under load: no request fails, and nothing of kube-smc is left on nodes or in the API",
-    short: true,
+    run: Run::Short,
     play: uninstall,
 }];
 

@@ -11,15 +11,15 @@ use super::fortio::{URL, pair};
 use super::install::readme_command;
 use super::rollout::under_load;
 use super::workloads::set_up;
-use crate::e2e::Scene;
 use crate::e2e::load::Connections;
 use crate::e2e::overlay::overlay;
 use crate::e2e::world::{AGENTS, SYSTEM, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[Scene {
     name: "upgrade-and-rollback",
     shows: "back to an older version and up again by apply and by rollout undo, each under load: no request fails",
-    short: false,
+    run: Run::Long,
     play: upgrade_and_rollback,
 }];
 

@@ -5,27 +5,26 @@ use serde_json::{Value, json};
 use smc_model::ANNOTATION;
 use xtask::layout::STATIC_PODS;
 
-use super::fortio::URL;
-use crate::e2e::Scene;
+use super::fortio::{IMAGE, URL};
 use crate::e2e::world::{Pod, World};
+use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "kinds",
         shows: "StatefulSet, DaemonSet, Job, CronJob and static pods are set up; a hostNetwork pod is refused by name",
-        short: false,
+        run: Run::Long,
         play: kinds,
     },
     Scene {
         name: "containers-and-probes",
         shows: "init and native-sidecar containers, and HTTP, TCP, gRPC and exec probes on a converted pod",
-        short: false,
+        run: Run::Long,
         play: probes,
     },
 ];
 
 const NAMESPACE: &str = "kinds";
-const IMAGE: &str = "fortio/fortio:1.66.5";
 
 /// A pod's specification that serves until it is ended.
 fn server() -> Value {

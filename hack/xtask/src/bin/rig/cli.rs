@@ -27,10 +27,10 @@ Examples:
   hack/rig exec 1 -- rdma link                       a command on node 1, as root
   hack/rig pod 1 server -- nginx -g 'daemon off;'    a pod; prints its address
   hack/rig pod 2 client -- sleep infinity
-  hack/rig pod-exec 2 client -- curl -s http://10.0.0.129/
+  hack/rig pod-exec 2 client -- curl -s http://10.0.1.1/
   hack/rig pods
   hack/rig reboot 2 --sudden                         as when the power goes
-  hack/rig network -- curl -s http://10.0.0.129/     a program of this machine on the nodes' network
+  hack/rig network -- curl -s http://10.0.1.1/     a program of this machine on the nodes' network
   hack/rig down                                      end the nodes and all in them";
 
 const POD_EXAMPLES: &str = "\

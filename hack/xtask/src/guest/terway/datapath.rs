@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::guest::{GuestError, run, write_file};
 
 /// Every pod's gateway. No interface has it: the pod knows its hardware address by a permanent neighbour entry.
 pub const GATEWAY: &str = "169.254.1.1";
+
+/// The same of IPv6.
+pub const GATEWAY_V6: &str = "fe80::1";
 
 /// A pod's interface and the host's end of it.
 #[derive(Debug)]
@@ -18,11 +21,12 @@ pub struct Veth {
     pod_name: String,
     pod_mac: String,
     address: Ipv4Addr,
+    second: Option<Ipv6Addr>,
 }
 
 impl Veth {
     /// Names and hardware addresses follow from the container's id, so that DEL finds what ADD made.
-    pub fn new(container: &str, interface: &str, address: Ipv4Addr) -> Self {
+    pub fn new(container: &str, interface: &str, address: Ipv4Addr, second: Option<Ipv6Addr>) -> Self {
         let mut hasher = DefaultHasher::new();
         (container, interface).hash(&mut hasher);
         let hash = hasher.finish();
@@ -37,6 +41,7 @@ impl Veth {
             pod_name: interface.to_owned(),
             pod_mac: mac(0x0e),
             address,
+            second,
         }
     }
 
@@ -58,7 +63,7 @@ impl Veth {
     }
 
     fn host_batch(&self, netns: &Path) -> String {
-        let Self { host_name, host_mac, pod_name, pod_mac, address } = self;
+        let Self { host_name, host_mac, pod_name, pod_mac, address, second } = self;
         let mut lines = format!(
             "link add dev {host_name} address {host_mac} mtu 1500 type veth \
              peer name {pod_name} address {pod_mac} mtu 1500 netns {}\n",
@@ -67,18 +72,31 @@ impl Veth {
         // Writing to a String cannot fail.
         let _ = writeln!(lines, "link set {host_name} up");
         let _ = writeln!(lines, "route add {address}/32 dev {host_name} scope link");
+        if let Some(second) = second {
+            let _ = writeln!(lines, "route add {second}/128 dev {host_name}");
+        }
         lines
     }
 
     fn pod_batch(&self) -> String {
-        let Self { host_mac, pod_name, address, .. } = self;
-        format!(
+        let Self { host_mac, pod_name, address, second, .. } = self;
+        let mut lines = format!(
             "link set {pod_name} up\n\
              address add {address}/32 dev {pod_name}\n\
              route add {GATEWAY} dev {pod_name} scope link\n\
              route add default via {GATEWAY} dev {pod_name} onlink\n\
              neighbour add {GATEWAY} lladdr {host_mac} dev {pod_name} nud permanent\n"
-        )
+        );
+        if let Some(second) = second {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                lines,
+                "address add {second}/128 dev {pod_name} nodad\n\
+                 route add default via {GATEWAY_V6} dev {pod_name} onlink\n\
+                 neighbour add {GATEWAY_V6} lladdr {host_mac} dev {pod_name} nud permanent\n"
+            );
+        }
+        lines
     }
 }
 
@@ -87,7 +105,7 @@ mod tests {
     use super::*;
 
     fn veth() -> Veth {
-        Veth::new("0123456789abcdef", "eth0", Ipv4Addr::new(10, 0, 0, 129))
+        Veth::new("0123456789abcdef", "eth0", Ipv4Addr::new(10, 0, 1, 1), None)
     }
 
     #[test]
@@ -101,7 +119,7 @@ mod tests {
     #[test]
     fn names_follow_from_container_and_interface() {
         assert_eq!(veth().host_name, veth().host_name);
-        let other = Veth::new("0123456789abcdef", "eth1", Ipv4Addr::UNSPECIFIED);
+        let other = Veth::new("0123456789abcdef", "eth1", Ipv4Addr::UNSPECIFIED, None);
         assert_ne!(veth().host_name, other.host_name);
         assert_ne!(veth().host_mac, veth().pod_mac);
     }
@@ -109,7 +127,7 @@ mod tests {
     #[test]
     fn the_pod_gets_a_32_and_an_onlink_gateway() {
         let lines = veth().pod_batch();
-        assert!(lines.contains("address add 10.0.0.129/32 dev eth0\n"));
+        assert!(lines.contains("address add 10.0.1.1/32 dev eth0\n"));
         assert!(lines.contains("route add default via 169.254.1.1 dev eth0 onlink\n"));
         assert!(veth().host_batch(Path::new("/run/netns/x")).contains("netns /run/netns/x\n"));
     }

@@ -6,7 +6,7 @@ pub mod erdma;
 pub mod ipam;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use smc_host::HostError;
 use self::datapath::Veth;
 use self::ipam::{Ipam, IpamError};
 use super::{GuestError, init};
-use crate::layout::REQUESTED_ADDRESSES;
+use crate::layout::{BootWords, REQUESTED_ADDRESSES, second_family};
 
 const IPAM_DIRECTORY: &str = "/run/rig/ipam";
 /// As Terway: `plugin/terway/cni.go`.
@@ -116,9 +116,11 @@ fn add(call: &Call, configuration: &str) -> Result<Value, TerwayError> {
             return Err(TerwayError::Missing(name));
         }
     }
-    let ipam = node_ipam()?;
+    let words = init::boot_words()?;
+    let ipam = ipam(&words);
     let address = ipam.allocate(&call.container, requested_address(call))?;
-    let veth = Veth::new(&call.container, &call.interface, address);
+    let second = words.dual_stack.then(|| second_family(address));
+    let veth = Veth::new(&call.container, &call.interface, address, second);
     let netns = Path::new(&call.netns);
     let added = veth.add(netns).map_err(TerwayError::from);
     if let Err(error) = added.and_then(|()| Ok(erdma::configure(netns, &call.interface)?)) {
@@ -126,17 +128,17 @@ fn add(call: &Call, configuration: &str) -> Result<Value, TerwayError> {
         ipam.release(&call.container)?;
         return Err(error);
     }
-    Ok(result(call, &configuration, address))
+    Ok(result(call, &configuration, address, second))
 }
 
 fn delete(call: &Call) -> Result<(), TerwayError> {
     // The second DEL of a pod has no network namespace; its address must go all the same.
-    Veth::new(&call.container, &call.interface, Ipv4Addr::UNSPECIFIED).delete();
-    Ok(node_ipam()?.release(&call.container)?)
+    Veth::new(&call.container, &call.interface, Ipv4Addr::UNSPECIFIED, None).delete();
+    Ok(ipam(&init::boot_words()?).release(&call.container)?)
 }
 
-fn node_ipam() -> Result<Ipam, GuestError> {
-    Ok(Ipam::new(IPAM_DIRECTORY, init::boot_words()?.node.pod_addresses()))
+fn ipam(words: &BootWords) -> Ipam {
+    Ipam::new(IPAM_DIRECTORY, words.node.pod_addresses())
 }
 
 fn requested_address(call: &Call) -> Option<Ipv4Addr> {
@@ -145,18 +147,24 @@ fn requested_address(call: &Call) -> Option<Ipv4Addr> {
 }
 
 /// As Terway's: one interface without hardware address, whose sandbox is the container id instead of a path.
-fn result(call: &Call, configuration: &Value, address: Ipv4Addr) -> Value {
+fn result(call: &Call, configuration: &Value, address: Ipv4Addr, second: Option<Ipv6Addr>) -> Value {
     let version = configuration["cniVersion"].as_str().unwrap_or("0.4.0");
     let sandbox = call.argument("K8S_POD_INFRA_CONTAINER_ID").unwrap_or_default();
-    let mut ip = json!({ "interface": 0, "address": format!("{address}/32"), "gateway": datapath::GATEWAY });
-    // The field is mandatory before CNI 1.0.0 and unknown from then on.
-    if version.starts_with("0.") {
-        ip["version"] = json!("4");
-    }
+    let ip = |family: &str, address: String, gateway: &str| {
+        let mut ip = json!({ "interface": 0, "address": address, "gateway": gateway });
+        // The field is mandatory before CNI 1.0.0 and unknown from then on.
+        if version.starts_with("0.") {
+            ip["version"] = json!(family);
+        }
+        ip
+    };
+    let first = ip("4", format!("{address}/32"), datapath::GATEWAY);
+    let second = second.map(|address| ip("6", format!("{address}/128"), datapath::GATEWAY_V6));
+    let ips: Vec<Value> = [first].into_iter().chain(second).collect();
     json!({
         "cniVersion": version,
         "interfaces": [{ "name": call.interface, "sandbox": sandbox }],
-        "ips": [ip],
+        "ips": ips,
         "dns": {},
     })
 }
@@ -185,16 +193,27 @@ mod tests {
 
     #[test]
     fn the_result_has_a_container_id_as_sandbox_and_no_hardware_address() {
-        let result = result(&call("ADD"), &json!({ "cniVersion": "0.4.0" }), Ipv4Addr::new(10, 0, 0, 129));
+        let result =
+            result(&call("ADD"), &json!({ "cniVersion": "0.4.0" }), Ipv4Addr::new(10, 0, 1, 1), None);
         assert_eq!(result["interfaces"], json!([{ "name": "eth0", "sandbox": "0123456789abcdef" }]));
-        assert_eq!(result["ips"][0]["address"], "10.0.0.129/32");
+        assert_eq!(result["ips"][0]["address"], "10.0.1.1/32");
         assert_eq!(result["ips"][0]["interface"], 0);
         assert_eq!(result["ips"][0]["version"], "4");
     }
 
     #[test]
+    fn a_pod_of_two_families_has_an_address_of_each() {
+        let (first, second) = (Ipv4Addr::new(10, 0, 1, 1), "fd00:10:0:1::1".parse().unwrap());
+        let result = result(&call("ADD"), &json!({ "cniVersion": "0.4.0" }), first, Some(second));
+        assert_eq!(result["ips"][1]["address"], "fd00:10:0:1::1/128");
+        assert_eq!(result["ips"][1]["version"], "6");
+        assert_eq!(result["ips"][1]["gateway"], "fe80::1");
+    }
+
+    #[test]
     fn from_cni_1_0_addresses_have_no_version() {
-        let result = result(&call("ADD"), &json!({ "cniVersion": "1.0.0" }), Ipv4Addr::new(10, 0, 0, 129));
+        let result =
+            result(&call("ADD"), &json!({ "cniVersion": "1.0.0" }), Ipv4Addr::new(10, 0, 1, 1), None);
         assert_eq!(result["ips"][0].get("version"), None);
     }
 
