@@ -78,7 +78,7 @@ impl Kernel<'_, '_> {
         self.node_state(&["pnet", netns])
     }
 
-    /// The PNET table, the enterprise ids, and `socket protocol N`: what a new TCP socket becomes.
+    /// The PNET table, the enterprise ids, and whether new TCP sockets are SMC.
     #[track_caller]
     pub fn state(self, netns: &str) -> String {
         self.node_state(&["show", netns])

@@ -121,7 +121,9 @@ mod tests {
     fn printed(address: &Value, route: &Value, ruleset: &str) -> String {
         let links = json!([{"ifname": "lo", "addr_info": []}, {"ifname": "eth0", "addr_info": [address]}]);
         let routes = json!([{"dst": "default", "gateway": "10.0.0.1", "dev": "eth0", "flags": []}, route]);
-        format!("{ruleset}\n@@address\n{links}\n@@rule\n\n@@route\n{routes}\n@@rest\nsocket protocol 256\n")
+        format!(
+            "{ruleset}\n@@address\n{links}\n@@rule\n\n@@route\n{routes}\n@@rest\nnew TCP sockets are SMC: true\n"
+        )
     }
 
     fn address() -> Value {
@@ -167,7 +169,7 @@ mod tests {
             "ruleset: accept",
             "address: eth0 inet6 fd00::2/64 scope global",
             r#""dst":"10.0.0.7""#,
-            "rest: socket protocol 256",
+            "rest: new TCP sockets are SMC: true",
         ] {
             assert!(before.contains(line), "{line}: {before}");
         }
@@ -179,7 +181,7 @@ mod tests {
             printed(&longer, &route(), "accept"),
             printed(&address(), &elsewhere, "accept"),
             printed(&address(), &route(), "drop"),
-            printed(&address(), &route(), "accept").replace("protocol 256", "protocol 6"),
+            printed(&address(), &route(), "accept").replace("SMC: true", "SMC: false"),
         ] {
             assert_ne!(settled(&after), before, "{after}");
         }

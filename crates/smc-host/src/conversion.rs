@@ -6,12 +6,10 @@ use smc_model::NetnsCookie;
 
 use crate::HostError;
 use crate::bpf_map::CookieMap;
+pub use crate::sockopt::{SMC_PROTOCOLS, new_tcp_sockets_are_smc};
 
 /// The sysctl of Alibaba's 5.10 kernel that converts all new TCP sockets of a network namespace.
 pub const TCP2SMC: &str = "net.smc.tcp2smc";
-
-/// `IPPROTO_SMC` of mainline (6.11 and newer) and of Alibaba's 5.10 kernel.
-pub const SMC_PROTOCOLS: [u16; 2] = [256, 263];
 
 /// Where the agent pins the BPF program's link and map unless told otherwise; the bpffs is mounted at `/sys/fs/bpf`.
 pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/kube-smc";
@@ -19,11 +17,6 @@ pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/kube-smc";
 pub const MAP_NAME: &str = "converting_netns";
 /// File name of the pinned link.
 pub const LINK_NAME: &str = "smcify_link";
-
-/// Whether `SO_PROTOCOL` of a TCP socket says that it is an SMC socket.
-pub fn is_smc(protocol: u16) -> bool {
-    SMC_PROTOCOLS.contains(&protocol)
-}
 
 /// The BPF program's map, opened when it is first needed.
 #[derive(Debug, Default)]

@@ -16,9 +16,8 @@ use smc_model::{NetnsCookie, NetnsId};
 
 use crate::namespace_kind::namespace_kind;
 use crate::netlink::{Connection, Protocol};
+use crate::sockopt::new_tcp_sockets_are_smc;
 use crate::{Cause, HostError};
-
-pub use crate::sockopt::protocol_of_a_new_tcp_socket;
 
 /// `NSFS_MAGIC` of uapi/linux/magic.h.
 const NSFS: FsType = FsType(0x6e73_6673);
@@ -144,7 +143,7 @@ impl Netns {
                 cookie: route.netns_cookie()?,
                 route,
                 generic: Connection::open(Protocol::Generic)?,
-                protocol: protocol_of_a_new_tcp_socket()?,
+                converts: new_tcp_sockets_are_smc()?,
             })
         })?
     }
@@ -209,8 +208,8 @@ pub struct Inside {
     pub generic: Connection,
     /// The namespace's cookie; `None` where the kernel gives none.
     pub cookie: Option<NetnsCookie>,
-    /// `SO_PROTOCOL` of a TCP socket made there: what the kernel really gives to the pod's programs.
-    pub protocol: u16,
+    /// Whether a new TCP socket there is an SMC socket: what the kernel really gives to the pod's programs.
+    pub converts: bool,
 }
 
 impl Inside {

@@ -11,7 +11,7 @@ use smc_model::{
 use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
 use crate::netlink::{Connection, Protocol};
-use crate::netns::{Inside, Netns, protocol_of_a_new_tcp_socket};
+use crate::netns::{Inside, Netns};
 use crate::route::{Link, Way};
 use crate::sysctl::Sysctl;
 use crate::{HostError, conversion, guard, pnet, route, smc};
@@ -121,7 +121,6 @@ pub type Peers = BTreeMap<Ipv4Addr, u32>;
 /// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
 /// kube-smc put in place, which tells our sysctl from somebody else's.
 pub fn pod(
-    netns: &Netns,
     inside: &mut Inside,
     host: &mut Host,
     host_addresses: &[(u32, Ipv4Net)],
@@ -133,7 +132,7 @@ pub fn pod(
     let mut facts = PodFacts {
         primary: primary.to_owned(),
         interfaces,
-        conversion: converted(netns, inside, host, node, owned)?,
+        conversion: converted(inside, host, node, owned)?,
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
     };
@@ -152,14 +151,14 @@ pub fn pod_again(
     before: PodFacts,
     owned: &Owned,
 ) -> Result<PodFacts, HostError> {
-    inside.protocol = netns.run(protocol_of_a_new_tcp_socket)??;
+    inside.converts = netns.run(conversion::new_tcp_sockets_are_smc)??;
     let entries = pnet::list(&mut inside.generic, host.families.pnetid)?;
     let ids = pnet::netdevs(&entries);
     let mut facts = before;
     for interface in &mut facts.interfaces {
         interface.pnetid = ids.get(interface.name.as_str()).cloned();
     }
-    facts.conversion = converted(netns, inside, host, node, owned)?;
+    facts.conversion = converted(inside, host, node, owned)?;
     facts.anchors.clear();
     facts.guarded.clear();
     let host_addresses = route::addresses(&mut host.route)?;
@@ -237,28 +236,18 @@ fn links_of_use(
 }
 
 fn converted(
-    netns: &Netns,
     inside: &Inside,
     host: &mut Host,
     node: &NodeFacts,
     owned: &Owned,
 ) -> Result<PodConversion, HostError> {
-    let (on, ours) = match &node.conversion {
-        Conversion::Tcp2smc => {
-            let value = netns.run(|| host.sysctl.read(conversion::TCP2SMC))??;
-            (value.is_some_and(|value| value != "0"), owned.sysctl)
-        }
-        Conversion::Bpf { map, .. } => {
-            let on = conversion::is_smc(inside.protocol);
-            (on, on && host.map.open(map)?.contains(inside.needed_cookie()?)?)
-        }
-        Conversion::None { .. } => (false, false),
+    let ours = match &node.conversion {
+        _ if !inside.converts => return Ok(PodConversion::Off),
+        Conversion::None { .. } => return Ok(PodConversion::Off),
+        Conversion::Tcp2smc => owned.sysctl,
+        Conversion::Bpf { map, .. } => host.map.open(map)?.contains(inside.needed_cookie()?)?,
     };
-    Ok(match (on, ours) {
-        (false, _) => PodConversion::Off,
-        (true, true) => PodConversion::Ours,
-        (true, false) => PodConversion::Foreign,
-    })
+    Ok(if ours { PodConversion::Ours } else { PodConversion::Foreign })
 }
 
 /// Where the host itself has an address of the pod.

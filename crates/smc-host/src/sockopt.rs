@@ -11,6 +11,12 @@ use crate::HostError;
 
 /// `SO_NETNS_COOKIE` of asm-generic/socket.h (Linux 5.14).
 const SO_NETNS_COOKIE: libc::c_int = 71;
+/// The option level of SMC sockets (`SOL_SMC` of linux/socket.h).
+const SOL_SMC: libc::c_int = 286;
+/// `SMC_LIMIT_HS` of linux/smc.h (Linux 5.18 and Alibaba's 5.10).
+const SMC_LIMIT_HS: libc::c_int = 1;
+/// `IPPROTO_SMC` of mainline (6.11 and newer) and of Alibaba's 5.10 kernel.
+pub const SMC_PROTOCOLS: [u16; 2] = [256, 263];
 
 fn tcp_socket() -> Result<OwnedFd, HostError> {
     socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
@@ -19,18 +25,28 @@ fn tcp_socket() -> Result<OwnedFd, HostError> {
 
 /// The cookie of the network namespace that `socket` was made in; `None` before Linux 5.14, so on Alibaba's 5.10.
 pub(crate) fn netns_cookie(socket: &impl AsFd) -> Result<Option<NetnsCookie>, HostError> {
-    match get::<u64>(socket, SO_NETNS_COOKIE) {
+    match get::<u64>(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE) {
         Ok(cookie) => Ok(Some(NetnsCookie(cookie))),
         Err(Errno::ENOPROTOOPT) => Ok(None),
         Err(errno) => Err(HostError::new("read the namespace's cookie", errno)),
     }
 }
 
-/// `SO_PROTOCOL` of a new TCP socket of the calling thread's network namespace.
-pub fn protocol_of_a_new_tcp_socket() -> Result<u16, HostError> {
-    let protocol: u32 =
-        get(&tcp_socket()?, libc::SO_PROTOCOL).map_err(HostError::at("read SO_PROTOCOL of a TCP socket"))?;
-    Ok(u16::try_from(protocol).unwrap_or(u16::MAX))
+/// Whether a program of the calling thread's network namespace that makes a TCP socket gets an SMC socket.
+///
+/// Only SMC sockets answer an option of SMC's own. `SO_PROTOCOL` does not tell: on Alibaba's 5.10 it reads 6 of a converted
+/// socket, too (`smc_inet_init_sock` sets it back). It is asked where the kernel is too old to know that option.
+pub fn new_tcp_sockets_are_smc() -> Result<bool, HostError> {
+    is_smc(&tcp_socket()?)
+}
+
+fn is_smc(socket: &impl AsFd) -> Result<bool, HostError> {
+    if get::<u32>(socket, SOL_SMC, SMC_LIMIT_HS).is_ok() {
+        return Ok(true);
+    }
+    let protocol: u32 = get(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL)
+        .map_err(HostError::at("read SO_PROTOCOL of a TCP socket"))?;
+    Ok(SMC_PROTOCOLS.iter().any(|number| u32::from(*number) == protocol))
 }
 
 /// Types that any bit pattern of their size is a value of.
@@ -38,20 +54,14 @@ trait Plain: Default + Copy {}
 impl Plain for u32 {}
 impl Plain for u64 {}
 
-fn get<T: Plain>(socket: &impl AsFd, option: libc::c_int) -> Result<T, Errno> {
+fn get<T: Plain>(socket: &impl AsFd, level: libc::c_int, option: libc::c_int) -> Result<T, Errno> {
     let mut value = T::default();
     let size = size_of::<T>();
     let mut length = libc::socklen_t::try_from(size).map_err(|_| Errno::EOVERFLOW)?;
     // SAFETY: `value` is `length` bytes long, the kernel writes at most `length` bytes into it, and every bit
     // pattern is a `T` (`Plain`). The descriptor is open while `socket` is borrowed.
     let status = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw mut value).cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(socket.as_fd().as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length)
     };
     Errno::result(status)?;
     if length as usize == size { Ok(value) } else { Err(Errno::EPROTO) }
@@ -63,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_tcp_socket_of_an_ordinary_namespace_is_tcp() {
-        assert_eq!(protocol_of_a_new_tcp_socket().unwrap(), 6);
+        assert!(!new_tcp_sockets_are_smc().unwrap());
     }
 
     #[test]

@@ -13,7 +13,8 @@ use smc_model::{
 use crate::genl::SmcFamilies;
 use crate::kernel::module_is_loaded;
 use crate::netlink::{self, Protocol};
-use crate::netns::{Netns, protocol_of_a_new_tcp_socket};
+use crate::netns::Netns;
+use crate::sockopt::new_tcp_sockets_are_smc;
 use crate::{HostError, pnet, route, smc};
 
 /// What is looked for beside the counters, which are cheap.
@@ -41,8 +42,8 @@ pub struct Visit {
 pub struct SetUp {
     /// PNETIDs by interface.
     pub pnetids: BTreeMap<String, PnetId>,
-    /// `SO_PROTOCOL` of a new TCP socket.
-    pub protocol: u16,
+    /// Whether a new TCP socket is an SMC socket.
+    pub converts: bool,
 }
 
 /// Counters and connections of the namespace, and what is set up in it, where smc is loaded. `same_node` are the addresses
@@ -63,7 +64,7 @@ pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>) -> Result<(PodTraffic, 
 fn set_up(generic: &mut netlink::Connection, families: SmcFamilies) -> Result<SetUp, HostError> {
     let entries = pnet::list(generic, families.pnetid)?;
     let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id));
-    Ok(SetUp { pnetids: pnetids.collect(), protocol: protocol_of_a_new_tcp_socket()? })
+    Ok(SetUp { pnetids: pnetids.collect(), converts: new_tcp_sockets_are_smc()? })
 }
 
 /// The numbers of SMC's families, where smc is loaded.

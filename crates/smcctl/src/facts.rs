@@ -127,8 +127,8 @@ pub struct ConversionFacts {
     pub link_pinned: bool,
     /// Whether its map is pinned.
     pub map_pinned: bool,
-    /// What a TCP socket of a throw-away namespace became once that was to be converted (`SO_PROTOCOL`).
-    pub tried: Look<u16>,
+    /// Whether a TCP socket of a throw-away namespace became SMC once that was to be converted.
+    pub tried: Look<bool>,
 }
 
 /// The same-node guard's parts.

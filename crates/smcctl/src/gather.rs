@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use smc_host::conversion::{DEFAULT_PIN_DIR, LINK_NAME, MAP_NAME, TCP2SMC};
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::netns::{Netns, protocol_of_a_new_tcp_socket};
+use smc_host::netns::Netns;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, conversion, guard, kernel, observe, reserved_ports, route, smc};
 use smc_model::{KernelFamily, NodeFacts};
@@ -115,8 +115,8 @@ fn conversion(has_sysctl: bool, smc_loaded: bool, proc: &Path) -> ConversionFact
     ConversionFacts { sysctl: has_sysctl, link_pinned, map_pinned, tried }
 }
 
-/// What a TCP socket becomes in a namespace that is in the map; the namespace is thrown away.
-fn try_map(map: &Path) -> Result<u16, HostError> {
+/// Whether a TCP socket becomes SMC in a namespace that is in the map; the namespace is thrown away.
+fn try_map(map: &Path) -> Result<bool, HostError> {
     let netns = Netns::make()?;
     let cookie = netns.connect()?.cookie;
     let cookie = cookie.ok_or_else(|| {
@@ -124,15 +124,15 @@ fn try_map(map: &Path) -> Result<u16, HostError> {
         HostError::new("tell a namespace by its cookie", problem)
     })?;
     conversion::add_to_map(map, cookie)?;
-    let tried = netns.run(protocol_of_a_new_tcp_socket).and_then(|protocol| protocol);
+    let tried = netns.run(conversion::new_tcp_sockets_are_smc).and_then(|converted| converted);
     conversion::remove_from_map(map, cookie)?;
     tried
 }
 
-fn try_sysctl(sysctl: &Sysctl) -> Result<u16, HostError> {
+fn try_sysctl(sysctl: &Sysctl) -> Result<bool, HostError> {
     Netns::make()?.run(|| {
         sysctl.set(TCP2SMC, "1")?;
-        protocol_of_a_new_tcp_socket()
+        conversion::new_tcp_sockets_are_smc()
     })?
 }
 

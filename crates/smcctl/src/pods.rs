@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use smc_host::conversion::is_smc;
 use smc_host::netns::Netns;
 use smc_host::traffic::{self, SetUp};
 use smc_model::reasons;
@@ -104,7 +103,7 @@ fn cause(record: &Record, node: &NodeFacts, inside: Option<&SetUp>) -> Option<Re
     let standing = standing_cause(&record.plan, node, &record.owned.addresses());
     standing.or_else(|| {
         let inside = inside.filter(|_| node.switch == Switch::On)?;
-        let lost = smc_model::lost(&record.plan, is_smc(inside.protocol), &inside.pnetids);
+        let lost = smc_model::lost(&record.plan, inside.converts, &inside.pnetids);
         lost.into_iter().next()
     })
 }

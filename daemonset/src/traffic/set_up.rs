@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use smc_host::conversion;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::traffic::SetUp;
 use smc_host::{HostError, guard, route};
@@ -41,8 +40,7 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
     if facts.switch != Switch::On {
         return Vec::new();
     }
-    let converts = conversion::is_smc(inside.protocol);
-    let mut lost = smc_model::lost(&record.plan, converts, &inside.pnetids);
+    let mut lost = smc_model::lost(&record.plan, inside.converts, &inside.pnetids);
     if let Some(anchored) = &host.anchored {
         lost.extend(record.owned.anchored.difference(anchored).map(|address| Reason::SourceAnchorMissing {
             why: format!("{address} was removed from the link {}", route::ANCHOR_LINK),
@@ -79,25 +77,24 @@ mod tests {
         }
     }
 
-    fn names(facts: &NodeFacts, pnetid: &str, protocol: u16, host: &[u8]) -> Vec<&'static str> {
+    fn names(facts: &NodeFacts, pnetid: &str, converts: bool, host: &[u8]) -> Vec<&'static str> {
         let pnetids = [("eth0".to_owned(), pnetid.parse().unwrap())].into();
         let addresses: BTreeSet<_> = host.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last)).collect();
         let host = HostSide { anchored: Some(addresses.clone()), guarded: addresses };
-        lost(&record(), facts, &SetUp { pnetids, protocol }, &host).iter().map(Reason::name).collect()
+        lost(&record(), facts, &SetUp { pnetids, converts }, &host).iter().map(Reason::name).collect()
     }
 
     #[test]
     fn what_is_in_place_is_not_missed() {
-        assert_eq!(names(&test_values::node(Vec::new()), "A", 256, &[5, 6]), [""; 0]);
-        assert_eq!(names(&test_values::node(Vec::new()), "A", 263, &[5]), [""; 0]);
+        assert_eq!(names(&test_values::node(Vec::new()), "A", true, &[5, 6]), [""; 0]);
     }
 
     #[test]
     fn each_part_that_was_taken_away_is_named() {
-        assert_eq!(names(&test_values::node(Vec::new()), "B", 256, &[5]), ["PnetidMismatch"]);
-        assert_eq!(names(&test_values::node(Vec::new()), "A", 6, &[5]), ["ConversionLost"]);
+        assert_eq!(names(&test_values::node(Vec::new()), "B", true, &[5]), ["PnetidMismatch"]);
+        assert_eq!(names(&test_values::node(Vec::new()), "A", false, &[5]), ["ConversionLost"]);
         assert_eq!(
-            names(&test_values::node(Vec::new()), "A", 256, &[6]),
+            names(&test_values::node(Vec::new()), "A", true, &[6]),
             ["SourceAnchorMissing", "SameNodeGuardMissing"]
         );
     }
@@ -105,6 +102,6 @@ mod tests {
     #[test]
     fn nothing_is_missed_where_the_feature_is_off() {
         let off = NodeFacts { switch: Switch::Off { why: "x".into() }, ..test_values::node(Vec::new()) };
-        assert_eq!(names(&off, "B", 6, &[]), [""; 0]);
+        assert_eq!(names(&off, "B", false, &[]), [""; 0]);
     }
 }

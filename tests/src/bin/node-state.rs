@@ -87,7 +87,7 @@ fn show(netns: &str) -> Result<String> {
     for ueid in ueids {
         writeln!(text, "ueid {ueid}")?;
     }
-    writeln!(text, "socket protocol {}", namespace.inside.protocol)?;
+    writeln!(text, "new TCP sockets are SMC: {}", namespace.inside.converts)?;
     Ok(text)
 }
 

@@ -119,7 +119,7 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
             !state.contains("netdev ") && !state.contains("port ") && !state.contains("ueid "),
             "{state}"
         );
-        assert!(state.contains("socket protocol 6"), "{state}");
+        assert!(state.contains("new TCP sockets are SMC: false"), "{state}");
     }
     fetch(&pod, &server.ip, 1);
     assert_eq!(Counters::of(&pod).unwrap().client.smcr, 0);

@@ -41,19 +41,19 @@ impl<'n, 'a> MeshServer<'n, 'a> {
         server
     }
 
-    /// Sets `smcEnabled`, and returns how long it took until a new TCP socket in the pod had this protocol.
-    fn flip(&self, enabled: bool, pod: &TestPod<'_>, protocol: u16) -> Duration {
+    /// Sets `smcEnabled`, and returns how long it took until new TCP sockets in the pod were as it says.
+    fn flip(&self, enabled: bool, pod: &TestPod<'_>) -> Duration {
         let script = r#"
             curl -fsS -X PUT --data "{\"spec\":{\"cniConfiguration\":{\"smcEnabled\":$1}}}" \
                 "http://127.0.0.1:$2/apis/istio.alibabacloud.com/v1beta1/asmmeshconfigs/default" >/dev/null
             begin=$(date +%s%N)
             for _ in $(seq 600); do
-                if "$4" show "$5" | grep -qx "socket protocol $3"; then break; fi
+                if "$3" show "$4" | grep -qx "new TCP sockets are SMC: $1"; then break; fi
             done
             echo $((($(date +%s%N) - begin) / 1000000))"#;
         let show = repository().join("target/debug/node-state").display().to_string();
-        let (enabled, protocol) = (enabled.to_string(), protocol.to_string());
-        let ms = shell(self.node, script, &[&enabled, PORT, &protocol, &show, &pod.netns_path()]);
+        let enabled = enabled.to_string();
+        let ms = shell(self.node, script, &[&enabled, PORT, &show, &pod.netns_path()]);
         Duration::from_millis(ms.parse().unwrap_or_else(|_| panic!("milliseconds: {ms}")))
     }
 }
@@ -87,14 +87,14 @@ fn the_meshs_object_switches_running_pods_off_and_on_within_seconds() {
     let [server, pod] =
         start_both((&one, &annotated(server("mesh-server"))), (&two, &annotated(client("meshed"))));
     let listening = start(&two, &annotated(client("mesh-listening")));
-    let first = mesh.flip(true, &pod, 256);
+    let first = mesh.flip(true, &pod);
     pod.configured_once();
     listening.configured_once();
     wait_until_served(&server);
     let speaking = fetch_until_smc_r(&pod, &server.ip, 0);
     let before = pod.processes();
 
-    let off = mesh.flip(false, &pod, 6);
+    let off = mesh.flip(false, &pod);
     fetch(&pod, &server.ip, 1);
     let seen = Counters::of(&pod).unwrap().client;
     assert_eq!(
@@ -111,7 +111,7 @@ fn the_meshs_object_switches_running_pods_off_and_on_within_seconds() {
     wait_until_served(&listening);
     let listeners = listening.processes();
 
-    let on = mesh.flip(true, &pod, 256);
+    let on = mesh.flip(true, &pod);
     fetch_until_smc_r(&pod, &server.ip, speaking.smcr);
     let record = listening.record_once(|record| record.verdict.as_ref().is_some_and(Verdict::is_set_up));
     let Some(Verdict::NeedsRestart { listeners: old }) = record.verdict else { panic!("{record:?}") };

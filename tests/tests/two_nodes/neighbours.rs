@@ -129,7 +129,11 @@ fn what_erdma_controller_set_is_adopted_and_an_id_that_it_shares_with_us_in_a_po
     assert_eq!(left, format!("netdev eth0 {mac}\nnetdev net1 {mac}"));
     for pod in [&early, &late] {
         assert_eq!(inside(pod, "sysctl -n net.ipv6.conf.all.disable_ipv6"), "1", "{}", pod.name);
-        assert!(Kernel(&two).state(&pod.netns_path()).contains("socket protocol 6"), "{}", pod.name);
+        assert!(
+            Kernel(&two).state(&pod.netns_path()).contains("new TCP sockets are SMC: false"),
+            "{}",
+            pod.name
+        );
     }
     drop(theirs);
     ended.start_chained(&[]);
@@ -179,7 +183,7 @@ fn a_pod_that_another_converter_converts_is_adopted_told_and_never_unconverted()
     let cookie = Kernel(&two).convert(Converter::MAP, &pod.netns_path());
     let is_converted = || {
         let state = Kernel(&two).state(&pod.netns_path());
-        assert!(state.contains("socket protocol 256"), "{state}");
+        assert!(state.contains("new TCP sockets are SMC: true"), "{state}");
         assert!(Kernel(&two).converting(Converter::MAP).contains(&cookie));
     };
     is_converted();

@@ -81,7 +81,7 @@ impl LiveEntered<'_> {
         let (host, inside) = (&mut self.host, &mut self.inside);
         let addresses = route::addresses(&mut host.route)?;
         let node = observe::refresh(&mut inside.generic, host, published.clone(), &addresses)?;
-        let (pod, peers) = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
+        let (pod, peers) = observe::pod(inside, host, &addresses, &node, primary, owned)?;
         self.peers = peers;
         Ok((node, pod))
     }

@@ -1,6 +1,5 @@
 //! Kernel, modules, conversion, memory.
 
-use smc_host::conversion::is_smc;
 use smc_model::KernelFamily;
 use smc_model::reasons::{finding, refusal};
 
@@ -68,13 +67,11 @@ pub(super) fn conversion(facts: &Facts) -> Check {
         }
     }
     match &conversion.tried {
-        Ok(protocol) if is_smc(*protocol) => {
-            Check::fine(name, format!("by {how}; tried: a TCP socket became SMC (protocol {protocol})"))
-        }
-        Ok(protocol) => Check::problem(
+        Ok(true) => Check::fine(name, format!("by {how}; tried: a TCP socket became an SMC socket")),
+        Ok(false) => Check::problem(
             name,
             &refusal::NO_CONVERSION,
-            format!("{how} is there, but a TCP socket that it should have converted has protocol {protocol}"),
+            format!("{how} is there, but a TCP socket that it should have converted is no SMC socket"),
         ),
         Err(why) => Check::unknown(name, format!("{how} is there; it could not be tried: {why}")),
     }

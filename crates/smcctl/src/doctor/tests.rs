@@ -81,7 +81,7 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(gids(&[[10, 0, 0, 11]])), [""; 0]);
     assert_eq!(problems(|facts| facts.netns_mode = Ok(RdmaNetnsMode::Exclusive)), ["RdmaNetnsExclusive"]);
     assert_eq!(problems(|facts| facts.conversion.link_pinned = false), ["NoConversion"]);
-    assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);
+    assert_eq!(problems(|facts| facts.conversion.tried = Ok(false)), ["NoConversion"]);
     assert_eq!(problems(|facts| facts.anchored = Ok(None)), ["SourceAnchorMissing"]);
     assert_eq!(problems(|facts| facts.anchored = Ok(Some(Vec::new()))), ["SourceAnchorMissing"]);
     assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().rule = false), ["SameNodeGuardMissing"]);
@@ -130,7 +130,7 @@ fn each_fault_of_an_alibaba_node_is_named() {
     assert_eq!(problems(|facts| facts.erdma_compat = Some("Y".into())), ["DriverMode"]);
     assert_eq!(problems(|facts| port(facts).links = 4000), ["QueuePairsLow"]);
     assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable", "ReservedPortsTaken"]);
-    assert_eq!(problems(|facts| facts.conversion.tried = Ok(6)), ["NoConversion"]);
+    assert_eq!(problems(|facts| facts.conversion.tried = Ok(false)), ["NoConversion"]);
 }
 
 /// A fault of the matrix that no rig can have, see `tests/faults.json`.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use smc_host::conversion::is_smc;
 use smc_host::netns::Netns;
 use smc_host::{HostError, pnet, route};
 use smc_model::Verdict;
@@ -45,5 +44,5 @@ fn now(record: &Record, smc: &mut Smc) -> Result<Option<PodNow>, HostError> {
     let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id)).collect();
     let addresses = route::addresses(&mut inside.route)?.into_iter().map(|(_, net)| net);
     let ordinary = addresses.filter(|net| !net.address().is_loopback() && !net.address().is_link_local());
-    Ok(Some(PodNow { converts: is_smc(inside.protocol), pnetids, addresses: ordinary.collect() }))
+    Ok(Some(PodNow { converts: inside.converts, pnetids, addresses: ordinary.collect() }))
 }

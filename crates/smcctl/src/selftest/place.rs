@@ -33,8 +33,8 @@ pub(super) struct Place {
     pub(super) address: Ipv4Addr,
     /// The RDMA port that serves it.
     pub(super) binding: Option<Binding>,
-    /// What a new TCP socket in it is.
-    pub(super) protocol: u16,
+    /// Whether a new TCP socket in it is an SMC socket.
+    pub(super) converts: bool,
 }
 
 /// What has to be taken back. Shared with the thread that waits for signals.
@@ -137,8 +137,8 @@ impl Cleanup {
             );
         }
         let binding = outcome.record.plan.bindings.first().cloned();
-        let protocol = netns.connect()?.protocol;
-        Ok(Place { netns, address, binding, protocol })
+        let converts = netns.connect()?.converts;
+        Ok(Place { netns, address, binding, converts })
     }
 
     /// Takes everything back; returns what could not be.

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use smc_abi::diag::{self, Mode, SmcSocket};
 use smc_abi::fallback::{PEERDECL, PEERNOSMC};
-use smc_host::conversion::is_smc;
 use smc_host::kernel;
 use smc_host::netlink::{Connection, Protocol};
 use smc_model::reasons;
@@ -64,7 +63,7 @@ impl Why {
 impl Socket {
     /// Looks at the socket with these ports in the place's namespace.
     pub(super) fn of(place: &Place, local: u16, remote: u16) -> Result<Self> {
-        if !is_smc(place.protocol) {
+        if !place.converts {
             return Ok(Self::plain());
         }
         if !kernel::module_is_loaded("smc_diag") {
@@ -136,7 +135,7 @@ impl Report {
             role,
             address: place.address,
             peer,
-            converted: is_smc(place.protocol),
+            converted: place.converts,
             socket,
             binding: place.binding.clone(),
             connect_milliseconds: super::millis(waited),
