@@ -136,6 +136,8 @@ pub struct BootWords {
     pub dual_stack: bool,
     /// A directory with the programs of containerd 2; `None` for the machine's own containerd.
     pub containerd: Option<PathBuf>,
+    /// The module that is loaded right after smc; `None` for nothing.
+    pub tcp2smc: Option<PathBuf>,
     /// This repository: mounted without caching, so that a node sees what was just built.
     pub repository: PathBuf,
     /// The rig's state directory on this machine, seen by the node read-only.
@@ -159,22 +161,25 @@ impl BootWords {
     /// The words, separated by blanks.
     pub fn to_command_line(&self) -> Result<String, BootWordsError> {
         let paths = [&self.repository, &self.state, &self.modules];
-        for path in paths.into_iter().chain(&self.containerd) {
+        for path in paths.into_iter().chain(&self.containerd).chain(&self.tcp2smc) {
             let usable = |text: &str| !text.contains(|c: char| c.is_whitespace() || c == '"');
             if !path.to_str().is_some_and(usable) {
                 return Err(BootWordsError::Path(path.clone()));
             }
         }
-        let containerd = self.containerd.as_ref().map(|path| format!(" rig.containerd={}", path.display()));
+        let given = |key: &str, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| format!(" {key}={}", path.display())).unwrap_or_default()
+        };
         Ok(format!(
-            "rig.node={} rig.kubernetes={} rig.dual_stack={} rig.repository={} rig.state={} rig.modules={}{}",
+            "rig.node={} rig.kubernetes={} rig.dual_stack={} rig.repository={} rig.state={} rig.modules={}{}{}",
             self.node.0,
             self.kubernetes,
             self.dual_stack,
             self.repository.display(),
             self.state.display(),
             self.modules.display(),
-            containerd.unwrap_or_default(),
+            given("rig.containerd", &self.containerd),
+            given("rig.tcp2smc", &self.tcp2smc),
         ))
     }
 
@@ -190,13 +195,15 @@ impl BootWords {
             let path = Path::new(value(key)?);
             if path.is_absolute() { Ok(path.to_owned()) } else { Err(BootWordsError::Missing(key)) }
         };
+        let given = |key: &'static str| value(key).is_ok().then(|| path(key)).transpose();
         let node = value("rig.node")?.parse().ok().and_then(NodeNumber::new);
         let flag = |key| value(key)?.parse().map_err(|_| BootWordsError::Missing(key));
         Ok(Self {
             node: node.ok_or(BootWordsError::Missing("rig.node"))?,
             kubernetes: flag("rig.kubernetes")?,
             dual_stack: flag("rig.dual_stack")?,
-            containerd: value("rig.containerd").is_ok().then(|| path("rig.containerd")).transpose()?,
+            containerd: given("rig.containerd")?,
+            tcp2smc: given("rig.tcp2smc")?,
             repository: path("rig.repository")?,
             state: path("rig.state")?,
             modules: path("rig.modules")?,
@@ -216,6 +223,7 @@ mod tests {
             kubernetes: true,
             dual_stack: false,
             containerd: Some("/var/cache/k/containerd".into()),
+            tcp2smc: Some("/var/cache/k/tcp2smc-1.ko".into()),
             repository: "/src/kube-smc".into(),
             state: "/src/kube-smc/target/rig/a".into(),
             modules: "/var/cache/k/lib/modules".into(),
@@ -226,7 +234,7 @@ mod tests {
     fn boot_words_survive_the_kernel_command_line() {
         let line = format!("console=ttyS0 quiet {} panic=-1\n", words().to_command_line().unwrap());
         assert_eq!(BootWords::parse(&line), Ok(words()));
-        let own = BootWords { containerd: None, ..words() };
+        let own = BootWords { containerd: None, tcp2smc: None, ..words() };
         assert_eq!(BootWords::parse(&own.to_command_line().unwrap()), Ok(own));
     }
 

@@ -16,7 +16,7 @@ pub use control_plane::Program;
 
 use self::files::Files;
 use crate::layout::KUBERNETES_DIRECTORY;
-use crate::rig::{Link, Progress, Rig, RigError, RigName, StateDirectory, UpOptions};
+use crate::rig::{Families, Link, Progress, Rig, RigError, RigName, StateDirectory, UpOptions};
 
 /// A node's memory in MiB: kubelet, containerd, agent and 110 pods, each with a process of the runtime.
 const MEMORY: u32 = 4096;
@@ -146,7 +146,7 @@ impl Cluster {
             bare: true,
             memory: MEMORY,
             kubernetes: true,
-            dual_stack: options.dual_stack,
+            families: if options.dual_stack { Families::Both } else { Families::Ipv4 },
             images: options.images.clone(),
             containerd: options.containerd.clone(),
             ..UpOptions::default()

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::wait;
 use nix::unistd::{Pid, sync};
 
-use super::{GuestError, mounts, network, run, runtime, write_file};
+use super::{GuestError, conversion, mounts, network, run, runtime, write_file};
 use crate::layout::{BootWords, FAILED_LINE, GUEST_PROGRAM};
 
 /// How long processes may take to end by themselves before a reboot.
@@ -50,6 +50,7 @@ fn set_up() -> Result<(), GuestError> {
     mounts::mount_all(&words)?;
     write_file("/proc/sys/kernel/hostname", words.node.host_name())?;
     write_resolver_files(&words)?;
+    conversion::prepare(&words)?;
     runtime::write_configuration(&words)?;
     start_self(&["services"])?;
     run("modprobe", &["-a", "virtio_net", "virtio_rng", "rdma_rxe"], "")?;

@@ -1,5 +1,6 @@
 //! What runs inside a rig node: its first process, the server of sessions, and a CNI plugin shaped like Terway.
 
+pub mod conversion;
 pub mod init;
 pub mod mounts;
 pub mod network;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::RigError;
-use super::options::Kernel;
+use super::options::{Conversion, Kernel, UpOptions};
 use super::state::repository;
 
 /// A kernel ready to boot, and what emulates the machine.
@@ -14,30 +14,51 @@ pub(crate) struct BootFiles {
     pub(crate) initramfs: PathBuf,
     pub(crate) modules: PathBuf,
     pub(crate) emulator: PathBuf,
+    /// What gives it `net.smc.tcp2smc`, where that is wanted.
+    pub(crate) tcp2smc: Option<PathBuf>,
 }
 
 impl BootFiles {
-    /// Asks `hack/setup` for the newest kernel of a series; it makes the initramfs when that is missing.
-    pub(crate) fn find(kernel: Kernel) -> Result<Self, RigError> {
-        let setup = repository().join("hack/setup");
-        let output = Command::new(&setup)
-            .args(["--print-boot", &kernel.to_string()])
-            .output()
-            .map_err(|source| RigError::Start { program: setup.display().to_string(), source })?;
-        if !output.status.success() {
-            return Err(RigError::Kernel(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-        }
-        Self::parse(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| {
-            RigError::Kernel("hack/setup --print-boot printed something unexpected".to_owned())
-        })
+    /// Asks `hack/setup` for the newest kernel of a series, or for the one in a directory; it makes the initramfs when that
+    /// is missing.
+    pub(crate) fn find(options: &UpOptions) -> Result<Self, RigError> {
+        let unexpected = |script: &str| RigError::Kernel(format!("{script} printed something unexpected"));
+        let directory = options.kernel_dir.as_ref().map(|directory| format!("{}/", directory.display()));
+        let wanted = directory.unwrap_or_else(|| options.kernel.to_string());
+        let files = ask("hack/setup", &["--print-boot", &wanted])?;
+        let files = Self::parse(&files).ok_or_else(|| unexpected("hack/setup --print-boot"))?;
+        let tcp2smc = match (options.conversion, options.kernel, &options.kernel_dir) {
+            (Conversion::Bpf, ..) => return Ok(files),
+            (Conversion::Sysctl, Kernel::V6_12, None) => {
+                ask("hack/rig-module", &[])?;
+                ask("hack/rig-module", &["--print"])?
+            }
+            (Conversion::Sysctl, ..) => {
+                return Err(RigError::Kernel("net.smc.tcp2smc is made for Linux 6.12 only".to_owned()));
+            }
+        };
+        Ok(Self { tcp2smc: Some(tcp2smc.trim().into()), ..files })
     }
 
     fn parse(output: &str) -> Option<Self> {
         let mut lines = output.lines();
         let _version = lines.next()?;
         let mut path = || lines.next().filter(|line| line.starts_with('/')).map(PathBuf::from);
-        Some(Self { kernel: path()?, initramfs: path()?, modules: path()?, emulator: path()? })
+        Some(Self { kernel: path()?, initramfs: path()?, modules: path()?, emulator: path()?, tcp2smc: None })
     }
+}
+
+/// What a script of the repository prints.
+fn ask(script: &str, arguments: &[&str]) -> Result<String, RigError> {
+    let path = repository().join(script);
+    let output = Command::new(&path)
+        .args(arguments)
+        .output()
+        .map_err(|source| RigError::Start { program: path.display().to_string(), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(RigError::Kernel(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub use error::RigError;
 pub use logs::ContainerLogs;
 pub use network::{Link, Network};
 pub use node::Node;
-pub use options::{Kernel, RigName, UpOptions};
+pub use options::{Conversion, Families, Kernel, RigName, UpOptions};
 pub use pod::Pod;
 pub use power::PowerCut;
 pub(crate) use processes::end_named;

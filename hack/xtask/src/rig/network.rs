@@ -14,6 +14,7 @@ use smc_host::HostError;
 use smc_host::netns::Netns;
 
 use super::RigError;
+use super::options::Families;
 use crate::layout::{
     NodeNumber, OUTSIDE_ADDRESS, OUTSIDE_ADDRESS_V6, RDMA_PREFIX, RDMA_PREFIX_V6, second_family,
 };
@@ -52,10 +53,10 @@ pub struct Network {
 
 impl Network {
     /// Makes a namespace with what `link` needs in it; with IPv6 on the bridge where it is wanted.
-    pub(crate) fn make(link: Link, dual_stack: bool) -> Result<Self, RigError> {
+    pub(crate) fn make(link: Link, families: Families) -> Result<Self, RigError> {
         let network = Self { netns: Netns::make()? };
         let lines = match link {
-            Link::Bridge if dual_stack => bridge_batch() + &bridge_batch_v6(),
+            Link::Bridge if families == Families::Both => bridge_batch() + &bridge_batch_v6(),
             Link::Bridge => bridge_batch(),
             Link::Socket => "link set lo up\n".to_owned(),
         };
@@ -164,7 +165,7 @@ mod tests {
             let output = Command::new("ip").args(["-brief", "link"]).output().unwrap();
             String::from_utf8(output.stdout).unwrap()
         };
-        let network = Network::make(Link::of_this_machine(), true).unwrap();
+        let network = Network::make(Link::of_this_machine(), Families::Both).unwrap();
         let inside = network.run(links).unwrap();
         assert!(inside.contains("lo "), "{inside}");
         if Link::of_this_machine() == Link::Bridge {

@@ -32,6 +32,28 @@ impl fmt::Display for Kernel {
     }
 }
 
+/// What converts TCP sockets on the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conversion {
+    /// The agent's BPF program, as on mainline kernels.
+    #[default]
+    Bpf,
+    /// `net.smc.tcp2smc`, as on Alibaba's 5.10, by the module of `hack/rig-module`; BPF and namespace cookies are hidden.
+    Sysctl,
+}
+
+/// Which addresses nodes and pods have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Families {
+    /// IPv4 alone.
+    #[default]
+    Ipv4,
+    /// IPv4 and IPv6.
+    Both,
+}
+
 /// A rig's name: 1 to 32 of `a`–`z`, `0`–`9` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -88,6 +110,10 @@ pub struct UpOptions {
     pub name: RigName,
     /// The nodes' kernel.
     pub kernel: Kernel,
+    /// The directory of another kernel, laid out like those of `hack/setup`, to be used instead.
+    pub kernel_dir: Option<PathBuf>,
+    /// What converts TCP sockets on them; the sysctl is there for [`Kernel::V6_12`] only.
+    pub conversion: Conversion,
     /// 1 to 3; with [`Link::Socket`] at most 2.
     pub nodes: u8,
     /// What joins them.
@@ -105,8 +131,8 @@ pub struct UpOptions {
     pub images: Vec<PathBuf>,
     /// Let a kubelet run on each node, by the files of [`crate::cluster`].
     pub kubernetes: bool,
-    /// Give nodes and pods IPv6 addresses, too.
-    pub dual_stack: bool,
+    /// Which addresses nodes and pods have.
+    pub families: Families,
 }
 
 impl Default for UpOptions {
@@ -115,6 +141,8 @@ impl Default for UpOptions {
         Self {
             name,
             kernel,
+            kernel_dir: None,
+            conversion: Conversion::default(),
             nodes: 2,
             link: Link::of_this_machine(),
             bare: false,
@@ -123,7 +151,7 @@ impl Default for UpOptions {
             containerd: None,
             images: Vec::new(),
             kubernetes: false,
-            dual_stack: false,
+            families: Families::default(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl Rig {
 
     fn boot_one(&self, node: NodeNumber, progress: Progress<'_>) -> Result<(), RigError> {
         let mut state = self.directory.read(&self.name)?;
-        let (boot, guest_program) = (BootFiles::find(state.options.kernel)?, guest_program()?);
+        let (boot, guest_program) = (BootFiles::find(&state.options)?, guest_program()?);
         self.directory.keep_logs(node)?;
         let parts = Parts {
             boot: &boot,

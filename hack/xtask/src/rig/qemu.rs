@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::kernel::BootFiles;
 use super::network::{Link, Network, tap};
-use super::options::UpOptions;
+use super::options::{Families, UpOptions};
 use super::state::{StateDirectory, repository};
 use super::{RigError, disk};
 use crate::layout::{BootWords, MANAGEMENT_ADDRESS, MANAGEMENT_PORT, NodeNumber};
@@ -61,8 +61,9 @@ impl NodePlan<'_> {
         let words = BootWords {
             node: self.node,
             kubernetes: self.options.kubernetes,
-            dual_stack: self.options.dual_stack,
+            dual_stack: self.options.families == Families::Both,
             containerd: self.options.containerd.clone(),
+            tcp2smc: self.boot.tcp2smc.clone(),
             repository: repository().to_owned(),
             state: self.state.path().to_owned(),
             modules: self.boot.modules.clone(),
@@ -173,6 +174,7 @@ mod tests {
             initramfs: "/k/initramfs".into(),
             modules: "/k/modules".into(),
             emulator: "/q/qemu-system-x86_64".into(),
+            tcp2smc: None,
         };
         let plan = NodePlan {
             options,

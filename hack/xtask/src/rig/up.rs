@@ -40,13 +40,13 @@ impl Rig {
             agent::check_built()?;
         }
         let guest_program = guest_program()?;
-        let boot = BootFiles::find(options.kernel)?;
+        let boot = BootFiles::find(options)?;
         let directory = StateDirectory::of(&options.name);
         let _claim = directory.claim(&options.name)?;
         let token = directory.token()?;
         let guard = Guard::start(&directory)?;
         let mut emulators = Vec::new();
-        let booted = Network::make(options.link, options.dual_stack).and_then(|network| {
+        let booted = Network::make(options.link, options.families).and_then(|network| {
             prepare(&directory, &network)?;
             let parts =
                 Parts { boot: &boot, guest_program: &guest_program, state: &directory, network: &network };

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use xtask::rig::{ContainerSpec, Kernel, Link, MAIN_CONTAINER, PodSpec, RigName};
+use xtask::rig::{ContainerSpec, Conversion, Kernel, Link, MAIN_CONTAINER, PodSpec, RigName};
 
 /// Emulated Kubernetes nodes with SMC and RDMA, on this machine.
 ///
@@ -49,6 +49,12 @@ pub(crate) enum Command {
         /// Linux of the nodes; 6.1 cannot convert TCP sockets to SMC
         #[arg(long, value_enum, default_value_t)]
         kernel: Kernel,
+        /// Boot another kernel, laid out in this directory like those of hack/setup
+        #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
+        kernel_dir: Option<PathBuf>,
+        /// What converts TCP sockets: the agent's BPF program, or the sysctl of Alibaba's kernel
+        #[arg(long, value_enum, default_value_t)]
+        conversion: Conversion,
         /// How many nodes
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
         nodes: u8,

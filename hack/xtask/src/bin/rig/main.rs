@@ -28,8 +28,18 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let name = cli.name;
     match cli.command {
-        Command::Up { kernel, nodes, link, bare, count_instructions } => {
-            up(&UpOptions { name, kernel, nodes, link, bare, count_instructions, ..UpOptions::default() })?;
+        Command::Up { kernel, kernel_dir, conversion, nodes, link, bare, count_instructions } => {
+            up(&UpOptions {
+                name,
+                kernel,
+                kernel_dir,
+                conversion,
+                nodes,
+                link,
+                bare,
+                count_instructions,
+                ..UpOptions::default()
+            })?;
         }
         Command::Reboot { node, sudden } => {
             let cut = if sudden { PowerCut::Sudden } else { PowerCut::Orderly };
@@ -51,7 +61,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn up(options: &UpOptions) -> anyhow::Result<()> {
     let say = progress();
-    say(&format!("booting {} node(s) with Linux {}", options.nodes, options.kernel));
+    let kernel =
+        options.kernel_dir.as_ref().map(|directory| format!("the kernel in {}", directory.display()));
+    let kernel = kernel.unwrap_or_else(|| format!("Linux {}", options.kernel));
+    say(&format!("booting {} node(s) with {kernel}", options.nodes));
     let mut rig = Rig::up(options, &say)?;
     rig.keep();
     say(&format!("rig {:?} is up", rig.name().as_str()));
