@@ -18,14 +18,14 @@ pub fn ensure_loaded(iwarp: bool, proc: &Path) -> Result<(), String> {
         return Ok(());
     }
     if iwarp && !module_is_loaded("smc") {
-        let taken = reserved_ports::in_use(proc);
+        let taken = reserved_ports::taken(proc);
         if !taken.is_empty() {
             return Err(format!(
                 "the smc module was not loaded: eRDMA in iWARP mode needs TCP ports {}-{} in every network namespace, \
-                 and these are in use: {taken:?}; end the programs that use them, or put the range into \
-                 net.ipv4.ip_local_reserved_ports",
+                 and somebody has {}; end that program, and put the range into net.ipv4.ip_local_reserved_ports",
                 RESERVED.start(),
                 RESERVED.end(),
+                reserved_ports::told(&taken),
             ));
         }
     }

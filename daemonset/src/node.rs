@@ -75,17 +75,14 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     let (devices, rdma_netns_mode) = node.rdma();
     let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
     let loaded = modules::ensure_loaded(iwarp, &options.proc);
-    let smc_loaded = loaded.is_ok();
+    let (smc_loaded, smc_missing) = (loaded.is_ok(), loaded.clone().err());
     node.check("load the smc module", loaded);
 
-    let family = match Sysctl::at(options.proc.join("sys")).read(TCP2SMC) {
-        Ok(Some(_)) => KernelFamily::Alibaba,
-        _ => KernelFamily::Mainline,
-    };
-    let conversion = match family {
-        KernelFamily::Alibaba => Conversion::Tcp2smc,
-        KernelFamily::Mainline => node.bpf(&options.pin_dir, smc_loaded, last),
-    };
+    let tcp2smc = Sysctl::at(options.proc.join("sys")).read(TCP2SMC);
+    let has_tcp2smc = tcp2smc.is_ok_and(|value| value.is_some());
+    let family = KernelFamily::of(&release, smc_loaded, has_tcp2smc);
+    let conversion =
+        if has_tcp2smc { Conversion::Tcp2smc } else { node.bpf(&options.pin_dir, smc_loaded, last) };
     let anchor = match (family, smc_loaded) {
         (KernelFamily::Alibaba, _) => Anchor::NotNeeded,
         (KernelFamily::Mainline, true) => node.anchor().await,
@@ -107,6 +104,7 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     let facts = NodeFacts {
         kernel: Kernel { release, family },
         smc_loaded,
+        smc_missing,
         smc_module: smc.as_ref().and_then(|smc| smc.module),
         conversion,
         rdma_netns_mode,

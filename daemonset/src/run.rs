@@ -284,7 +284,7 @@ fn log(facts: &NodeFacts) {
         let state = if port.active { "ACTIVE" } else { "not ACTIVE" };
         tracing::info!(%port, netdev, pnetid, state, "RDMA port");
     }
-    match facts.obstacle() {
+    match facts.unfit() {
         None => tracing::info!(kernel = facts.kernel.release, "annotated pods of this node can use SMC-R"),
         Some(reason) => tracing::warn!(
             kernel = facts.kernel.release,

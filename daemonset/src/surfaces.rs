@@ -207,7 +207,7 @@ impl Surfaces {
 
     /// Takes in what a look at the node said.
     pub fn node_is(&self, facts: &NodeFacts) {
-        let check = NodeCheck { kernel: facts.kernel.release.clone(), obstacle: facts.obstacle() };
+        let check = NodeCheck { kernel: facts.kernel.release.clone(), obstacle: facts.unfit() };
         self.board.update(|view| {
             view.node = Some(check);
             view.readiness.node_was_checked();

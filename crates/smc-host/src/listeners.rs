@@ -83,7 +83,7 @@ fn with_processes(old: &[TcpListener], holders: &BTreeMap<u64, Process>) -> Vec<
 
 /// Which process of the namespace holds which socket. A process that ends meanwhile, or that may not be looked at, is
 /// passed over.
-fn holders(proc: &Path, netns: NetnsId, inodes: &BTreeSet<u64>) -> BTreeMap<u64, Process> {
+pub(crate) fn holders(proc: &Path, netns: NetnsId, inodes: &BTreeSet<u64>) -> BTreeMap<u64, Process> {
     let mut found = BTreeMap::new();
     let Ok(entries) = fs::read_dir(proc) else { return found };
     for entry in entries.flatten() {

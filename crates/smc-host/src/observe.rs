@@ -14,7 +14,7 @@ use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
 use crate::route::{Link, Way};
 use crate::sysctl::Sysctl;
-use crate::{HostError, conversion, guard, pnet, route, smc};
+use crate::{HostError, conversion, guard, pnet, rdma, route, smc};
 
 /// Connections into the host's own network namespace, and what is the same in every namespace.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub fn ports(
                 name: before_netdev
                     .filter(|netdev| netdev.index == index)
                     .map_or_else(|| format!("interface {index}"), |netdev| netdev.name.clone()),
-                addresses: addresses.iter().filter(|(i, _)| *i == index).map(|(_, net)| *net).collect(),
+                addresses: addresses_of(addresses, index),
             });
             ports.push(RdmaPort {
                 device: device.name.clone(),
@@ -75,7 +75,14 @@ pub fn ports(
     Ok(ports)
 }
 
+fn addresses_of(addresses: &[(u32, Ipv4Net)], link: u32) -> Vec<Ipv4Net> {
+    addresses.iter().filter(|(index, _)| *index == link).map(|(_, net)| *net).collect()
+}
+
 /// Every RDMA port that SMC knows, with its network device's name and addresses; both connections are the host's.
+///
+/// SMC tells a port's network device only where the RDMA driver has `get_netdev` (5.10's rxe and siw have not); RDMA's own
+/// netlink knows it all the same.
 pub fn named_ports(
     route: &mut Connection,
     generic: &mut Connection,
@@ -83,6 +90,17 @@ pub fn named_ports(
 ) -> Result<Vec<RdmaPort>, HostError> {
     let addresses = route::addresses(route)?;
     let mut ports = ports(generic, families, &addresses, &[])?;
+    if ports.iter().any(|port| port.netdev.is_none()) {
+        let indices = rdma::netdevs(&mut Connection::open(Protocol::Rdma)?)?;
+        for port in ports.iter_mut().filter(|port| port.netdev.is_none()) {
+            let index = indices.get(&(port.device.clone(), u32::from(port.port)));
+            port.netdev = index.map(|&index| RdmaNetdev {
+                index,
+                name: String::new(),
+                addresses: addresses_of(&addresses, index),
+            });
+        }
+    }
     for port in &mut ports {
         let Some(mut netdev) = port.netdev.take() else { continue };
         port.netdev = route::link(route, netdev.index)?.map(|link| {

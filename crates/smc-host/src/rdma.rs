@@ -1,5 +1,6 @@
 //! RDMA devices by netlink, and their GIDs by sysfs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -42,6 +43,17 @@ pub fn ports(connection: &mut Connection, device: &RdmaDevice) -> Result<Vec<rdm
         .map(|answer| rdma::parse_port(&answer.body))
         .collect::<Result<_, _>>()
         .map_err(HostError::at(attempt))
+}
+
+/// The network devices below all ports, by device and port, as far as they are in the namespace of `connection`.
+pub fn netdevs(connection: &mut Connection) -> Result<BTreeMap<(String, u32), u32>, HostError> {
+    let mut found = BTreeMap::new();
+    for device in devices(connection)? {
+        for port in ports(connection, &device)? {
+            found.extend(port.netdev_index.map(|index| ((device.name.clone(), port.port), index)));
+        }
+    }
+    Ok(found)
 }
 
 /// One entry of a port's GID table.

@@ -2,69 +2,136 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::Ipv6V6Only;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, bind, setsockopt, socket,
+};
+use smc_model::Listener;
+
+use crate::listeners::holders;
+use crate::netns::Netns;
 
 /// TCP ports that Alibaba's SMC opens in every network namespace for iWARP eRDMA, for its out-of-band handshake.
 pub const RESERVED: RangeInclusive<u16> = 65500..=65515;
+/// Where runtimes keep namespaces that may have no process.
+const NAMED: &str = "/run/netns";
 
-/// Which of the reserved ports are in use as a local TCP port in any network namespace that a process lives in.
-pub fn in_use(proc: &Path) -> BTreeSet<u16> {
+/// The reserved ports that somebody has, in any network namespace, with who has them as far as `proc` (the host's
+/// `/proc`) shows it. To be called while smc is not loaded: later it has them itself.
+///
+/// Each port is bound for a moment: before Linux 6.8 no list shows a socket that is bound and neither listens nor is
+/// connected. A namespace that cannot be entered is passed over.
+pub fn taken(proc: &Path) -> Vec<Listener> {
     let mut seen = BTreeSet::new();
     let mut taken = BTreeSet::new();
-    let Ok(entries) = fs::read_dir(proc) else { return taken };
-    let processes =
-        entries.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
-    for process in processes {
-        // A process that ended in between has no namespace any more.
-        let Ok(namespace) = fs::metadata(process.path().join("ns/net")) else { continue };
-        if !seen.insert(namespace.ino()) {
+    for (namespace, process) in namespaces(proc) {
+        let Ok(netns) = Netns::open(&namespace) else { continue };
+        if !seen.insert(netns.id()) {
             continue;
         }
-        for table in ["net/tcp", "net/tcp6"] {
-            let text = fs::read_to_string(process.path().join(table)).unwrap_or_default();
-            taken.extend(local_ports(&text).filter(|port| RESERVED.contains(port)));
+        let ports = netns.run(|| RESERVED.filter(|port| is_taken(*port)).collect::<Vec<_>>());
+        for port in ports.unwrap_or_default() {
+            let inodes = process.as_ref().map(|process| inodes(process, port)).unwrap_or_default();
+            let holders = holders(proc, netns.id(), &inodes);
+            if holders.is_empty() {
+                taken.insert(Listener { port, process: None });
+            }
+            taken.extend(holders.into_values().map(|process| Listener { port, process: Some(process) }));
         }
     }
-    taken
+    taken.into_iter().collect()
 }
 
-/// The local ports in `/proc/net/tcp`'s text (Documentation/networking/proc_net_tcp.rst).
-fn local_ports(table: &str) -> impl Iterator<Item = u16> {
+/// Taken ports in words.
+pub fn told(taken: &[Listener]) -> String {
+    let told = taken.iter().map(|taken| match taken.process {
+        Some(_) => taken.to_string(),
+        None => format!("{taken} (by whom, the kernel does not show)"),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// Files of namespaces, each with a process in it where there is one. The same namespace comes many times.
+fn namespaces(proc: &Path) -> Vec<(PathBuf, Option<PathBuf>)> {
+    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
+    let processes = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
+    let of_processes = processes.map(|entry| (entry.path().join("ns/net"), Some(entry.path())));
+    let named = fs::read_dir(NAMED).into_iter().flatten().flatten().map(|entry| (entry.path(), None));
+    of_processes.chain(named).collect()
+}
+
+/// Whether a port of the calling thread's namespace cannot be had, for IPv4 or for IPv6.
+fn is_taken(port: u16) -> bool {
+    let v4 = SockaddrIn::from(std::net::SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SockaddrIn6::from(std::net::SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let v4 = socket(AddressFamily::Inet, SockType::Stream, flags, None)
+        .and_then(|socket| bind(socket.as_raw_fd(), &v4));
+    let v6 = socket(AddressFamily::Inet6, SockType::Stream, flags, None).and_then(|socket| {
+        setsockopt(&socket, Ipv6V6Only, &true)?;
+        bind(socket.as_raw_fd(), &v6)
+    });
+    [v4, v6].contains(&Err(Errno::EADDRINUSE))
+}
+
+/// The sockets of this local port in the namespace of a process, of those that the kernel lists.
+fn inodes(process: &Path, port: u16) -> BTreeSet<u64> {
+    let tables = ["net/tcp", "net/tcp6"].map(|table| fs::read_to_string(process.join(table)));
+    let sockets = tables.iter().flatten().flat_map(|text| sockets(text));
+    sockets.filter(|(local, _)| *local == port).map(|(_, inode)| inode).collect()
+}
+
+/// Local ports and inodes in `/proc/net/tcp`'s text (Documentation/networking/proc_net_tcp.rst).
+fn sockets(table: &str) -> impl Iterator<Item = (u16, u64)> {
     table.lines().skip(1).filter_map(|line| {
-        let local = line.split_ascii_whitespace().nth(1)?;
-        u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()
+        let mut fields = line.split_ascii_whitespace();
+        let local = fields.nth(1)?;
+        let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+        Some((port, fields.nth(7)?.parse().ok()?))
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use nix::unistd::geteuid;
 
     use super::*;
 
-    const TABLE: &str = "  sl  local_address rem_address   st tx_queue\n\
-           0: 0100007F:FFDD 00000000:0000 0A 00000000:00000000\n\
-           1: 00000000:0050 00000000:0000 0A 00000000:00000000\n";
+    const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+           0: 0100007F:FFDD 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0\n   \
+           1: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0\n";
 
     #[test]
-    fn local_ports_are_read_from_the_kernels_table() {
-        assert_eq!(local_ports(TABLE).collect::<Vec<_>>(), [65501, 80]);
-        assert_eq!(local_ports("garbage\nmore garbage here\n").count(), 0);
+    fn ports_and_inodes_are_read_from_the_kernels_table() {
+        assert_eq!(sockets(TABLE).collect::<Vec<_>>(), [(65501, 4711), (80, 4712)]);
+        assert_eq!(sockets("garbage\nmore garbage here\n").count(), 0);
     }
 
     #[test]
-    fn a_reserved_port_in_any_namespace_is_found() {
-        let proc = tempfile::tempdir().unwrap();
-        for (pid, table) in [("1", "header\n"), ("77", TABLE)] {
-            let dir = proc.path().join(pid);
-            fs::create_dir_all(dir.join("ns")).unwrap();
-            fs::create_dir_all(dir.join("net")).unwrap();
-            fs::write(dir.join("net/tcp"), table).unwrap();
-            fs::write(dir.join("netns"), pid).unwrap();
-            symlink(dir.join("netns"), dir.join("ns/net")).unwrap();
+    fn a_port_that_is_bound_and_does_not_listen_is_found_and_one_that_listens_has_a_name() {
+        if !geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "CI must be root");
+            return eprintln!("not run: needs root, to make a network namespace");
         }
-        assert_eq!(in_use(proc.path()), BTreeSet::from([65501]));
+        let netns = Netns::make().unwrap();
+        let bound = |port: u16| {
+            let address = SockaddrIn::from(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+            let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+            bind(socket.as_raw_fd(), &address).unwrap();
+            socket
+        };
+        // A /proc of one process, which is in that namespace: this test's own thread cannot be found by its id.
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir_all(proc.path().join("77/ns")).unwrap();
+        std::os::unix::fs::symlink(netns.path(), proc.path().join("77/ns/net")).unwrap();
+        let _held = netns.run(|| bound(65502)).unwrap();
+        let expected = Listener { port: 65502, process: None };
+        assert!(taken(proc.path()).contains(&expected), "{:?}", taken(proc.path()));
     }
 }

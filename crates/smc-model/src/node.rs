@@ -15,6 +15,9 @@ pub struct NodeFacts {
     pub kernel: Kernel,
     /// Whether the smc module is there.
     pub smc_loaded: bool,
+    /// Why it is not, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smc_missing: Option<String>,
     /// What holds while the smc module stays loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smc_module: Option<SmcModule>,
@@ -80,6 +83,21 @@ pub enum KernelFamily {
     Mainline,
     /// Alibaba's 5.10 kernel (it has `net.smc.tcp2smc`): has its own rules for eRDMA; neither is used.
     Alibaba,
+}
+
+impl KernelFamily {
+    /// What a kernel of this release is. `net.smc.tcp2smc` tells, but it comes and goes with the smc module; while that is
+    /// not there, the release must do.
+    pub fn of(release: &str, smc_loaded: bool, has_tcp2smc: bool) -> Self {
+        if has_tcp2smc || (!smc_loaded && is_alibabas_5_10(release)) { Self::Alibaba } else { Self::Mainline }
+    }
+}
+
+/// Whether this is a release of Alibaba's 5.10: Alibaba Cloud Linux 3 and 2, Anolis OS, `LifseaOS`. Alibaba Cloud Linux 4
+/// (6.6) has a mainline-like SMC without `net.smc.tcp2smc`.
+fn is_alibabas_5_10(release: &str) -> bool {
+    let marks = [".al8", ".al7", ".an8", ".an7", ".alnx", "lifsea"];
+    release.starts_with("5.10.") && marks.iter().any(|mark| release.contains(mark))
 }
 
 /// How new TCP sockets of a pod become SMC sockets on this node.
@@ -201,6 +219,19 @@ pub enum Datapath {
 }
 
 impl NodeFacts {
+    /// The reason for pods while the smc module is not there.
+    pub fn without_smc(&self) -> Reason {
+        Reason::SmcNotAvailable { kernel: self.kernel.release.clone(), why: self.smc_missing.clone() }
+    }
+
+    /// Why no pod of this node can be accelerated as long as nothing changes: an obstacle, or no port with a PNETID. Ports
+    /// that are down are not counted: they come back, and meanwhile pods are told by themselves.
+    pub fn unfit(&self) -> Option<Reason> {
+        let nameless = self.ports.iter().all(|port| port.pnetid.is_none());
+        let port = self.ports.first().filter(|_| nameless);
+        self.obstacle().or_else(|| port.map(|port| Reason::PnetidMissing { port: port.to_string() }))
+    }
+
     /// What keeps every pod of this node from being accelerated, whatever its addresses.
     pub fn obstacle(&self) -> Option<Reason> {
         let kernel = || self.kernel.release.clone();
@@ -208,7 +239,7 @@ impl NodeFacts {
             return Some(Reason::SwitchedOff { why: why.clone() });
         }
         if !self.smc_loaded {
-            return Some(Reason::SmcNotAvailable { kernel: kernel() });
+            return Some(self.without_smc());
         }
         if let Conversion::None { why } = &self.conversion {
             return Some(Reason::NoConversion { kernel: kernel(), why: why.clone() });

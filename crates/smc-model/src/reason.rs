@@ -48,6 +48,9 @@ pub enum Reason {
     SmcNotAvailable {
         /// `uname -r`.
         kernel: String,
+        /// What the agent found when it tried to load it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// The kernel cannot turn TCP sockets into SMC sockets.
     NoConversion {
@@ -276,7 +279,12 @@ impl fmt::Display for Reason {
             Self::SwitchedOff { why } => write!(f, "acceleration is switched off: {why}"),
             Self::AgentNotReady { path } => write!(f, "{path} is not there"),
             Self::NodeFileUnusable { path, problem } => write!(f, "{path} cannot be used: {problem}"),
-            Self::SmcNotAvailable { kernel } => write!(f, "kernel {kernel} has no SMC module loaded"),
+            Self::SmcNotAvailable { kernel, why: None } => {
+                write!(f, "kernel {kernel} has no SMC module loaded")
+            }
+            Self::SmcNotAvailable { kernel, why: Some(why) } => {
+                write!(f, "kernel {kernel} has no SMC module loaded: {why}")
+            }
             Self::NoConversion { kernel, why } => {
                 write!(f, "kernel {kernel} has no way to convert TCP sockets to SMC: {why}")
             }

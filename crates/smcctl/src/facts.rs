@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use smc_model::{
-    Ipv4Net, KernelFamily, LiveVerdict, NodeFacts, PnetId, RdmaNetdev, RdmaNetnsMode, RdmaPort, Reason, Ueid,
+    Ipv4Net, KernelFamily, Listener, LiveVerdict, NodeFacts, PnetId, RdmaNetdev, RdmaNetnsMode, RdmaPort,
+    Reason, Ueid,
 };
 use smc_state::{Made, Record};
 
@@ -34,8 +35,8 @@ pub struct Facts {
     pub ueids: Look<Vec<Ueid>>,
     /// What the agent made; `None` when it has made nothing since the node booted.
     pub made: Look<Option<Made>>,
-    /// TCP ports 65500 to 65515 that are in use, in any namespace.
-    pub reserved_in_use: Vec<u16>,
+    /// TCP ports 65500 to 65515 that somebody has, in any namespace; not looked for while smc is loaded and has them.
+    pub reserved_taken: Vec<Listener>,
     /// `net.ipv4.ip_local_reserved_ports`.
     pub reserved_sysctl: String,
     /// How sockets are converted.

@@ -38,15 +38,15 @@ pub(crate) fn facts(options: &Options) -> Facts {
     let store = Store::new(&options.state_dir);
     let sysctl = Sysctl::default();
     let has_sysctl = sysctl.read(TCP2SMC).is_ok_and(|value| value.is_some());
-    let family = if has_sysctl { KernelFamily::Alibaba } else { KernelFamily::Mainline };
-    let smc_loaded = kernel::module_is_loaded("smc");
+    let (release, smc_loaded) = (kernel::release().unwrap_or_default(), kernel::module_is_loaded("smc"));
+    let family = KernelFamily::of(&release, smc_loaded, has_sysctl);
     let mut smc = if smc_loaded { Smc::connect() } else { Err("SMC is not loaded".to_owned()) };
     let (devices, netns_mode) = rdma::devices();
     let boot_id = kernel::boot_id().unwrap_or_default();
     let listing = store.list();
     let pods = pods::states(listing.records, &crate::pods::judged(options), &mut smc);
     Facts {
-        kernel: kernel::release().unwrap_or_default(),
+        kernel: release,
         family,
         smc: smc_loaded,
         smc_diag: kernel::module_is_loaded("smc_diag"),
@@ -56,7 +56,7 @@ pub(crate) fn facts(options: &Options) -> Facts {
         ports: ask(&mut smc, rdma::ports),
         ueids: ask(&mut smc, |smc| smc::ueids(&mut smc.generic, smc.families.smc)),
         made: store.read_document().map_err(|error| error.with_cause()),
-        reserved_in_use: reserved_ports::in_use(&proc).into_iter().collect(),
+        reserved_taken: if smc_loaded { Vec::new() } else { reserved_ports::taken(&proc) },
         reserved_sysctl: sysctl.read("net.ipv4.ip_local_reserved_ports").ok().flatten().unwrap_or_default(),
         conversion: conversion(has_sysctl, smc_loaded, &proc),
         anchored: anchored(),

@@ -15,7 +15,7 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
     let checks = doctor::checks(facts);
     let problems = doctor::problems(&checks).count();
     let obstacle = match &facts.published {
-        Ok(published) => published.obstacle(),
+        Ok(published) => published.unfit(),
         Err(reason) => Some(reason.clone()),
     };
     let verdicts = verdicts(facts);

@@ -105,10 +105,7 @@ impl<'a, M: Machine> Work<'a, M> {
         if let Switch::Off { why } = &published.switch {
             return Err(Reason::SwitchedOff { why: why.clone() }.into());
         }
-        let mut entered = self
-            .machine
-            .enter(&published)?
-            .ok_or_else(|| Reason::SmcNotAvailable { kernel: published.kernel.release.clone() })?;
+        let mut entered = self.machine.enter(&published)?.ok_or_else(|| published.without_smc())?;
         self.forget_other_namespace(record, entered.cookie());
         let result = self.converge(record, &published, &mut entered);
         self.entered = Some(entered);

@@ -11,6 +11,7 @@ fn node(ports: Vec<RdmaPort>) -> NodeFacts {
     NodeFacts {
         kernel: Kernel { release: "6.12".into(), family: KernelFamily::Mainline },
         smc_loaded: true,
+        smc_missing: None,
         smc_module: None,
         conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
         rdma_netns_mode: RdmaNetnsMode::Shared,

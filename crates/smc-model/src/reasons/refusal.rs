@@ -112,6 +112,10 @@ pub static SMC_NOT_AVAILABLE: Entry = Entry {
     causes: &[
         Cause { what: "the kernel was built without SMC", check: "`modinfo smc`: not found" },
         Cause {
+            what: "on Alibaba's kernel with eRDMA in iWARP mode: a program has one of the TCP ports 65500 to 65515",
+            check: "`smcctl doctor`, line reserved ports",
+        },
+        Cause {
             what: "the module is there, and may not be loaded",
             check: "`modprobe smc`; `grep -r smc /etc/modprobe.d`",
         },
@@ -120,7 +124,7 @@ pub static SMC_NOT_AVAILABLE: Entry = Entry {
             check: "`smcctl status`, line agent",
         },
     ],
-    remedy: "use a kernel with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)",
+    remedy: "do away with what is named as the cause; where the kernel has no SMC, use one with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)",
 };
 
 /// NoConversion.

@@ -15,7 +15,7 @@ const MEMORY_PERCENT: u64 = 3;
 const MEMORY_KIB: u64 = 64 << 10;
 
 pub(super) fn kernel(facts: &Facts) -> Check {
-    let alibaba = facts.family == KernelFamily::Alibaba || is_alibabas(&facts.kernel);
+    let alibaba = facts.family == KernelFamily::Alibaba;
     let (oldest, whose) = if alibaba {
         (OLDEST_ALIBABA, "5.10.134-17.3 is the oldest of Alibaba Cloud Linux 3 that can be used")
     } else {
@@ -27,11 +27,6 @@ pub(super) fn kernel(facts: &Facts) -> Check {
     } else {
         Check::problem("kernel", &finding::KERNEL_TOO_OLD, seen)
     }
-}
-
-/// Alibaba Cloud Linux 3 (`.al8`) and its container system; Alibaba Cloud Linux 4 has a mainline-like SMC.
-fn is_alibabas(release: &str) -> bool {
-    release.starts_with("5.10.") && [".al8", ".al7", "lifsea"].iter().any(|mark| release.contains(mark))
 }
 
 /// The numbers with which a release begins: 5, 10, 134, 17, 3 of `5.10.134-17.3.al8.x86_64`.
@@ -47,7 +42,11 @@ pub(super) fn modules(facts: &Facts) -> Check {
             &finding::SMC_DIAG_MISSING,
             "smc is loaded, smc_diag is not: connections cannot be listed",
         ),
-        (false, _) => Check::problem("modules", &refusal::SMC_NOT_AVAILABLE, "smc is not loaded"),
+        (false, _) => {
+            let why = facts.published.as_ref().ok().and_then(|published| published.smc_missing.as_ref());
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            Check::problem("modules", &refusal::SMC_NOT_AVAILABLE, format!("smc is not loaded{why}"))
+        }
     }
 }
 

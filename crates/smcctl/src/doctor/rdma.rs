@@ -85,8 +85,8 @@ pub(super) fn reserved_ports(facts: &Facts) -> Option<Check> {
         return None;
     }
     // The kernel itself listens on them once smc is loaded.
-    if !facts.smc && !facts.reserved_in_use.is_empty() {
-        let seen = format!("in use: {:?}", facts.reserved_in_use);
+    if !facts.smc && !facts.reserved_taken.is_empty() {
+        let seen = format!("taken: {}", smc_host::reserved_ports::told(&facts.reserved_taken));
         return Some(Check::problem(name, &finding::RESERVED_PORTS_TAKEN, seen));
     }
     let reserved = facts.reserved_sysctl.contains("65500-65515");

@@ -129,7 +129,12 @@ fn each_fault_of_an_alibaba_node_is_named() {
     assert_eq!(problems(|facts| facts.kernel = "5.10.134-16.1.al8.x86_64".into()), ["KernelTooOld"]);
     assert_eq!(problems(|facts| facts.erdma_compat = Some("Y".into())), ["DriverMode"]);
     assert_eq!(problems(|facts| port(facts).links = 4000), ["QueuePairsLow"]);
-    assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable", "ReservedPortsTaken"]);
+    let port_taken = |facts: &mut Facts| {
+        facts.smc = false;
+        facts.reserved_taken = vec![Listener { port: 65501, process: None }];
+    };
+    assert_eq!(problems(port_taken), ["SmcNotAvailable", "ReservedPortsTaken"]);
+    assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable"]);
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(false)), ["NoConversion"]);
 }
 

@@ -103,6 +103,7 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
         NodeFacts {
             kernel,
             smc_loaded,
+            smc_missing: None,
             smc_module: None,
             conversion,
             rdma_netns_mode,

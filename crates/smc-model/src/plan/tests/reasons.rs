@@ -2,8 +2,8 @@
 
 use super::examples::{ADDRESS, alibaba, interface, node, pod, pod_with};
 use crate::{
-    Anchor, AnchorState, Conversion, Datapath, Guard, InterfaceKind, NodeFacts, PodFacts, RdmaNetnsMode,
-    Reason, decide,
+    Anchor, AnchorState, Conversion, Datapath, Guard, InterfaceKind, KernelFamily, NodeFacts, PodFacts,
+    RdmaNetnsMode, Reason, decide,
 };
 
 /// The reason for which the pod is refused on the node as `change` leaves it; it must be the node's obstacle too.
@@ -32,7 +32,45 @@ fn a_healthy_node_has_no_obstacle() {
 #[test]
 fn a_node_without_the_smc_module_names_its_kernel() {
     let reason = obstacle(|node| node.smc_loaded = false);
-    assert_eq!(reason, Reason::SmcNotAvailable { kernel: "6.12.117+deb12-amd64".into() });
+    assert_eq!(reason, Reason::SmcNotAvailable { kernel: "6.12.117+deb12-amd64".into(), why: None });
+}
+
+#[test]
+fn what_kept_the_module_from_being_loaded_is_said_of_every_pod() {
+    let why = "TCP port 65501 is taken";
+    let reason = obstacle(|node| {
+        node.smc_loaded = false;
+        node.smc_missing = Some(why.into());
+    });
+    assert!(reason.to_string().ends_with(why), "{reason}");
+}
+
+#[test]
+fn a_kernel_is_alibabas_by_its_sysctl_and_while_smc_is_absent_by_its_release() {
+    let alibabas = [
+        "5.10.134-17.3.al8.x86_64",
+        "5.10.134-16.1.an8.x86_64",
+        "5.10.112-11.al7.x86_64",
+        "5.10.84-004.alnx.x86_64",
+        "5.10.134-16.lifsea8.x86_64",
+    ];
+    for release in alibabas {
+        assert_eq!(KernelFamily::of(release, false, false), KernelFamily::Alibaba, "{release}");
+        // Its smc is there, without the sysctl: whatever it is, it does not convert by it.
+        assert_eq!(KernelFamily::of(release, true, false), KernelFamily::Mainline, "{release}");
+    }
+    for release in ["6.12.117+deb12-amd64", "6.6.102-5.2.alnx4.x86_64", "5.10.0-30-amd64"] {
+        assert_eq!(KernelFamily::of(release, false, false), KernelFamily::Mainline, "{release}");
+    }
+    assert_eq!(KernelFamily::of("5.10.262-replica", true, true), KernelFamily::Alibaba);
+}
+
+#[test]
+fn a_node_none_of_whose_ports_has_a_pnetid_says_that_of_the_whole_node() {
+    let mut node = node();
+    assert_eq!(node.unfit(), None);
+    node.ports[0].pnetid = None;
+    assert_eq!(node.unfit().map(|reason| reason.name()), Some("PnetidMissing"));
 }
 
 #[test]
