@@ -1,13 +1,14 @@
 //! The same-node guard: pods of one node talk plain TCP to each other.
 //!
-//! On mainline kernels SMC-R between two pods of one node hangs for seconds and may even put bytes of the handshake into
-//! the application's stream, because the RDMA packets to the node's own address do not arrive. Taking the SMC option
-//! (TCP option 254) off the first packet makes such a connection plain TCP at once.
+//! SMC-R over a RoCE device between two pods of one node hangs for seconds and may even put bytes of the handshake into the
+//! application's stream, because the RDMA packets to the node's own address do not arrive. Spoiling the SMC option (TCP
+//! option 254) of the first packet makes such a connection plain TCP at once.
 //!
 //! The guard is one nftables table in the network namespace of the node: a set of this node's accelerated pods and one
 //! rule. It hooks postrouting, which also sees a pod reaching its neighbour through an IPVS service address; datapaths
-//! that go past the host's netfilter also go past the guard (see [`crate::terway`]). `reset tcp option` needs kernel
-//! 5.18 (net/netfilter/nft_exthdr.c). Elements of the set are added and taken out by others, pod by pod.
+//! that go past the host's netfilter also go past the guard (see [`crate::terway`]). The option is overwritten, which nftables
+//! can since 4.14, and not taken out, which it can since 5.18 only (net/netfilter/nft_exthdr.c): Alibaba's kernel is a 5.10.
+//! Elements of the set are added and taken out by others, pod by pod.
 
 mod listing;
 mod nft;

@@ -92,10 +92,10 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     if smc_loaded {
         smc = node.check_host("reach SMC", Smc::connect()).flatten();
     }
-    let guard = match (family, &mut smc) {
-        (KernelFamily::Alibaba, _) => Guard::NotNeeded,
-        (KernelFamily::Mainline, Some(smc)) => node.guard(smc, last),
-        (KernelFamily::Mainline, None) => Guard::Missing { why: "SMC is not available".to_owned() },
+    let all_iwarp = iwarp && devices.iter().all(|device| device.node_type == NodeType::Rnic);
+    let guard = match &mut smc {
+        Some(smc) => node.guard(smc, family, all_iwarp, last),
+        None => Guard::Missing { why: "SMC is not available".to_owned() },
     };
     let (ports, ueids) = match &mut smc {
         Some(smc) => (node.ports(smc), node.ueids(smc, &options.ueids)),
@@ -216,10 +216,10 @@ impl Preparation {
         }
     }
 
-    /// Where the kernel has SMC-D loopback, pods of one node use that and need no guard.
-    fn guard(&mut self, smc: &mut Smc, last: &mut LastLook) -> Guard {
+    fn guard(&mut self, smc: &mut Smc, family: KernelFamily, all_iwarp: bool, last: &mut LastLook) -> Guard {
         let has_loopback = smc::has_loopback(&mut smc.generic, smc.families.smc);
-        if self.check_host("ask SMC for its features", has_loopback) == Some(true) {
+        let has_loopback = self.check_host("ask SMC for its features", has_loopback) == Some(true);
+        if !Guard::is_needed(family, all_iwarp, has_loopback) {
             return Guard::NotNeeded;
         }
         // Asked before the look, so that a change during it leads to another one.

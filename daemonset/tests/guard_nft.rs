@@ -109,7 +109,7 @@ fn a_missing_or_altered_chain_or_rule_is_repaired_and_the_pods_stay() {
         (hook("forward"), vec![Deviation::ChainAltered, Deviation::RuleMissing]),
         (
             "flush chain inet kube-smc same_node\n\
-             add rule inet kube-smc same_node ip saddr @local_pods counter reset tcp option 254\n"
+             add rule inet kube-smc same_node ip saddr @local_pods counter tcp option @254,16,32 set 0x01010101\n"
                 .to_owned(),
             vec![Deviation::RuleMissing, Deviation::ForeignRules],
         ),

@@ -79,9 +79,9 @@ pub struct Kernel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelFamily {
-    /// Mainline SMC: SMC-R v2 for veth pods needs the source anchor and the same-node guard.
+    /// Mainline SMC: SMC-R v2 for veth pods needs the source anchor.
     Mainline,
-    /// Alibaba's 5.10 kernel (it has `net.smc.tcp2smc`): has its own rules for eRDMA; neither is used.
+    /// Alibaba's 5.10 kernel (it has `net.smc.tcp2smc`): finds its way to a peer without the anchor.
     Alibaba,
 }
 
@@ -178,13 +178,22 @@ impl fmt::Display for RdmaPort {
 pub enum Guard {
     /// Table, chain, set and rule are in place.
     Ready,
-    /// Not needed on this kernel: it has its own way for pods of one node.
+    /// Not needed on this node: kernel or device has its own way for pods of one node.
     NotNeeded,
     /// Not in place.
     Missing {
         /// Why not.
         why: String,
     },
+}
+
+impl Guard {
+    /// Whether a node needs it. Not where the kernel has SMC-D loopback, by which pods of one node then talk, and not where
+    /// Alibaba's kernel has eRDMA devices only (`all_iwarp`): their adapter carries what a node sends to itself. With any
+    /// other device same-node SMC-R stalls, whatever the kernel (seen with soft-RoCE on 6.12 and on a replica of 5.10).
+    pub fn is_needed(family: KernelFamily, all_iwarp: bool, has_loopback: bool) -> bool {
+        !(has_loopback || (family == KernelFamily::Alibaba && all_iwarp))
+    }
 }
 
 /// The dummy link in the host's namespace that carries the pods' addresses without routing them (source anchor).
@@ -253,7 +262,7 @@ impl NodeFacts {
         if self.ueids.is_empty() {
             return Some(Reason::NoUeid);
         }
-        if let (KernelFamily::Mainline, Datapath::Bypass { name }) = (self.kernel.family, &self.datapath) {
+        if let (true, Datapath::Bypass { name }) = (self.guard != Guard::NotNeeded, &self.datapath) {
             return Some(Reason::DatapathBypassesNetfilter { datapath: name.clone() });
         }
         if let Guard::Missing { why } = &self.guard {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
+use super::script::NO_MAGIC;
 use super::{CHAIN_NAME, Deviation, GuardState, SET_NAME, TABLE_NAME};
 
 /// Whether the answer to `nft -j list tables inet` has our table; `None` when it is not such an answer.
@@ -99,7 +100,9 @@ fn is_right_chain(chain: &Value) -> bool {
 
 /// The packet count, if these are the guard's expressions.
 fn counted_by_guard(expressions: &Value) -> Option<u64> {
-    let [source, destination, syn, counter, reset] = expressions.as_array()?.as_slice() else { return None };
+    let [source, destination, syn, counter, overwrite] = expressions.as_array()?.as_slice() else {
+        return None;
+    };
     let address = |field: &str| {
         json!({"match": {
             "op": "==", "left": {"payload": {"protocol": "ip", "field": field}}, "right": format!("@{SET_NAME}"),
@@ -108,7 +111,8 @@ fn counted_by_guard(expressions: &Value) -> Option<u64> {
     let right = *source == address("saddr")
         && *destination == address("daddr")
         && is_first_packet(&syn["match"])
-        && reset["reset"]["tcp option"]["base"] == 254;
+        && overwrite["mangle"]
+            == json!({"key": {"tcp option": {"base": 254, "offset": 16, "len": 32}}, "value": NO_MAGIC});
     right.then(|| counter["counter"]["packets"].as_u64()).flatten()
 }
 
@@ -141,7 +145,7 @@ mod tests {
                 {"match": {"op": "==", "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]]},
                            "right": "syn"}},
                 {"counter": {"packets": 7, "bytes": 420}},
-                {"reset": {"tcp option": {"base": 254, "offset": 0, "len": 0}}}]}}
+                {"mangle": {"key": {"tcp option": {"base": 254, "offset": 16, "len": 32}}, "value": 16_843_009}}]}}
         ]})
     }
 
@@ -203,7 +207,8 @@ mod tests {
             ("2/match/op", json!("!=")),
             ("2/match/right", json!("ack")),
             ("2/match/left/&/1", json!(["syn"])),
-            ("4/reset/tcp option/base", json!(30)),
+            ("4/mangle/key/tcp option/base", json!(30)),
+            ("4/mangle/value", json!(1)),
             ("3", json!({"accept": null})),
         ] {
             let place = format!("/nftables/4/rule/expr/{place}");

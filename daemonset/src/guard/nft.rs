@@ -50,8 +50,7 @@ impl GuardError {
         match self {
             Self::Run { .. } => "install nftables where the agent runs (it is in the agent's image)",
             Self::Refused { .. } => {
-                "the agent needs CAP_NET_ADMIN in the node's network namespace, and the kernel nf_tables and, for \
-                 `reset tcp option`, version 5.18 or later"
+                "the agent needs CAP_NET_ADMIN in the node's network namespace, and the kernel nf_tables"
             }
             Self::NotAListing { .. } => "use nftables 1.0 or later, built with JSON",
             Self::NotReadBack { .. } => "find out what else changes the table inet kube-smc and stop it",

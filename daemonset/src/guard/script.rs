@@ -5,6 +5,10 @@ use std::net::Ipv4Addr;
 
 use super::{CHAIN_NAME, Deviation, SET_NAME, TABLE};
 
+/// The first four bytes of what SMC's option holds, in nft's words: kind, offset and length in bits.
+const MAGIC: &str = "@254,16,32";
+/// What they become: four times "no operation".
+pub(super) const NO_MAGIC: u32 = 0x0101_0101;
 /// Shown by `nft list ruleset` to whoever wonders.
 pub(super) const RULE_COMMENT: &str =
     "kube-smc: same-node SMC-R cannot work, see ARCHITECTURE.md of kube-smc";
@@ -33,7 +37,7 @@ pub(super) fn establish(deviations: &[Deviation], pods: &BTreeSet<Ipv4Addr>) -> 
     ));
     commands.push(format!(
         "add rule {TABLE} {CHAIN_NAME} ip saddr @{SET_NAME} ip daddr @{SET_NAME} tcp flags & (syn|ack) == syn \
-         counter reset tcp option 254 comment \"{RULE_COMMENT}\""
+         counter tcp option {MAGIC} set {NO_MAGIC:#010x} comment \"{RULE_COMMENT}\""
     ));
     commands.push(String::new());
     commands.join("\n")

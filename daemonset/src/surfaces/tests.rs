@@ -36,8 +36,14 @@ fn facts() -> NodeFacts {
 
 /// A node on which nothing stands in the way.
 fn usable() -> NodeFacts {
-    let port =
-        RdmaPort { device: "erdma_0".to_owned(), port: 1, active: true, pnetid: None, netdev: None, pods: 0 };
+    let port = RdmaPort {
+        device: "erdma_0".to_owned(),
+        port: 1,
+        active: true,
+        pnetid: "A".parse().ok(),
+        netdev: None,
+        pods: 0,
+    };
     NodeFacts { ports: vec![port], ueids: vec![Ueid::DEFAULT.parse().unwrap()], ..facts() }
 }
 

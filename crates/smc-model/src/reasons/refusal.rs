@@ -226,12 +226,9 @@ pub static SAME_NODE_GUARD_MISSING: Entry = Entry {
             what: "somebody flushed the nftables rules",
             check: "`nft list table inet kube-smc`; the agent makes it again within 30 s",
         },
-        Cause {
-            what: "the kernel is older than 5.18, or lacks nftables",
-            check: "`kubectl logs` of the agent",
-        },
+        Cause { what: "the kernel lacks nftables", check: "`kubectl logs` of the agent" },
     ],
-    remedy: "see smc-agent's log on this node; it needs nftables and a kernel with `reset tcp option` (5.18 or newer)",
+    remedy: "see smc-agent's log on this node; it needs a kernel with nftables",
 };
 
 /// SourceAnchorMissing.

@@ -188,12 +188,11 @@ fn set_up(facts: &Facts) -> impl Iterator<Item = &crate::facts::PodState> {
 
 pub(super) fn same_node_guard(facts: &Facts) -> Check {
     let name = "same-node guard";
-    let published = facts.published.as_ref().ok().map(|published| &published.guard);
-    if facts.family == KernelFamily::Alibaba
-        || facts.loopback == Ok(true)
-        || published == Some(&Guard::NotNeeded)
-    {
-        return Check::fine(name, "not needed on this kernel");
+    let devices = facts.devices.as_deref().unwrap_or_default();
+    let all_iwarp = !devices.is_empty() && devices.iter().all(|device| device.protocol == "iw");
+    if !Guard::is_needed(facts.family, all_iwarp, facts.loopback == Ok(true)) {
+        let why = if all_iwarp { "the eRDMA adapter" } else { "SMC-D loopback" };
+        return Check::fine(name, format!("not needed: {why} carries what pods of one node send each other"));
     }
     match &facts.guard {
         Err(why) => Check::unknown(name, why),

@@ -197,7 +197,7 @@ fn probes(world: &mut World) -> Result<String> {
     std::thread::sleep(std::time::Duration::from_secs(25));
     let later = world.pod("default", "app=probed")?;
     ensure!(later.ready && later.restarts == 0, "{later:?}");
-    let mut warnings = world.events("default", "Warning")?;
+    let mut warnings = world.events_on("default", "probed", "Warning")?;
     warnings.retain(|(reason, _)| reason == "Unhealthy" || reason.contains("Smc"));
     ensure!(warnings.is_empty(), "{warnings:?}");
     world.kubectl(&["delete", "pod/probed", "--wait=false"])?;

@@ -51,7 +51,7 @@ fn main_interface(kernel: &Kernel) -> Option<&PodInterface> {
 /// The names of all reasons there are to refuse this pod.
 fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     let node = &kernel.node;
-    let bypassed = node.kernel.family == KernelFamily::Mainline && node.datapath != Datapath::Netfilter;
+    let bypassed = node.guard != Guard::NotNeeded && node.datapath != Datapath::Netfilter;
     let mut reasons = BTreeSet::new();
     let mut need = |fact: bool, otherwise: &'static str| {
         if !fact {

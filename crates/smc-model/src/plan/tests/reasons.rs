@@ -123,6 +123,20 @@ fn a_missing_guard_is_an_obstacle_and_an_unneeded_one_is_not() {
 }
 
 #[test]
+fn whether_a_node_needs_the_guard_follows_from_its_devices_and_not_from_its_kernel_alone() {
+    use KernelFamily::{Alibaba, Mainline};
+    // A RoCE device under Alibaba's kernel, eRDMA there, eRDMA under mainline, and SMC-D loopback anywhere.
+    let needed = [(Alibaba, false, false), (Mainline, false, false), (Mainline, true, false)];
+    let not_needed = [(Alibaba, true, false), (Alibaba, false, true), (Mainline, false, true)];
+    for (family, all_iwarp, has_loopback) in needed {
+        assert!(Guard::is_needed(family, all_iwarp, has_loopback), "{family:?} {all_iwarp}");
+    }
+    for (family, all_iwarp, has_loopback) in not_needed {
+        assert!(!Guard::is_needed(family, all_iwarp, has_loopback), "{family:?} {all_iwarp}");
+    }
+}
+
+#[test]
 fn a_pod_without_an_address_or_without_a_route_is_refused() {
     assert_eq!(refusal(|_, pod| pod.interfaces.clear()), Reason::NoIpv4Route);
     assert_eq!(refusal(|_, pod| pod.interfaces[0].addresses.clear()), Reason::NoIpv4Route);
