@@ -82,8 +82,8 @@ pub(crate) struct RunArgs {
     /// clusters without ASM use enabled: the pods' annotation alone decides then.
     #[arg(long, default_value_t = MeshMode::Enabled, env = "SMC_AGENT_MESH")]
     pub(crate) mesh: MeshMode,
-    /// Kubeconfig of the API server that has the ASMMeshConfig, when it is not this cluster's
-    #[arg(long, value_name = "FILE")]
+    /// Kubeconfig of the API server that has the ASMMeshConfig, when it is not this cluster's: with ASM, of its instance
+    #[arg(long, value_name = "FILE", env = "SMC_AGENT_MESH_KUBECONFIG")]
     pub(crate) mesh_kubeconfig: Option<PathBuf>,
     /// Kubeconfig for events on pods and the node's condition, instead of the pod's service account
     #[arg(long, value_name = "FILE")]

@@ -96,13 +96,15 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fixed => "set by --mesh",
-            Self::NotKnownYet => "the mesh's API server has not answered yet",
+            Self::NotKnownYet => {
+                "the API server that has ASM's switch has not answered yet; why is in smc-agent's log and /status"
+            }
             Self::SmcEnabled => "ASMMeshConfig default has smcEnabled: true",
             Self::SmcNotEnabled => "ASMMeshConfig default has no smcEnabled: true in spec.cniConfiguration",
             Self::CniDisabled => "ASMMeshConfig default has enabled: false in spec.cniConfiguration",
             Self::NoObject => "there is no ASMMeshConfig named default",
             Self::NoResource => {
-                "the agent follows ASM's switch and the API server does not know ASMMeshConfig; without ASM apply daemonset/manifests instead of overlays/ack (SMC_AGENT_MESH=enabled, --mesh enabled), with ASM in another cluster use --mesh-kubeconfig"
+                "the agent follows ASM's switch and the API server does not know ASMMeshConfig; without ASM apply daemonset/manifests instead of overlays/ack-asm (SMC_AGENT_MESH=enabled, --mesh enabled); with ASM, the kubeconfig must be that of the ASM instance"
             }
         })
     }

@@ -326,7 +326,7 @@ pub fn explain_status(status: &Status) -> String {
     let hint = match fault_of(status) {
         Fault::Unauthenticated => "; the credentials are not, or no longer, accepted and are read anew",
         Fault::Forbidden => {
-            "; the rights that this takes are in daemonset/manifests: base/rbac.yaml, overlays/ack/mesh-rights.yaml for \
+            "; the rights that this takes are in daemonset/manifests: base/rbac.yaml, overlays/ack-asm/rights.yaml for \
              ASM's switch, uninstall/rbac.yaml"
         }
         _ => "",

@@ -1,5 +1,6 @@
 //! Watches the one object, and nothing else, at an API server.
 
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use super::{Follower, Input, MeshSwitch};
 use crate::board::Board;
 use crate::kubernetes::api::{
-    ApiClient, Fault, Pace, Source, explain, explain_connect, explain_status, fault, fault_of,
+    ApiClient, ConnectError, Fault, Pace, Source, explain, explain_connect, explain_status, fault, fault_of,
 };
 
 /// The object's name; ASM ignores all others.
@@ -50,9 +51,9 @@ async fn follow_with(
     let mut watch = Watch { store, board, sender, follower: Follower::new(Some(*sender.borrow())) };
     loop {
         match ApiClient::connect(source, Pace::SELDOM).await {
-            Ok(api) => watch.until_credentials_expire(&api, &mut backoff).await,
+            Ok(api) => watch.until_it_fails(&api, &mut backoff).await,
             Err(error) => {
-                watch.unreachable(&explain_connect(&error));
+                watch.unreachable(&without_client(&error));
                 tokio::time::sleep(next(&mut backoff)).await;
             }
         }
@@ -71,9 +72,9 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Watches until the server no longer takes the credentials: they are read anew then, because files with tokens
-    /// and keys are replaced while they are used.
-    async fn until_credentials_expire(&mut self, api: &ApiClient, backoff: &mut impl Backoff) {
+    /// Watches until the server gives no answer that helps: all that leads to it is read anew then, because files with addresses,
+    /// tokens and keys are replaced while they are used.
+    async fn until_it_fails(&mut self, api: &ApiClient, backoff: &mut impl Backoff) {
         let kind = GroupVersionKind::gvk("istio.alibabacloud.com", "v1beta1", "ASMMeshConfig");
         let resource = ApiResource::from_gvk_with_plural(&kind, "asmmeshconfigs");
         let objects: Api<DynamicObject> = Api::all_with(api.client.clone(), &resource);
@@ -100,6 +101,12 @@ impl Watch<'_> {
             };
             api.forget_answer();
             let (fault, why) = read(&error);
+            let lead_nowhere = match error {
+                watcher::Error::InitialListFailed(_) => fault != Fault::Expired,
+                watcher::Error::WatchStartFailed(_) => fault == Fault::Unreachable,
+                // An event that cannot be read is no reason to leave a server that answers.
+                _ => false,
+            };
             let wait = api.asked_to_wait().max(asked_by(&error)).max(next(backoff));
             match fault {
                 // The next list says what was missed.
@@ -111,7 +118,7 @@ impl Watch<'_> {
                 _ => self.unreachable(&format!("{}: {why}", api.server)),
             }
             tokio::time::sleep(wait).await;
-            if fault == Fault::Unauthenticated {
+            if lead_nowhere || fault == Fault::Unauthenticated {
                 return;
             }
         }
@@ -167,6 +174,19 @@ impl Watch<'_> {
             (true, false) => "the last known value holds: off",
         };
         self.board.problem(SERVER, Some(format!("cannot watch ASMMeshConfig {NAME}: {why}; {holds}")));
+    }
+}
+
+/// Why there is nobody to ask. In a cluster, the kubeconfig is a Secret's, which may come later.
+fn without_client(error: &ConnectError) -> String {
+    let why = explain_connect(error);
+    match error {
+        ConnectError::ReadKubeconfig { source, .. } if source.kind() == ErrorKind::NotFound => {
+            format!(
+                "{why}; with overlays/ack-asm it comes from the Secret smc-agent-asm in kube-system, see docs/ack.md"
+            )
+        }
+        _ => why,
     }
 }
 

@@ -242,15 +242,14 @@ fn rules() -> std::collections::BTreeSet<String> {
     let text = include_str!("../../manifests/base/rbac.yaml");
     let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).unwrap();
     let role = documents.iter().find(|document| document["kind"] == "ClusterRole").unwrap();
-    let patch = include_str!("../../manifests/overlays/ack/mesh-rights.yaml");
-    let patch: Vec<serde_json::Value> = serde_saphyr::from_str(patch).unwrap();
-    assert!(patch.iter().all(|operation| operation["op"] == "add" && operation["path"] == "/rules/-"));
+    let of_mesh = include_str!("../../manifests/overlays/ack-asm/rights.yaml");
+    let of_mesh: serde_json::Value = serde_saphyr::from_str(of_mesh).unwrap();
     let words = |list: &serde_json::Value| -> Vec<String> {
         list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
     };
     let mut rules = std::collections::BTreeSet::new();
-    let of_mesh = patch.iter().map(|operation| &operation["value"]);
-    for rule in role["rules"].as_array().unwrap().iter().chain(of_mesh) {
+    let all = [role, &of_mesh].map(|role| role["rules"].as_array().unwrap());
+    for rule in all.into_iter().flatten() {
         for (group, resource) in words(&rule["apiGroups"]).iter().zip(words(&rule["resources"])) {
             let names = rule.get("resourceNames").map(|names| words(names).join(",")).unwrap_or_default();
             rules.extend(

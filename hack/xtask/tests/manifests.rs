@@ -15,8 +15,8 @@ use serde_json::Value;
 use xtask::manifests::{directory, find, render};
 use xtask::rig::repository;
 
-fn overlays() -> [PathBuf; 2] {
-    ["", "overlays/ack"].map(|overlay| directory().join(overlay))
+fn overlays() -> [PathBuf; 3] {
+    ["", "overlays/ack", "overlays/ack-asm"].map(|overlay| directory().join(overlay))
 }
 
 fn kustomizations() -> Vec<PathBuf> {
@@ -75,7 +75,7 @@ fn every_document_is_an_object_of_kubernetes_without_unknown_fields() {
 /// The first command of README is for clusters without a mesh; an agent that follows a mesh that is not there accelerates
 /// nothing.
 #[test]
-fn only_the_overlay_for_a_mesh_follows_one_and_may_look_at_it() {
+fn only_the_overlay_for_a_mesh_follows_one_and_by_a_kubeconfig_of_its_own() {
     let settings = |overlay: &Path| {
         let documents = rendered(overlay);
         let container = agent(overlay).spec.unwrap().template.spec.unwrap().containers.remove(0);
@@ -86,12 +86,26 @@ fn only_the_overlay_for_a_mesh_follows_one_and_may_look_at_it() {
         let resources: Vec<String> = rules.flat_map(|rule| rule.resources.unwrap_or_default()).collect();
         let named = |name: &str| container.env.iter().flatten().any(|variable| variable.name == name);
         assert!(!named("SMC_AGENT_MESH"), "the ConfigMap alone says it");
-        (settings.data.unwrap()["SMC_AGENT_MESH"].clone(), resources)
+        // Of this cluster's API server it needs no more than without a mesh.
+        assert_eq!(resources, ["events", "nodes/status"]);
+        let settings = settings.data.unwrap();
+        (settings["SMC_AGENT_MESH"].clone(), settings.get("SMC_AGENT_MESH_KUBECONFIG").cloned())
     };
-    let of_agent = ["events", "nodes/status"].map(str::to_owned);
-    assert_eq!(settings(&directory()), ("enabled".to_owned(), of_agent.to_vec()));
-    let with_mesh = ["events", "nodes/status", "asmmeshconfigs"].map(str::to_owned);
-    assert_eq!(settings(&directory().join("overlays/ack")), ("watch".to_owned(), with_mesh.to_vec()));
+    for overlay in ["", "overlays/ack"] {
+        assert_eq!(settings(&directory().join(overlay)), ("enabled".to_owned(), None), "{overlay}");
+    }
+    let asm = directory().join("overlays/ack-asm");
+    let (mode, kubeconfig) = settings(&asm);
+    assert_eq!(mode, "watch");
+    // It is in the directory that the Secret fills, by the key that the overlay's comment has.
+    let pod = agent(&asm).spec.unwrap().template.spec.unwrap();
+    let volumes = pod.volumes.unwrap();
+    let volume = volumes.iter().find(|volume| volume.secret.is_some()).unwrap();
+    let secret = volume.secret.as_ref().unwrap();
+    assert_eq!((secret.secret_name.as_deref(), secret.optional), (Some("smc-agent-asm"), Some(true)));
+    let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == volume.name).unwrap();
+    assert_eq!(kubeconfig, Some(format!("{}/kubeconfig", mount.mount_path)));
 }
 
 #[test]
@@ -211,12 +225,16 @@ fn requests_are_limits_and_an_upgrade_takes_a_node_at_a_time() {
 fn mounts_are_of_known_directories_and_what_grows_later_is_seen() {
     for overlay in overlays() {
         let pod = agent(&overlay).spec.unwrap().template.spec.unwrap();
-        let volumes: BTreeMap<String, String> =
-            pod.volumes.unwrap().into_iter().map(|of| (of.name, of.host_path.unwrap().path)).collect();
+        let volumes: BTreeMap<String, Option<String>> =
+            pod.volumes.unwrap().into_iter().map(|of| (of.name, of.host_path.map(|of| of.path))).collect();
         let mounts = pod.containers[0].volume_mounts.clone().unwrap();
         assert_eq!(mounts.len(), volumes.len(), "every volume is mounted once");
         for mount in mounts {
-            let path = volumes[&mount.name].as_str();
+            // A Secret is no directory of the host.
+            let Some(path) = volumes[&mount.name].as_deref() else {
+                assert_eq!(mount.read_only, Some(true), "{}", mount.name);
+                continue;
+            };
             let writable = mount.read_only != Some(true);
             let may_write = [
                 "/run/kube-smc",

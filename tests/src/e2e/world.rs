@@ -89,12 +89,16 @@ impl World {
     /// A kubectl command as README has it, run in the repository.
     pub(super) fn as_readme_says(&self, line: &str) -> Result<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let arguments = words.strip_prefix(&["kubectl"]).context("not a kubectl command")?;
+        self.kubectl_in_repository(words.strip_prefix(&["kubectl"]).context("not a kubectl command")?)
+    }
+
+    /// kubectl, run in the repository.
+    pub(super) fn kubectl_in_repository(&self, arguments: &[&str]) -> Result<String> {
         let mut kubectl = self.cluster.kubectl();
         kubectl.args(arguments).current_dir(repository()).stdin(Stdio::null());
         let output = self.cluster.rig().network().run(|| kubectl.output())?.context("start kubectl")?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        ensure!(output.status.success(), "{line}: {said}");
+        ensure!(output.status.success(), "kubectl {}: {said}", arguments.join(" "));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 

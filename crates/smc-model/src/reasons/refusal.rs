@@ -54,7 +54,7 @@ pub static SWITCHED_OFF: Entry = Entry {
             check: "`kubectl get asmmeshconfig default -o yaml`: smcEnabled under cniConfiguration",
         },
         Cause {
-            what: "the agent follows ASM's switch (overlays/ack) in a cluster without ASM",
+            what: "the agent follows ASM's switch (overlays/ack-asm) in a cluster without ASM",
             check: "`kubectl get crd asmmeshconfigs.istio.alibabacloud.com`; `kubectl describe node`: SMCReady is MeshResourceMissing",
         },
         Cause {

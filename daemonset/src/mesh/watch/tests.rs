@@ -311,7 +311,7 @@ async fn a_cluster_without_the_object_or_the_resource_is_off_and_says_which() {
         assert!(!agent.becomes(Why::NoResource).await.on);
         let problem = agent.has_problem(SERVER).await;
         for part in
-            ["has no resource ASMMeshConfig", "not accelerated", "overlays/ack", "SMC_AGENT_MESH=enabled"]
+            ["has no resource ASMMeshConfig", "not accelerated", "overlays/ack-asm", "SMC_AGENT_MESH=enabled"]
         {
             assert!(problem.contains(part), "{problem}");
         }
@@ -376,6 +376,7 @@ async fn a_kubeconfig_may_come_later_and_a_wrong_one_is_told_without_its_secrets
     let mut agent = Agent::follow(Source::Kubeconfig(path.clone()));
     let problem = agent.has_problem(SERVER).await;
     assert!(problem.contains("cannot read the kubeconfig") && problem.contains("later"), "{problem}");
+    assert!(problem.contains("Secret smc-agent-asm"), "{problem}");
 
     for wrong in [
         "users: [{name: u, user: {token: geheim}}\n  - broken",
@@ -398,6 +399,27 @@ async fn a_kubeconfig_may_come_later_and_a_wrong_one_is_told_without_its_secrets
     }
     api.write_kubeconfig(&path, "token");
     agent.becomes(Why::SmcEnabled).await;
+}
+
+/// A Secret is mended while the agent runs, and whose address was wrong gave no answer at all.
+#[tokio::test]
+async fn a_kubeconfig_with_a_wrong_address_or_of_another_cluster_is_read_anew_when_it_is_mended() {
+    let (right, _) =
+        server(|_, seen| if seen.watches() { Reply::watch(&[], Then::HoldOpen) } else { list(&[on()]) })
+            .await;
+    let (other, _) = server(|_, _| Reply::text(404, "404 page not found\n")).await;
+    let path = right.dir().join("mended");
+    right.write_kubeconfig(&path, "token");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replace("http://127.0.0.1:", "http://127.255.255.254:")).unwrap();
+    let mut agent = Agent::follow(Source::Kubeconfig(path.clone()));
+    let problem = agent.has_problem(SERVER).await;
+    assert!(problem.contains("127.255.255.254"), "{problem}");
+    other.write_kubeconfig(&path, "token");
+    agent.becomes(Why::NoResource).await;
+    std::fs::write(&path, good).unwrap();
+    agent.becomes(Why::SmcEnabled).await;
+    agent.has_no_problem(SERVER).await;
 }
 
 #[tokio::test]

@@ -1,18 +1,21 @@
 //! The control plane: Kubernetes' programs on the rig's network, beside the nodes.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::ClusterError;
-use super::files::{API_PORT, Files, SERVICES, SERVICES_V6};
+use super::files::{API_PORT, Files, OTHER_API_PORT, SERVICES, SERVICES_V6};
 use crate::layout::OUTSIDE_ADDRESS;
 use crate::rig::{Network, StateDirectory};
 
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
+/// The directory of the other control plane's API server.
+const OTHER: &str = "other";
 /// Beside two booting nodes on two CPUs.
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -29,10 +32,12 @@ pub enum Program {
     Scheduler,
     /// Gives Services names.
     Dns,
+    /// The API server of another control plane, such as a mesh's, which is not started with the rest.
+    OtherApiServer,
 }
 
 impl Program {
-    /// In the order in which they are started.
+    /// Those of every cluster, in the order in which they are started.
     pub const ALL: [Self; 5] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Dns];
 
@@ -40,21 +45,38 @@ impl Program {
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
-            Self::ApiServer => "kube-apiserver",
+            Self::ApiServer | Self::OtherApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Dns => "coredns",
         }
     }
 
-    /// Starts it on the network, as one of the rig's processes; what it says is in `<name>.log` of the cluster's directory.
+    /// Where it runs, below the rig's directory: two of one name are told apart by it.
+    pub(super) fn place(self, state: &StateDirectory) -> PathBuf {
+        match self {
+            Self::OtherApiServer => state.path().join(OTHER),
+            _ => state.path().to_owned(),
+        }
+    }
+
+    fn log(self) -> String {
+        match self {
+            Self::OtherApiServer => format!("{OTHER}.log"),
+            _ => format!("{}.log", self.name()),
+        }
+    }
+
+    /// Starts it on the network, as one of the rig's processes; what it says is in a log of the cluster's directory.
     pub(crate) fn start(
         self,
         files: &Files,
         state: &StateDirectory,
         network: &Network,
     ) -> Result<(), ClusterError> {
-        let log_path = files.path(&format!("{}.log", self.name()));
+        let log_path = files.path(&self.log());
+        let place = self.place(state);
+        fs::create_dir_all(&place).map_err(ClusterError::file("make the directory", &place))?;
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.map_err(ClusterError::file("open", &log_path))?;
         let error_log = log.try_clone().map_err(ClusterError::file("open", &log_path))?;
@@ -62,7 +84,7 @@ impl Program {
         let mut command = Command::new(&program);
         command
             .args(self.arguments(files))
-            .current_dir(state.path())
+            .current_dir(&place)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(error_log)
@@ -88,12 +110,15 @@ impl Program {
                 ]);
                 arguments
             }
-            Self::ApiServer => {
+            Self::ApiServer | Self::OtherApiServer => {
+                let other = self == Self::OtherApiServer;
+                let (port, prefix) = if other { (OTHER_API_PORT, "/other") } else { (API_PORT, "/registry") };
                 let mut arguments = vec![
                     format!("--etcd-servers={ETCD}"),
+                    format!("--etcd-prefix={prefix}"),
                     format!("--bind-address={OUTSIDE_ADDRESS}"),
                     format!("--advertise-address={OUTSIDE_ADDRESS}"),
-                    format!("--secure-port={API_PORT}"),
+                    format!("--secure-port={port}"),
                     // Services have an IPv6 address only where one is asked for.
                     format!("--service-cluster-ip-range={SERVICES},{SERVICES_V6}"),
                     file("client-ca-file", "ca.crt"),
@@ -139,12 +164,12 @@ pub(crate) fn corefile(files: &Files) -> String {
     )
 }
 
-/// Waits until the API server answers that it is ready.
-pub(crate) fn await_api(files: &Files, network: &Network) -> Result<(), ClusterError> {
+/// Waits until the API server that this kubeconfig names answers that it is ready.
+pub(crate) fn await_api(files: &Files, network: &Network, kubeconfig: &str) -> Result<(), ClusterError> {
     let end = Instant::now() + LIMIT;
     loop {
         let mut command = Command::new(files.program("kubectl"));
-        command.args(["--kubeconfig", &files.text("admin.kubeconfig"), "get", "--raw", "/readyz"]);
+        command.args(["--kubeconfig", &files.text(kubeconfig), "get", "--raw", "/readyz"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let answered = network.run(|| command.status()).map_err(crate::rig::RigError::from)?;
         if answered.is_ok_and(|status| status.success()) {

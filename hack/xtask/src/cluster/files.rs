@@ -13,6 +13,12 @@ use crate::layout::{CONTAINERD_SOCKET, NodeNumber, OUTSIDE_ADDRESS, STATIC_PODS}
 
 /// The API server's port on [`OUTSIDE_ADDRESS`].
 pub(crate) const API_PORT: u16 = 6443;
+/// The port of the other control plane's API server, on the same address.
+pub(crate) const OTHER_API_PORT: u16 = 6444;
+/// The kubeconfig of the cluster's administrator.
+pub(crate) const ADMIN: &str = "admin.kubeconfig";
+/// The kubeconfig of the other control plane's administrator.
+pub(crate) const OTHER_ADMIN: &str = "other-admin.kubeconfig";
 /// Where Services are.
 pub(crate) const SERVICES: &str = "10.96.0.0/16";
 /// Where they are in the second family.
@@ -75,6 +81,8 @@ impl Files {
             pki.issue(name, &identity)?;
             self.write_kubeconfig(name, name)?;
         }
+        let admin = kubeconfig(&self.text("ca.crt"), OTHER_API_PORT, &self.client("admin"));
+        self.write_settings(OTHER_ADMIN, &admin)?;
         let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"];
         let addresses =
             [Ipv4Addr::LOCALHOST, OUTSIDE_ADDRESS, API_SERVICE].map(|address| address.to_string());
@@ -139,21 +147,15 @@ impl Files {
     }
 
     fn write_kubeconfig(&self, name: &str, certificate: &str) -> Result<(), ClusterError> {
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{ "name": "rig", "cluster": {
-                "server": format!("https://{OUTSIDE_ADDRESS}:{API_PORT}"),
-                "certificate-authority": self.text("ca.crt"),
-            } }],
-            "users": [{ "name": "user", "user": {
-                "client-certificate": self.text(&format!("{certificate}.crt")),
-                "client-key": self.text(&format!("{certificate}.key")),
-            } }],
-            "contexts": [{ "name": "rig", "context": { "cluster": "rig", "user": "user" } }],
-            "current-context": "rig",
-        });
+        let config = kubeconfig(&self.text("ca.crt"), API_PORT, &self.client(certificate));
         self.write_settings(&format!("{name}.kubeconfig"), &config)
+    }
+
+    fn client(&self, certificate: &str) -> Value {
+        json!({
+            "client-certificate": self.text(&format!("{certificate}.crt")),
+            "client-key": self.text(&format!("{certificate}.key")),
+        })
     }
 
     /// JSON is YAML.
@@ -161,6 +163,20 @@ impl Files {
         let path = self.path(name);
         fs::write(&path, format!("{settings:#}\n")).map_err(ClusterError::file("write", path))
     }
+}
+
+fn kubeconfig(authority: &str, port: u16, user: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "rig", "cluster": {
+            "server": format!("https://{OUTSIDE_ADDRESS}:{port}"),
+            "certificate-authority": authority,
+        } }],
+        "users": [{ "name": "user", "user": user }],
+        "contexts": [{ "name": "rig", "context": { "cluster": "rig", "user": "user" } }],
+        "current-context": "rig",
+    })
 }
 
 fn make_directory(path: &Path) -> Result<(), ClusterError> {

@@ -173,7 +173,7 @@ impl Cluster {
             (up, _) => up?,
         };
         let cluster = Self::of(rig);
-        control_plane::await_api(&cluster.files, cluster.rig.network())?;
+        cluster.await_api()?;
         progress("the API server answers");
         cluster.await_nodes(progress)?;
         Ok(cluster)
@@ -226,7 +226,7 @@ impl Cluster {
 
     /// Ends a program of the control plane at once, as a crash does.
     pub fn kill(&self, program: Program) {
-        crate::rig::end_named(self.rig.directory().path(), program.name());
+        crate::rig::end_named(&program.place(self.rig.directory()), program.name());
     }
 
     /// Starts a program of the control plane that was ended.
@@ -236,7 +236,20 @@ impl Cluster {
 
     /// Waits until the API server answers.
     pub fn await_api(&self) -> Result<(), ClusterError> {
-        control_plane::await_api(&self.files, self.rig.network())
+        control_plane::await_api(&self.files, self.rig.network(), files::ADMIN)
+    }
+
+    /// Starts the API server of another control plane beside this one, and waits until it answers. Returns the kubeconfig of
+    /// its administrator.
+    pub fn start_other_api(&self) -> Result<PathBuf, ClusterError> {
+        self.start(Program::OtherApiServer)?;
+        control_plane::await_api(&self.files, self.rig.network(), files::OTHER_ADMIN)?;
+        Ok(self.files.path(files::OTHER_ADMIN))
+    }
+
+    /// A file of the cluster's certificate authority, for other kubeconfigs.
+    pub fn authority(&self) -> PathBuf {
+        self.files.path("ca.crt")
     }
 
     /// Waits until every node of the rig is Ready.

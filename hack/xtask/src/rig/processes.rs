@@ -1,6 +1,6 @@
 //! Finds and ends a rig's processes: its emulators, and the control plane of its cluster.
 //!
-//! A process is a rig's when it is one of these programs and its working directory is the rig's state directory. That
+//! A process is a rig's when it is one of these programs and its working directory is the rig's state directory or below. That
 //! needs no file of process ids, which could be missing or stale, and cannot hit anything else.
 
 use std::fs;
@@ -21,29 +21,32 @@ pub(crate) const PROGRAMS: [&str; 6] =
 
 /// The rig's emulators.
 pub(crate) fn emulators_in(directory: &Path) -> Vec<Pid> {
-    named_in(&[EMULATOR], directory)
+    named(&[EMULATOR], |cwd| cwd == directory)
 }
 
 /// All processes of the rig.
 pub(crate) fn of_rig(directory: &Path) -> Vec<Pid> {
-    named_in(&PROGRAMS, directory)
+    named(&PROGRAMS, |cwd| cwd.starts_with(directory))
 }
 
-/// Process ids of programs of these names whose working directory is `directory`, even when it was removed since.
-fn named_in(names: &[&str], directory: &Path) -> Vec<Pid> {
-    let deleted = format!("{} (deleted)", directory.display());
+/// Process ids of programs of these names with such a working directory; it may have been removed since.
+fn named(names: &[&str], is_there: impl Fn(&Path) -> bool) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let belongs = |process: &Path| {
         let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
         names.contains(&name.trim_end())
-            && fs::read_link(process.join("cwd"))
-                .is_ok_and(|cwd| cwd == directory || cwd.as_os_str() == deleted.as_str())
+            && fs::read_link(process.join("cwd")).is_ok_and(|cwd| is_there(without_mark(&cwd)))
     };
     entries
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
         .filter(|(_, path)| belongs(path))
         .map(|(pid, _)| Pid::from_raw(pid))
         .collect()
+}
+
+/// The kernel marks a directory that was removed.
+fn without_mark(cwd: &Path) -> &Path {
+    cwd.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map_or(cwd, Path::new)
 }
 
 /// Ends all processes of the rig and waits until they are gone, at most some seconds; returns how many nodes there were.
@@ -60,10 +63,10 @@ pub(crate) fn end_all(directory: &Path) -> usize {
     emulators
 }
 
-/// Ends the rig's processes of this name and waits until they are gone, at most some seconds.
+/// Ends the processes of this name that run in just this directory and waits until they are gone, at most some seconds.
 pub(crate) fn end_named(directory: &Path, name: &str) {
     let name = name.get(..COMM_LENGTH).unwrap_or(name);
-    for pid in named_in(&[name], directory) {
+    for pid in named(&[name], |cwd| cwd == directory) {
         end_one(directory, pid);
     }
 }
