@@ -3,7 +3,7 @@
 use std::env;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use xtask::rig::{Node, Rig};
+use xtask::rig::{Conversion, Node, Rig};
 
 /// Environment variable with the name of a rig of two nodes with Linux 6.12.
 pub const TWO_NODES: &str = "KUBE_SMC_TEST_RIG";
@@ -49,6 +49,11 @@ impl Cluster {
     /// Node 1 or 2.
     pub fn node(&self, number: u8) -> Node<'_> {
         self.rig.node(number).unwrap()
+    }
+
+    /// What converts TCP sockets on the nodes.
+    pub fn conversion(&self) -> Conversion {
+        self.rig.options().conversion
     }
 
     /// A node to be used beside other tests, while nobody changes it. Of two nodes the first is taken first.

@@ -23,5 +23,7 @@ mod privileges;
 mod repair;
 #[path = "two_nodes/smcctl.rs"]
 mod smcctl;
+#[path = "two_nodes/sysctl.rs"]
+mod sysctl;
 #[path = "two_nodes/traffic.rs"]
 mod traffic;

@@ -13,7 +13,7 @@ use clap::Parser;
 use serde_json::json;
 use xtask::counters::Counters;
 use xtask::demo::{Pair, Report, Seen, judge, pairs, prepare_files, run, table};
-use xtask::rig::{Kernel, Node, Pod, PodSpec, Rig, RigName, UpOptions, repository};
+use xtask::rig::{Conversion, Kernel, Node, Pod, PodSpec, Rig, RigName, UpOptions, repository};
 
 /// Starts pods with unmodified TCP programs on two emulated nodes and shows what their connections really became.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ struct Cli {
     /// Leave the nodes and pods up afterwards; see hack/rig --name demo
     #[arg(long)]
     keep: bool,
+    /// What converts TCP sockets: the agent's BPF program, or the sysctl of Alibaba's kernel
+    #[arg(long, value_enum, default_value_t)]
+    conversion: Conversion,
     /// Use the pods' rig of this name
     #[arg(long, default_value = "demo")]
     name: RigName,
@@ -46,7 +49,12 @@ fn demo(cli: &Cli) -> Result<bool> {
     let files = repository().join("target/demo");
     prepare_files(&files)?;
     say("booting two nodes (Linux 6.12 with SMC, soft-RoCE, containerd)");
-    let options = UpOptions { name: cli.name.clone(), kernel: Kernel::V6_12, ..UpOptions::default() };
+    let options = UpOptions {
+        name: cli.name.clone(),
+        kernel: Kernel::V6_12,
+        conversion: cli.conversion,
+        ..UpOptions::default()
+    };
     let mut rig = Rig::up(&options, &say)?;
     if cli.keep {
         rig.keep();

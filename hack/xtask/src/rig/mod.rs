@@ -122,9 +122,9 @@ impl Rig {
         self.state.options.bare
     }
 
-    /// The nodes' kernel series.
-    pub fn kernel(&self) -> Kernel {
-        self.state.options.kernel
+    /// What it was brought up with.
+    pub fn options(&self) -> &UpOptions {
+        &self.state.options
     }
 
     /// The network that its nodes' emulators are on; with [`Link::Bridge`] whatever runs there reaches nodes and pods.
