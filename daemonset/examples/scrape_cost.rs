@@ -117,6 +117,7 @@ fn publish(board: &Board, seen: &[(Stats, FallbackStats)]) -> Result<()> {
             handshake_errors: 0,
             fallbacks: vec![count],
             peers_without_smc,
+            unplaced: 0,
         };
         live.insert(attachment, pod);
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use smc_abi::diag::{self, IpFamily, Mode, SmcSocket, SmcState, TcpSocket, TcpState};
 use smc_abi::smc::{FallbackStats, Role, Stats};
@@ -12,6 +13,7 @@ use smc_model::{
 
 use crate::genl::SmcFamilies;
 use crate::kernel::module_is_loaded;
+use crate::listeners::holders;
 use crate::netlink::{self, Protocol};
 use crate::netns::Netns;
 use crate::sockopt::new_tcp_sockets_are_smc;
@@ -47,8 +49,13 @@ pub struct SetUp {
 }
 
 /// Counters and connections of the namespace, and what is set up in it, where smc is loaded. `same_node` are the addresses
-/// of this node's pods.
-pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>) -> Result<(PodTraffic, Option<SetUp>), HostError> {
+/// of this node's pods; `proc`, the host's `/proc`, tells which TCP sockets programs have.
+pub fn look(
+    netns: &Netns,
+    same_node: &BTreeSet<IpAddr>,
+    proc: &Path,
+) -> Result<(PodTraffic, Option<SetUp>), HostError> {
+    let held = |inodes: &BTreeSet<u64>| holders(proc, netns.id(), inodes).into_keys().collect();
     netns.run(|| {
         let (mut counted, mut inside) = (Counters::default(), None);
         if let Some(families) = families()? {
@@ -56,7 +63,7 @@ pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>) -> Result<(PodTraffic, 
             counted = counters(&mut generic, families)?;
             inside = Some(set_up(&mut generic, families)?);
         }
-        Ok((PodTraffic { counters: counted, connections: connections(same_node)? }, inside))
+        Ok((PodTraffic { counters: counted, connections: connections(same_node, held)? }, inside))
     })?
 }
 
@@ -85,7 +92,8 @@ pub fn visit(
     let counters = counters(&mut generic, families)?;
     let want = want(&counters);
     let set_up = if want.set_up { Some(set_up(&mut generic, families)?) } else { None };
-    let connections = if want.connections { Some(connections(same_node)?) } else { None };
+    // Whether a program has a TCP socket is nothing that judging asks for.
+    let connections = if want.connections { Some(connections(same_node, BTreeSet::clone)?) } else { None };
     Ok(Visit { counters, connections, set_up })
 }
 
@@ -96,7 +104,11 @@ pub fn counters(generic: &mut netlink::Connection, families: SmcFamilies) -> Res
 }
 
 /// The connections of the calling thread's namespace. Without smc all are plain TCP; without `smc_diag` nobody can tell.
-pub fn connections(same_node: &BTreeSet<IpAddr>) -> Result<Connections, HostError> {
+/// `held` says which of these inodes are sockets that programs have.
+fn connections(
+    same_node: &BTreeSet<IpAddr>,
+    held: impl FnOnce(&BTreeSet<u64>) -> BTreeSet<u64>,
+) -> Result<Connections, HostError> {
     let with_smc = module_is_loaded("smc");
     if with_smc && !module_is_loaded("smc_diag") {
         return Ok(Connections::Unknown { why: "smc_diag is not loaded".to_owned() });
@@ -111,7 +123,17 @@ pub fn connections(same_node: &BTreeSet<IpAddr>) -> Result<Connections, HostErro
     diag::join(&mut smc, &tcp);
     let own = route::addresses(&mut netlink::Connection::open(Protocol::Route)?)?;
     let own = own.into_iter().map(|(_, net)| IpAddr::V4(net.address())).collect();
-    Ok(Connections::Known(joined(&smc, &tcp, &own, same_node)))
+    let mut joined = joined(&smc, &tcp, &own, same_node);
+    let inodes = joined.iter().filter_map(|(_, inode)| *inode).collect::<BTreeSet<_>>();
+    if !inodes.is_empty() {
+        let held = held(&inodes);
+        for (connection, inode) in &mut joined {
+            if inode.is_some_and(|inode| !held.contains(&inode)) {
+                connection.transport = Transport::NoProgram;
+            }
+        }
+    }
+    Ok(Connections::Known(joined.into_iter().map(|(connection, _)| connection).collect()))
 }
 
 /// `None` where the kernel does not know SMC sockets.
@@ -159,14 +181,14 @@ fn counted(stats: &Stats, fallbacks: &[FallbackStats]) -> Counters {
     }
 }
 
-/// The connections: SMC sockets that have one, and the TCP sockets that are no part of an SMC socket. `smc` was joined
-/// with `tcp` before.
+/// The connections: SMC sockets that have one, and the TCP sockets that are no part of an SMC socket, with their inodes. `smc`
+/// was joined with `tcp` before.
 fn joined(
     smc: &[SmcSocket],
     tcp: &[TcpSocket],
     own: &BTreeSet<IpAddr>,
     same_node: &BTreeSet<IpAddr>,
-) -> Vec<Connection> {
+) -> Vec<(Connection, Option<u64>)> {
     let listening = tcp.iter().filter(|socket| socket.state == TcpState::Listen);
     let listening: BTreeSet<u16> = listening.map(|socket| socket.local.port()).collect();
     let path =
@@ -185,7 +207,7 @@ fn joined(
         let (local, remote) = (socket.local, socket.remote);
         let side = socket.link.as_ref().map(|link| side_of(link.role)).or_else(|| side(local));
         let (path, ipv6_socket) = (path(local, remote), i32::from(socket.family) == libc::AF_INET6);
-        connections.push(Connection { local, remote, side, transport, path, ipv6_socket });
+        connections.push((Connection { local, remote, side, transport, path, ipv6_socket }, None));
     }
     let plain = tcp.iter().filter(|socket| {
         let (local, remote) = (socket.local, socket.remote);
@@ -193,13 +215,16 @@ fn joined(
             && !inner.contains(&(local, remote))
             && !nameless.contains(&(local.port(), remote.port()))
     });
-    connections.extend(plain.map(|socket| Connection {
-        local: socket.local,
-        remote: socket.remote,
-        side: side(socket.local),
-        transport: Transport::PlainTcp,
-        path: path(socket.local, socket.remote),
-        ipv6_socket: false,
+    connections.extend(plain.map(|socket| {
+        let connection = Connection {
+            local: socket.local,
+            remote: socket.remote,
+            side: side(socket.local),
+            transport: Transport::PlainTcp,
+            path: path(socket.local, socket.remote),
+            ipv6_socket: false,
+        };
+        (connection, Some(u64::from(socket.inode)))
     }));
     connections
 }
@@ -291,7 +316,8 @@ mod tests {
         diag::join(&mut sockets, &inside);
         let own = BTreeSet::from(["10.0.0.5".parse().unwrap()]);
         let node = BTreeSet::from(["10.0.0.6".parse().unwrap()]);
-        let found = joined(&sockets, &inside, &own, &node);
+        let found: Vec<Connection> =
+            joined(&sockets, &inside, &own, &node).into_iter().map(|(connection, _)| connection).collect();
         let told: Vec<_> =
             found.iter().map(|c| (c.remote.to_string(), c.side, c.path, c.transport.clone())).collect();
         assert_eq!(found.len(), 3, "{found:?}");
@@ -314,7 +340,9 @@ mod tests {
         diag::join(&mut sockets, &inside);
         let found = joined(&sockets, &inside, &BTreeSet::new(), &BTreeSet::new());
         assert_eq!(found.len(), 2);
-        assert!(found.iter().all(|c| c.path == TrafficPath::Unknown && c.transport != Transport::PlainTcp));
+        assert!(
+            found.iter().all(|(c, _)| c.path == TrafficPath::Unknown && c.transport != Transport::PlainTcp)
+        );
     }
 
     #[test]
@@ -325,7 +353,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let _client = std::net::TcpStream::connect(address).unwrap();
-        let (traffic, inside) = look(&Netns::current().unwrap(), &BTreeSet::new()).unwrap();
+        let (traffic, inside) =
+            look(&Netns::current().unwrap(), &BTreeSet::new(), Path::new("/proc")).unwrap();
         assert_eq!(inside, None);
         assert_eq!(traffic.counters, Counters::default());
         let ours = traffic.connections.known().iter().find(|connection| connection.remote == address);

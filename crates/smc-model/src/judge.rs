@@ -74,19 +74,54 @@ impl Fallback {
     }
 }
 
-/// What failed, judged by counters alone: they know no peers, so what was in-pod traffic must be inferred.
+/// What fell back of other pods of the node at about the same time, by the side that it was counted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Elsewhere {
+    /// On the client's side.
+    pub client: u64,
+    /// On the server's side.
+    pub server: u64,
+}
+
+impl Elsewhere {
+    /// With what fell back of one more pod.
+    #[must_use]
+    pub fn and(self, growth: &Growth) -> Self {
+        let of =
+            |side| failing(growth).filter(|((of, _), _)| *of == side).map(|(_, count)| count).sum::<u64>();
+        Self { client: self.client + of(Side::Client), server: self.server + of(Side::Server) }
+    }
+}
+
+/// What counters alone tell of fallbacks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Those that left the node for certain, so that they should have been SMC-R.
+    pub failed: BTreeMap<Failure, u64>,
+    /// How many may have left it, or have gone to another pod of it: nobody can tell.
+    pub unplaced: u64,
+}
+
+/// Fallbacks that are not just a peer without SMC.
+fn failing(growth: &Growth) -> impl Iterator<Item = (&(Side, u32), &u64)> {
+    growth.fallbacks.iter().filter(|((_, code), _)| *code != PEER_WITHOUT_SMC)
+}
+
+/// What failed, judged by counters alone: they know no peers, so where a connection went must be inferred.
 ///
-/// An in-pod connection that falls back is counted on both sides of the same pod, one that leaves the pod on one: what the
-/// larger side has more is remote for certain. Where there are living connections with a code, they tell where its
-/// fallbacks belong. What cannot be told is no failure.
-pub fn failed_by_counters(growth: &Growth, connections: &[Connection]) -> BTreeMap<Failure, u64> {
-    let grown = || growth.fallbacks.iter().filter(|((_, code), _)| *code != PEER_WITHOUT_SMC);
-    let sum = |side: Side| grown().filter(|((of, _), _)| *of == side).map(|(_, count)| count).sum::<u64>();
-    let (client, server) = (sum(Side::Client), sum(Side::Server));
-    let larger = if client >= server { Side::Client } else { Side::Server };
-    let mut surplus = client.abs_diff(server);
-    let mut failed = BTreeMap::new();
-    for (&(side, code), &count) in grown() {
+/// An in-pod connection that falls back is counted on both sides of the same pod, one between two pods of the node on the
+/// client's side of the one and the server's of the other, one that leaves the node on one side of one pod. So what the larger
+/// side has more than the other, and more than other pods have on the opposite one, left the node for certain. Where there are
+/// living connections with a code, they tell where its fallbacks belong. What cannot be told is no failure.
+pub fn failed_by_counters(growth: &Growth, connections: &[Connection], elsewhere: Elsewhere) -> Counted {
+    let own = Elsewhere::default().and(growth);
+    let larger = if own.client >= own.server { Side::Client } else { Side::Server };
+    let opposite = if larger == Side::Client { elsewhere.server } else { elsewhere.client };
+    let surplus = own.client.abs_diff(own.server);
+    let mut certain = surplus.saturating_sub(opposite);
+    let mut unplaced = surplus - certain;
+    let mut counted = Counted::default();
+    for (&(side, code), &count) in failing(growth) {
         let mut with_code = connections.iter().filter_map(|connection| match connection.transport {
             Transport::Fallback { reason, peer_diagnosis } if reason == code => {
                 Some((connection.path, peer_diagnosis, connection.ipv6_socket))
@@ -95,23 +130,27 @@ pub fn failed_by_counters(growth: &Growth, connections: &[Connection]) -> BTreeM
         });
         let living = with_code.clone().count();
         let remote = with_code.find(|(path, ..)| *path == TrafficPath::Remote);
-        let counted = match remote {
+        let failed = match remote {
             Some(_) => count,
-            None if living > 0 => 0,
-            None if side == larger => count.min(surplus),
-            None => 0,
+            None if living > 0 || side != larger => 0,
+            None => count.min(certain),
         };
         if side == larger {
-            surplus -= counted.min(surplus);
+            certain -= failed.min(certain);
+            // Those that living connections place are known, too.
+            let placed = if living > 0 { count } else { failed };
+            let open = (count - placed).min(unplaced);
+            unplaced -= open;
+            counted.unplaced += open;
         }
-        if counted > 0 {
+        if failed > 0 {
             let (peer_diagnosis, ipv6_socket) =
                 remote.map_or((0, false), |(_, diagnosis, ipv6)| (diagnosis, ipv6));
             let failure = Failure::Fallback { code, peer_diagnosis, ipv6_socket, side: Some(side) };
-            *failed.entry(failure).or_default() += counted;
+            *counted.failed.entry(failure).or_default() += failed;
         }
     }
-    failed
+    counted
 }
 
 /// The peers that were seen to speak SMC, by any pod of this node. Times as in [`crate::Live`].

@@ -25,7 +25,7 @@ mod verdict;
 pub use annotation::{ANNOTATION, Wish, is_misspelt};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
-pub use judge::{Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
+pub use judge::{Counted, Elsewhere, Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
 pub use listener::{Listener, Process, TcpListener, old_listeners};
 pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
 pub use netns::{NetnsCookie, NetnsId};

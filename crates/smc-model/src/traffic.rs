@@ -64,6 +64,11 @@ impl Growth {
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether connections fell back for another reason than a peer without SMC.
+    pub fn has_failing(&self) -> bool {
+        self.fallbacks.keys().any(|(_, code)| *code != PEER_WITHOUT_SMC)
+    }
 }
 
 impl Counters {
@@ -181,6 +186,9 @@ pub enum Transport {
     },
     /// TCP: no SMC socket at all.
     PlainTcp,
+    /// A TCP socket that no program of the pod has: the one within an SMC socket that its program has closed and whose peer has
+    /// not, which the kernel no longer lists as SMC's; or one that a program outside of the pod has.
+    NoProgram,
 }
 
 /// Where the other end of a connection is, as far as RDMA is concerned.

@@ -47,6 +47,14 @@ pub struct LivePod {
     /// Peers at other places that do not speak SMC, and need not.
     #[serde(default)]
     pub peers_without_smc: PeersWithoutSmc,
+    /// Fallbacks of which it is not known whether they left the node, where counters alone are judged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unplaced: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How often connections fell back for one reason.

@@ -131,6 +131,10 @@ fn row(seen: &Seen, connection: &Connection) -> Row {
             let seen = "not an SMC socket: older than the pod's set-up, or made before it";
             Row { reason: Some(Why { name: "PlainTcp", code: None, seen }), ..plain }
         }
+        Transport::NoProgram => {
+            let seen = "no program of the pod has this socket: it closed an SMC connection that the peer has not closed yet";
+            Row { transport: "–", reason: Some(Why { name: "NoProgram", code: None, seen }), ..plain }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -63,6 +64,9 @@ struct Row {
     /// Why the traffic could not be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+    /// Fallbacks of which it is not known whether they left the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unplaced: Option<u64>,
 }
 
 /// Why most of it is TCP.
@@ -87,9 +91,9 @@ pub(crate) fn seen(options: &Options) -> Vec<Seen> {
     let same_node: BTreeSet<IpAddr> =
         records.iter().flat_map(|record| record.owned.addresses()).map(IpAddr::V4).collect();
     let judged = judged(options);
-    let node = gather::node(&Store::new(&options.state_dir));
+    let (node, proc) = (gather::node(&Store::new(&options.state_dir)), gather::proc(options));
     let look = |record: Record| {
-        let (traffic, inside) = look(&record, &same_node);
+        let (traffic, inside) = look(&record, &same_node, &proc);
         let live = judgement_of(&record, &judged).cloned();
         let cause = node.as_ref().and_then(|node| cause(&record, node, inside.as_ref()));
         Seen { record, traffic, live, cause, node: node.clone() }
@@ -129,9 +133,13 @@ pub(crate) fn judged(options: &Options) -> Vec<LivePod> {
 }
 
 /// What the pod's namespace shows of its traffic and its set-up.
-fn look(record: &Record, same_node: &BTreeSet<IpAddr>) -> (Option<Look<PodTraffic>>, Option<SetUp>) {
+fn look(
+    record: &Record,
+    same_node: &BTreeSet<IpAddr>,
+    proc: &Path,
+) -> (Option<Look<PodTraffic>>, Option<SetUp>) {
     match Netns::open(&record.netns) {
-        Ok(netns) if record.netns_id == Some(netns.id()) => match traffic::look(&netns, same_node) {
+        Ok(netns) if record.netns_id == Some(netns.id()) => match traffic::look(&netns, same_node, proc) {
             Ok((traffic, inside)) => (Some(Ok(traffic)), inside),
             Err(error) => (Some(Err(error.with_cause())), None),
         },
@@ -162,9 +170,24 @@ pub(crate) fn pods(all: &[Seen], paint: Paint) -> Result<Outcome> {
     let text = if rows.is_empty() {
         "No annotated pod is on record on this node.\n".to_owned()
     } else {
-        render(&rows, paint)
+        render(&rows, paint) + &unplaced(all)
     };
     Outcome::new(status, &json!({ "pods": rows }), text)
+}
+
+/// A line for each pod of whose fallbacks it is not known whether they should have been SMC-R.
+fn unplaced(all: &[Seen]) -> String {
+    let open = all.iter().filter_map(|seen| {
+        let count = seen.live.as_ref()?.unplaced;
+        let pod = &seen.record.pod;
+        (count > 0).then(|| {
+            format!(
+                "{}/{}: {count} of its fallbacks left the node or did not: counters alone do not tell\n",
+                pod.namespace, pod.name
+            )
+        })
+    });
+    open.collect()
 }
 
 /// A pod that is not set up, or only for some of its sockets, or whose connections fall back, is a problem.
@@ -203,6 +226,7 @@ fn row(seen: &Seen) -> Row {
         tcp: fallbacks.values().sum(),
         top_reason: top_reason(seen, &fallbacks),
         unknown: seen.traffic.as_ref().and_then(|traffic| traffic.as_ref().err()).cloned(),
+        unplaced: seen.live.as_ref().map(|live| live.unplaced).filter(|count| *count > 0),
     }
 }
 
@@ -319,6 +343,7 @@ mod tests {
             handshake_errors: 0,
             fallbacks: Vec::new(),
             peers_without_smc: PeersWithoutSmc::default(),
+            unplaced: 0,
         }
     }
 

@@ -113,6 +113,7 @@ fn live(pod: &LivePod) -> Value {
         "handshake_errors": pod.handshake_errors,
         "fallbacks": pod.fallbacks,
         "peers_without_smc": pod.peers_without_smc,
+        "unplaced": pod.unplaced,
     })
 }
 

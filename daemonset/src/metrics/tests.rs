@@ -125,6 +125,7 @@ fn live(pod: &PodName, attachment: AttachmentId) -> LivePod {
             count("UnknownFallback", 2),
         ],
         peers_without_smc: PeersWithoutSmc { counts: [("10.0.0.9".parse().unwrap(), 4)].into(), others: 1 },
+        unplaced: 0,
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use smc_host::traffic::Visit;
 use smc_model::reasons::{self, Entry};
 use smc_model::{
-    Connections, Counters, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live, LiveVerdict,
-    PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, SmcPeers, TrafficPath, Transport, failed_by_counters,
-    fallback_label,
+    Connection, Connections, Counters, Elsewhere, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live,
+    LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, SmcPeers, TrafficPath, Transport,
+    failed_by_counters, fallback_label,
 };
 use smc_state::{AttachmentId, FallbackCount, LivePod, Record};
 
@@ -54,6 +54,10 @@ pub(super) struct Pod {
     pub(super) peers: PeersWithoutSmc,
     /// What failed by the kernel's events since the last look.
     failed: BTreeMap<Failure, u64>,
+    /// What the counters showed at the last look, where they alone are judged: with what other pods show until the next one.
+    unjudged: Option<(Growth, Vec<Connection>)>,
+    /// Fallbacks of which counters alone do not tell whether they left the node.
+    unplaced: u64,
     /// What the last check found missing; told only when the next finds the same.
     pub(super) suspected: Vec<Reason>,
     /// The reasons that were told of the degradation that lasts.
@@ -79,6 +83,8 @@ impl Pod {
             fallbacks: BTreeMap::new(),
             peers: PeersWithoutSmc::default(),
             failed: BTreeMap::new(),
+            unjudged: None,
+            unplaced: 0,
             suspected: Vec::new(),
             told: BTreeSet::new(),
             told_of_programs: BTreeSet::new(),
@@ -123,8 +129,8 @@ impl Pod {
 
     /// Whether the growth calls for a list of the connections.
     pub(super) fn wants_connections(&self, counters: &Counters, by_events: bool, now: Duration) -> bool {
-        let growth = counters.since(self.counters.as_ref().unwrap_or(&Counters::default()));
-        let failed = growth.fallbacks.keys().any(|(_, code)| *code != PEER_WITHOUT_SMC);
+        let growth = self.growth(counters);
+        let failed = growth.has_failing();
         let learn =
             growth.smcr > 0 && self.learned.is_none_or(|learned| now.saturating_sub(learned) >= LEARN_EVERY);
         learn || (failed && !by_events)
@@ -150,19 +156,27 @@ impl Pod {
         self.moved = now;
     }
 
-    /// Takes in a look. `by_events` says whether the kernel told of every fallback since the look before, `cause` what is
-    /// wrong at this moment, and `diagnose` which fault is behind a failure.
+    /// What fell back since the last look.
+    pub(super) fn growth(&self, counters: &Counters) -> Growth {
+        counters.since(self.counters.as_ref().unwrap_or(&Counters::default()))
+    }
+
+    /// Takes in a look. `by_events` says whether the kernel told of every fallback since the look before, `elsewhere` what fell
+    /// back of the node's other pods from the look before that one on, `cause` what is wrong at this moment, and `diagnose`
+    /// which fault is behind a failure.
+    #[expect(clippy::too_many_arguments, reason = "all that one look brings")]
     pub(super) fn looked(
         &mut self,
         visit: &Visit,
         by_events: bool,
+        elsewhere: Elsewhere,
         cause: Option<Reason>,
         diagnose: impl Fn(&Failure) -> Option<Reason>,
         peers: &mut SmcPeers,
         now: Duration,
     ) -> News {
         let first = self.counters.is_none();
-        let growth = visit.counters.since(self.counters.as_ref().unwrap_or(&Counters::default()));
+        let growth = self.growth(&visit.counters);
         self.add(&growth);
         self.counters = Some(visit.counters.clone());
         let connections = visit.connections.as_ref().map_or(&[][..], Connections::known);
@@ -177,9 +191,15 @@ impl Pod {
             }
         }
         let mut failed = std::mem::take(&mut self.failed);
+        // Two pods are not looked at in the same instant: what one shows now, the other may show at its next look only.
+        if let Some((growth, connections)) = self.unjudged.take() {
+            let counted = failed_by_counters(&growth, &connections, elsewhere);
+            self.unplaced += counted.unplaced;
+            failed.extend(counted.failed);
+        }
         // What was counted before the first look fell back at a time that nobody knows.
         if !by_events && !first {
-            failed.extend(failed_by_counters(&growth, connections));
+            self.unjudged = growth.has_failing().then(|| (growth.clone(), connections.to_vec()));
             let without_smc = growth.fallbacks.iter().filter(|((_, code), _)| *code == PEER_WITHOUT_SMC);
             self.peers.count(None, without_smc.map(|(_, count)| count).sum());
         }
@@ -192,7 +212,8 @@ impl Pod {
         let of_programs = failed.keys().map(name).filter_map(reasons::of_programs);
         let programs = of_programs.filter(|entry| self.told_of_programs.insert(entry.name)).collect();
         let verdict = self.judge(Seen { successes: growth.smcr, live, failed, diagnoses, cause }, now);
-        self.next_look = if self.live.is_suspicious(now) || !self.suspected.is_empty() {
+        let open = self.unjudged.is_some() || !self.suspected.is_empty();
+        self.next_look = if self.live.is_suspicious(now) || open {
             now + LOOK_AGAIN
         } else if by_events && now.saturating_sub(self.moved) >= IDLE_AFTER {
             together(now + LOOK_AT_IDLE_EVERY)
@@ -254,6 +275,7 @@ impl Pod {
             handshake_errors: self.errors,
             fallbacks: fallbacks.clone(),
             peers_without_smc: self.peers.clone(),
+            unplaced: self.unplaced,
         })
     }
 
@@ -300,7 +322,7 @@ mod tests {
 
     /// A look at which no fault is known; whether the verdict is to be told.
     fn look(pod: &mut Pod, visit: &Visit, by_events: bool, peers: &mut SmcPeers, now: Duration) -> bool {
-        pod.looked(visit, by_events, None, |_| None, peers, now).verdict
+        pod.looked(visit, by_events, Elsewhere::default(), None, |_| None, peers, now).verdict
     }
 
     #[test]
@@ -309,7 +331,10 @@ mod tests {
         look(&mut pod, &visit(0, &[(NO_DEVICE, 7), (PEER_WITHOUT_SMC, 2)]), false, &mut peers, seconds(0));
         assert_eq!(pod.live.verdict(), &LiveVerdict::Configured);
         assert_eq!((pod.fallbacks[&NO_DEVICE], pod.peers.total()), (7, 0));
-        assert!(look(&mut pod, &visit(0, &[(NO_DEVICE, 8)]), false, &mut peers, seconds(10)));
+        // It is judged with what the node's other pods show until the next look.
+        assert!(!look(&mut pod, &visit(0, &[(NO_DEVICE, 8)]), false, &mut peers, seconds(10)));
+        assert_eq!(pod.next_look(), seconds(10) + LOOK_AGAIN);
+        assert!(look(&mut pod, &visit(0, &[(NO_DEVICE, 8)]), false, &mut peers, seconds(15)));
         assert!(pod.live.verdict().is_degraded());
         assert_eq!(pod.fallbacks[&NO_DEVICE], 8);
     }
@@ -361,7 +386,9 @@ mod tests {
         let mut fail = |reason: Option<Reason>, now| {
             pod.fell_back(&remote, &mut peers, seconds(now));
             let diagnose = |_: &Failure| reason.clone();
-            let told = pod.looked(&visit(0, &[]), true, None, diagnose, &mut peers, seconds(now)).verdict;
+            let told = pod
+                .looked(&visit(0, &[]), true, Elsewhere::default(), None, diagnose, &mut peers, seconds(now))
+                .verdict;
             (told, pod.live.verdict().reason().unwrap())
         };
         assert_eq!(fail(None, 10), (true, "NoSmcDevice"));
@@ -382,7 +409,8 @@ mod tests {
         let mut looks = (1..=3).map(|smcr| {
             pod.fell_back(&fast_open, &mut peers, seconds(smcr * 10));
             let now = seconds(smcr * 10 + 2);
-            let news = pod.looked(&visit(smcr, &[]), true, None, |_| None, &mut peers, now);
+            let news =
+                pod.looked(&visit(smcr, &[]), true, Elsewhere::default(), None, |_| None, &mut peers, now);
             assert!(!pod.live.verdict().is_degraded());
             news.programs.iter().map(|entry| entry.name).collect::<Vec<_>>()
         });

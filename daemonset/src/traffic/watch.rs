@@ -1,6 +1,6 @@
 //! The thread's work: takes in what came, looks at who is due, tells and publishes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
 use smc_host::with_causes;
 use smc_model::{
-    Conversion, Fallback, Known, NetnsCookie, NodeFacts, Reason, SmcPeers, TrafficPath, Verdict, diagnose,
-    standing_cause,
+    Conversion, Elsewhere, Fallback, Growth, Known, NetnsCookie, NodeFacts, Reason, SmcPeers, TrafficPath,
+    Verdict, diagnose, standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
 
@@ -22,6 +22,8 @@ use crate::records::Change;
 
 /// How often the attached program is checked, or attached anew where it could not be.
 const CHECK_EVENTS_EVERY: Duration = Duration::from_secs(30);
+/// How many looks are compared: the one that is judged, the one before, and the one after.
+const ROUNDS: usize = 3;
 /// The longest rest.
 const REST: Duration = Duration::from_secs(60);
 /// The file is written anew at least this often, so that its readers see that the agent lives.
@@ -35,6 +37,8 @@ pub(super) struct Watch {
     pods: BTreeMap<String, Pod>,
     facts: Option<NodeFacts>,
     peers: SmcPeers,
+    /// What fell back at the last looks, by container, the newest last.
+    rounds: VecDeque<BTreeMap<String, Growth>>,
     events: Option<FallbackEvents>,
     no_events: Option<String>,
     /// Events that were lost by the last look.
@@ -61,6 +65,7 @@ impl Watch {
             pods: BTreeMap::new(),
             facts: None,
             peers: SmcPeers::default(),
+            rounds: VecDeque::new(),
             events: None,
             no_events: Some("the node was not looked at yet".to_owned()),
             events_lost: 0,
@@ -223,15 +228,13 @@ impl Watch {
 
     fn look(&mut self, by_events: bool) {
         let now = self.now();
-        let due: Vec<String> = self
-            .pods
-            .iter()
-            .filter(|(_, pod)| pod.next_look() <= now)
-            .map(|(container, _)| container.clone())
-            .collect();
-        if due.is_empty() {
+        let is_due = |pod: &Pod| pod.next_look() <= now;
+        if !self.pods.values().any(is_due) {
             return;
         }
+        // Where counters are judged, a pod's are compared with all others', so all are looked at.
+        let due = self.pods.iter().filter(|(_, pod)| !by_events || is_due(pod));
+        let due: Vec<String> = due.map(|(container, _)| container.clone()).collect();
         self.peers.forget(now);
         let same_node = self.same_node();
         let pods = &self.pods;
@@ -270,9 +273,29 @@ impl Watch {
             }
         }
         let host = self.host_side(&visits);
+        self.remember(&visits);
         for (container, visit) in visits {
             self.looked(&container, visit, by_events, host.as_ref(), now);
         }
+    }
+
+    /// Keeps what fell back of each pod at the last looks.
+    fn remember(&mut self, visits: &[(String, Option<Visit>)]) {
+        let growth = |(container, visit): &(String, Option<Visit>)| {
+            let growth = self.pods.get(container)?.growth(&visit.as_ref()?.counters);
+            growth.has_failing().then(|| (container.clone(), growth))
+        };
+        let round = visits.iter().filter_map(growth).collect();
+        self.rounds.push_back(round);
+        if self.rounds.len() > ROUNDS {
+            self.rounds.pop_front();
+        }
+    }
+
+    /// What fell back of all pods but this one at the last looks.
+    fn elsewhere(&self, container: &str) -> Elsewhere {
+        let growths = self.rounds.iter().flatten().filter(|(other, _)| other.as_str() != container);
+        growths.fold(Elsewhere::default(), |sum, (_, growth)| sum.and(growth))
     }
 
     fn host_side(&self, visits: &[(String, Option<Visit>)]) -> Option<HostSide> {
@@ -292,6 +315,7 @@ impl Watch {
         host: Option<&HostSide>,
         now: Duration,
     ) {
+        let elsewhere = self.elsewhere(container);
         let Some(pod) = self.pods.get_mut(container) else { return };
         let Some(visit) = visit else { return pod.not_looked(now) };
         let mut found = Vec::new();
@@ -329,7 +353,7 @@ impl Watch {
             set_up_again(&self.tools, pod, cause);
         }
         let fault = |failure: &_| known.and_then(|known| diagnose(failure, &known));
-        let news = pod.looked(&visit, by_events, cause, fault, &mut self.peers, now);
+        let news = pod.looked(&visit, by_events, elsewhere, cause, fault, &mut self.peers, now);
         if news.verdict {
             announce(&self.tools, pod);
         }

@@ -79,23 +79,47 @@ fn many_peers_are_counted_together() {
     assert_eq!(peers.total(), 2 * 256 + 2);
 }
 
+/// What failed where no other pod of the node has fallbacks.
+fn by_counters(growth: &Growth, connections: &[Connection]) -> BTreeMap<Failure, u64> {
+    failed_by_counters(growth, connections, Elsewhere::default()).failed
+}
+
+#[test]
+fn a_pair_of_pods_of_one_node_fails_nowhere_and_what_goes_beyond_it_does() {
+    let (client, server) = (grown(&[(Side::Client, DECLINED, 5)]), grown(&[(Side::Server, NO_DEVICE, 5)]));
+    let beside = |growth: &Growth| Elsewhere::default().and(growth);
+    for (own, other) in [(&client, &server), (&server, &client)] {
+        let counted = failed_by_counters(own, &[], beside(other));
+        assert_eq!(counted, Counted { failed: BTreeMap::new(), unplaced: 5 });
+    }
+    // Two clients that both fail have nothing to do with each other.
+    assert_eq!(failed_by_counters(&client, &[], beside(&client)).failed, [(failure(DECLINED), 5)].into());
+    let more = grown(&[(Side::Client, DECLINED, 7)]);
+    let counted = failed_by_counters(&more, &[], beside(&server));
+    assert_eq!(counted, Counted { failed: [(failure(DECLINED), 2)].into(), unplaced: 5 });
+    // A connection that lives says where they go, and then nothing is open.
+    let remote = [connection(DECLINED, TrafficPath::Remote)];
+    let counted = failed_by_counters(&more, &remote, beside(&server));
+    assert_eq!(counted, Counted { failed: [(failure(DECLINED), 7)].into(), unplaced: 0 });
+}
+
 #[test]
 fn in_pod_connections_count_on_both_sides_and_are_no_failure() {
     let hop = grown(&[(Side::Client, NO_DEVICE, 5), (Side::Server, DECLINED, 5)]);
-    assert_eq!(failed_by_counters(&hop, &[]), BTreeMap::new());
+    assert_eq!(by_counters(&hop, &[]), BTreeMap::new());
     let more = grown(&[(Side::Client, NO_DEVICE, 8), (Side::Server, DECLINED, 5)]);
-    assert_eq!(failed_by_counters(&more, &[]), [(failure(NO_DEVICE), 3)].into());
+    assert_eq!(by_counters(&more, &[]), [(failure(NO_DEVICE), 3)].into());
 }
 
 #[test]
 fn living_connections_tell_where_fallbacks_belong() {
     let growth = grown(&[(Side::Client, NO_DEVICE, 5)]);
     let local = [connection(NO_DEVICE, TrafficPath::Loopback)];
-    assert_eq!(failed_by_counters(&growth, &local), BTreeMap::new());
+    assert_eq!(by_counters(&growth, &local), BTreeMap::new());
     let mut remote = [local[0].clone(), connection(NO_DEVICE, TrafficPath::Remote)];
-    assert_eq!(failed_by_counters(&growth, &remote), [(failure(NO_DEVICE), 5)].into());
+    assert_eq!(by_counters(&growth, &remote), [(failure(NO_DEVICE), 5)].into());
     remote[1].ipv6_socket = true;
-    let failed = failed_by_counters(&growth, &remote);
+    let failed = by_counters(&growth, &remote);
     let from_ipv6 = |failure: &Failure| matches!(failure, Failure::Fallback { ipv6_socket: true, .. });
     assert!(failed.keys().all(from_ipv6), "{failed:?}");
 }
@@ -137,7 +161,42 @@ proptest! {
             (Side::Client, PEER_WITHOUT_SMC, peers_without_smc),
             (Side::Server, DECLINED, local),
         ]);
-        let failed: u64 = failed_by_counters(&growth, &[]).values().sum();
+        let failed: u64 = by_counters(&growth, &[]).values().sum();
         prop_assert_eq!(failed, outgoing);
+    }
+
+    /// Whatever the pods of a node send each other and themselves, none of it is called a failure, and what leaves the node
+    /// is never counted twice.
+    #[test]
+    fn by_counters_no_traffic_within_a_node_fails(
+        pairs in prop::collection::vec((0_usize..4, 0_usize..4, 1_u64..20), 0..8),
+        outgoing in prop::collection::vec(0_u64..20, 4),
+    ) {
+        let mut sides = [[0_u64; 2]; 4];
+        for (client, server, count) in pairs {
+            sides[client][0] += count;
+            sides[server][1] += count;
+        }
+        let local: Vec<Growth> = sides
+            .iter()
+            .map(|[client, server]| grown(&[(Side::Client, DECLINED, *client), (Side::Server, NO_DEVICE, *server)]))
+            .collect();
+        let all: Vec<Growth> = sides
+            .iter()
+            .zip(&outgoing)
+            .map(|([client, server], out)| {
+                grown(&[(Side::Client, DECLINED, client + out), (Side::Server, NO_DEVICE, *server)])
+            })
+            .collect();
+        for (of_node, left_node) in [(&local, &vec![0; 4]), (&all, &outgoing)] {
+            for (index, own) in of_node.iter().enumerate() {
+                let others = of_node.iter().enumerate().filter(|(other, _)| *other != index);
+                let elsewhere = others.fold(Elsewhere::default(), |sum, (_, growth)| sum.and(growth));
+                let counted = failed_by_counters(own, &[], elsewhere);
+                let failed: u64 = counted.failed.values().sum();
+                let left = left_node[index];
+                prop_assert!(failed <= left, "{failed} failed, {left} left the node");
+            }
+        }
     }
 }
