@@ -9,11 +9,12 @@ use smc_host::conversion::TCP2SMC;
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::observe;
+use smc_host::offer;
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, kernel, pnet, rdma, route, smc, with_causes};
+use smc_host::{HostError, conversion, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
     Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
-    Reason, SmcModule, Switch, Ueid,
+    Reason, SmcModule, Switch, SynOption, Ueid,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
@@ -42,6 +43,8 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct LastLook {
     conversion: Option<(Pinned, Conversion)>,
+    /// What the kernel's SYNs offer SMC by, with the conversion by which that was seen.
+    offer: Option<(Conversion, Option<SynOption>)>,
     /// The generation of the nftables rules with which the guard was right.
     guard: Option<u32>,
 }
@@ -83,6 +86,7 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     let family = KernelFamily::of(&release, smc_loaded, has_tcp2smc);
     let conversion =
         if has_tcp2smc { Conversion::Tcp2smc } else { node.bpf(&options.pin_dir, smc_loaded, last) };
+    let syn_option = node.offer(&conversion, &options.proc, last);
     let anchor = match (family, smc_loaded) {
         (KernelFamily::Alibaba, _) => Anchor::NotNeeded,
         (KernelFamily::Mainline, true) => node.anchor().await,
@@ -107,6 +111,7 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
         smc_missing,
         smc_module: smc.as_ref().and_then(|smc| smc.module),
         conversion,
+        syn_option,
         rdma_netns_mode,
         ports,
         ueids,
@@ -204,6 +209,41 @@ impl Preparation {
                 none(&with_causes(&error))
             }
         }
+    }
+
+    /// Looked at once for each way of converting: it is the kernel's.
+    fn offer(&mut self, conversion: &Conversion, proc: &Path, last: &mut LastLook) -> Option<SynOption> {
+        if let Some((known, option)) = &last.offer
+            && known == conversion
+        {
+            return option.clone();
+        }
+        let seen = match conversion {
+            Conversion::None { .. } => return None,
+            Conversion::Tcp2smc => {
+                let sysctl = Sysctl::at(proc.join("sys"));
+                offer::of_this_kernel(|netns| netns.run(|| sysctl.set(TCP2SMC, "1").map(drop))?)
+            }
+            Conversion::Bpf { map, .. } => {
+                let mut added = None;
+                let seen = offer::of_this_kernel(|netns| {
+                    let cookie = netns.connect()?.cookie;
+                    added = cookie;
+                    cookie.map_or(Ok(()), |cookie| conversion::add_to_map(map, cookie))
+                });
+                if let Some(cookie) = added {
+                    self.check_host(
+                        "take a namespace out of the map",
+                        conversion::remove_from_map(map, cookie),
+                    );
+                }
+                seen
+            }
+        };
+        // Nothing depends on it but what is told.
+        let option = seen.inspect_err(|error| tracing::warn!("{}", error.with_cause())).ok().flatten();
+        last.offer = Some((conversion.clone(), option.clone()));
+        option
     }
 
     async fn anchor(&mut self) -> Anchor {

@@ -23,6 +23,7 @@ pub(crate) fn node(ports: Vec<RdmaPort>) -> NodeFacts {
         kernel: Kernel { release: "6.12".to_owned(), family: KernelFamily::Mainline },
         smc_loaded: true,
         smc_missing: None,
+        syn_option: None,
         smc_module: None,
         conversion: Conversion::Bpf { map: "/map".into(), protocol: 256 },
         rdma_netns_mode: RdmaNetnsMode::Shared,

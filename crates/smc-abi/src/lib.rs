@@ -18,6 +18,7 @@ pub mod nft;
 pub mod pnetid;
 pub mod rdma;
 pub mod smc;
+pub mod syn;
 
 pub use error::DecodeError;
 pub use frame::{Message, Messages, Reply, Request, messages};

@@ -19,6 +19,7 @@ mod namespace_kind;
 pub mod netlink;
 pub mod netns;
 pub mod observe;
+pub mod offer;
 pub mod pnet;
 pub mod rdma;
 pub mod reserved_ports;

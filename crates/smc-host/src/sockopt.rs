@@ -49,6 +49,45 @@ fn is_smc(socket: &impl AsFd) -> Result<bool, HostError> {
     Ok(SMC_PROTOCOLS.iter().any(|number| u32::from(*number) == protocol))
 }
 
+/// Has a listener keep the SYN of each connection until somebody asks for it.
+pub(crate) fn save_syn(listener: &impl AsFd) -> Result<(), HostError> {
+    const SIZE: libc::socklen_t = 4;
+    let on: [u8; SIZE as usize] = libc::c_int::to_ne_bytes(1);
+    // SAFETY: `on` lives during the call, which reads as many bytes as it has. The descriptor is open while `listener` is
+    // borrowed.
+    let status = unsafe {
+        libc::setsockopt(
+            listener.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVE_SYN,
+            on.as_ptr().cast(),
+            SIZE,
+        )
+    };
+    Errno::result(status).map(drop).map_err(HostError::at("have a listener keep SYNs"))
+}
+
+/// The SYN of an accepted connection, with its IP header; empty when it was not kept.
+pub(crate) fn saved_syn(accepted: &impl AsFd) -> Result<Vec<u8>, HostError> {
+    // IPv6 and TCP headers with all options have 100 bytes.
+    const SIZE: libc::socklen_t = 256;
+    let mut bytes = [0_u8; SIZE as usize];
+    let mut length = SIZE;
+    // SAFETY: the kernel writes at most `length` bytes, which is how many `bytes` has. The descriptor is open while
+    // `accepted` is borrowed.
+    let status = unsafe {
+        libc::getsockopt(
+            accepted.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            bytes.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(status).map_err(HostError::at("read a kept SYN"))?;
+    Ok(bytes.get(..length as usize).unwrap_or_default().to_vec())
+}
+
 /// Types that any bit pattern of their size is a value of.
 trait Plain: Default + Copy {}
 impl Plain for u32 {}

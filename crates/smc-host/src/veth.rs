@@ -89,7 +89,7 @@ fn missing(name: &str) -> HostError {
 }
 
 /// Brings a link up, and tells what it is.
-fn up(route: &mut Connection, name: &str) -> Result<crate::route::Link, HostError> {
+pub(crate) fn up(route: &mut Connection, name: &str) -> Result<crate::route::Link, HostError> {
     let links = crate::route::links(route)?;
     let link = links.into_iter().find(|link| link.name == name).ok_or_else(|| missing(name))?;
     let attempt = format_args!("bring the link {name} up");

@@ -18,6 +18,7 @@ mod pnetid;
 mod pod;
 mod reason;
 pub mod reasons;
+mod syn_option;
 mod traffic;
 mod ueid;
 mod verdict;
@@ -39,6 +40,7 @@ pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, PodConversion, PodFacts, PodInterface};
 pub use reason::Reason;
 pub use reasons::fallback_label;
+pub use syn_option::SynOption;
 pub use traffic::{
     Connection, Connections, Counters, Growth, PEER_WITHOUT_SMC, PodTraffic, Side, SideCounters, TrafficPath,
     Transport,

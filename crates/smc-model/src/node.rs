@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ipv4Net, PnetId, Reason, Ueid};
+use crate::{Ipv4Net, PnetId, Reason, SynOption, Ueid};
 
 /// All a node's facts that decide whether and how its pods can speak SMC-R.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct NodeFacts {
     pub smc_module: Option<SmcModule>,
     /// How TCP sockets are converted here.
     pub conversion: Conversion,
+    /// What a SYN of this kernel's SMC sockets offers SMC by; `None` when that could not be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syn_option: Option<SynOption>,
     /// Whether pods may use the host's RDMA devices.
     pub rdma_netns_mode: RdmaNetnsMode,
     /// Every port of every RDMA device that SMC knows, in the kernel's order.

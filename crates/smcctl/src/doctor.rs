@@ -88,6 +88,9 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         checks.push(smc::same_node_guard(facts));
     }
     if facts.smc {
+        if conversion.state == State::Fine {
+            checks.extend(node::syn_option(facts));
+        }
         checks.push(conversion);
         checks.extend(smc::queue_pairs(facts));
     }

@@ -22,6 +22,7 @@ fn facts() -> NodeFacts {
         kernel: Kernel { release: "5.10.134-17.3".to_owned(), family: KernelFamily::Alibaba },
         smc_loaded: true,
         smc_missing: None,
+        syn_option: None,
         smc_module: None,
         conversion: Conversion::Tcp2smc,
         rdma_netns_mode: RdmaNetnsMode::Shared,

@@ -76,6 +76,23 @@ pub(super) fn conversion(facts: &Facts) -> Check {
     }
 }
 
+/// By what the kernel's SYNs offer SMC. A node that does it otherwise than its peers finds none of them.
+pub(super) fn syn_option(facts: &Facts) -> Option<Check> {
+    let (name, published) = ("SYN option", facts.published.as_ref().ok()?);
+    Some(match &published.syn_option {
+        Some(option) if option.is_mainlines() => {
+            Check::fine(name, format!("{option}, as mainline kernels have it"))
+        }
+        Some(option) => Check::unknown(
+            name,
+            format!(
+                "{option}, which is not mainline's: only peers with such a kernel understand it (experiment_syn_smc)"
+            ),
+        ),
+        None => Check::unknown(name, "smc-agent did not see one in a SYN of this kernel"),
+    })
+}
+
 pub(super) fn memory(facts: &Facts) -> Check {
     match &facts.memory {
         Err(why) => Check::unknown("memory", why),

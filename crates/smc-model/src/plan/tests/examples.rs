@@ -28,6 +28,7 @@ pub(super) fn node() -> NodeFacts {
         kernel: Kernel { release: "6.12.117+deb12-amd64".into(), family: KernelFamily::Mainline },
         smc_loaded: true,
         smc_missing: None,
+        syn_option: None,
         smc_module: None,
         conversion: Conversion::Bpf { map: "/sys/fs/bpf/kube-smc/netns".into(), protocol: 256 },
         rdma_netns_mode: RdmaNetnsMode::Shared,

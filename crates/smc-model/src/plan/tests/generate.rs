@@ -104,6 +104,7 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
             kernel,
             smc_loaded,
             smc_missing: None,
+            syn_option: None,
             smc_module: None,
             conversion,
             rdma_netns_mode,
