@@ -19,7 +19,8 @@ fn where_the_sysctl_converts_programs_see_tcp_and_nothing_is_called_lost() {
     }
     let _shared = [cluster.share(1), cluster.share(2)];
     let (one, two) = (cluster.node(1), cluster.node(2));
-    let facts: Value = serde_json::from_str(&shell(&one, "cat /run/kube-smc/node.json", &[])).unwrap();
+    let file: Value = serde_json::from_str(&shell(&one, "cat /run/kube-smc/node.json", &[])).unwrap();
+    let facts = &file["facts"];
     assert_eq!(facts["conversion"], "tcp2smc", "{facts:#}");
     assert_eq!(facts["kernel"]["family"], "alibaba", "{facts:#}");
     assert_eq!(facts["anchor"], "not-needed", "{facts:#}");

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
@@ -22,6 +22,9 @@ struct Cli {
     /// Leave the nodes and pods up afterwards; see hack/rig --name demo
     #[arg(long)]
     keep: bool,
+    /// Boot another kernel, laid out in this directory like those of hack/setup
+    #[arg(long, value_name = "DIR")]
+    kernel_dir: Option<PathBuf>,
     /// What converts TCP sockets: the agent's BPF program, or the sysctl of Alibaba's kernel
     #[arg(long, value_enum, default_value_t)]
     conversion: Conversion,
@@ -48,10 +51,15 @@ fn demo(cli: &Cli) -> Result<bool> {
     };
     let files = repository().join("target/demo");
     prepare_files(&files)?;
-    say("booting two nodes (Linux 6.12 with SMC, soft-RoCE, containerd)");
+    let kernel = match &cli.kernel_dir {
+        Some(directory) => format!("the kernel in {}", directory.display()),
+        None => "Linux 6.12".to_owned(),
+    };
+    say(&format!("booting two nodes ({kernel} with SMC, soft-RoCE, containerd)"));
     let options = UpOptions {
         name: cli.name.clone(),
         kernel: Kernel::V6_12,
+        kernel_dir: cli.kernel_dir.clone(),
         conversion: cli.conversion,
         ..UpOptions::default()
     };

@@ -49,7 +49,8 @@ pub(crate) enum Command {
         /// Linux of the nodes; 6.1 cannot convert TCP sockets to SMC
         #[arg(long, value_enum, default_value_t)]
         kernel: Kernel,
-        /// Boot another kernel, laid out in this directory like those of hack/setup
+        /// Boot another kernel, laid out in this directory like those of hack/setup. Without drivers for virtio disks and
+        /// ext4 nothing on a node outlives a reboot
         #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
         kernel_dir: Option<PathBuf>,
         /// What converts TCP sockets: the agent's BPF program, or the sysctl of Alibaba's kernel
