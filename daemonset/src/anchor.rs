@@ -53,14 +53,15 @@ pub async fn ensure() -> Result<u32, AnchorError> {
     anchor_link().ok_or(AnchorError::NotReadBack)
 }
 
-/// Removes the anchor link, and with it every address on it; fine when it is not there.
-pub async fn remove() -> Result<(), AnchorError> {
-    let Some(index) = anchor_link() else { return Ok(()) };
+/// Removes the anchor link, and with it every address on it; returns whether it was there.
+pub async fn remove() -> Result<bool, AnchorError> {
+    let Some(index) = anchor_link() else { return Ok(false) };
     let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
     let driver = tokio::spawn(connection);
     let removed = handle.link().del(index).execute().await;
     driver.abort();
-    removed.map_err(|source| AnchorError::Refused { attempt: "remove the dummy link kubesmc0", source })
+    let refused = |source| AnchorError::Refused { attempt: "remove the dummy link kubesmc0", source };
+    removed.map(|()| true).map_err(refused)
 }
 
 async fn make(handle: &Handle) -> Result<(), AnchorError> {

@@ -14,7 +14,7 @@ use smc_model::Note;
 use smc_state::{Record, Store};
 
 use crate::bpf::ConversionProgram;
-use crate::guard::Guard;
+use crate::guard::{Guard, GuardState};
 use crate::kubernetes::api::Source;
 use crate::kubernetes::condition::Since;
 use crate::kubernetes::node_removal::{self, Removal};
@@ -55,8 +55,14 @@ pub struct Undone {
 
 impl Undone {
     fn note(&mut self, what: &str, result: Result<(), String>) {
+        self.note_if_there(what, result.map(|()| true));
+    }
+
+    /// As [`Self::note`], of what may not have been there.
+    fn note_if_there(&mut self, what: &str, result: Result<bool, String>) {
         match result {
-            Ok(()) => self.done.push(what.to_owned()),
+            Ok(true) => self.done.push(what.to_owned()),
+            Ok(false) => {}
             Err(error) => self.problems.push(format!("{what}: {error}")),
         }
     }
@@ -82,11 +88,14 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
     for record in &listing.records {
         pod(store, record, &options.proc, &mut undone);
     }
-    let removed = ConversionProgram::remove(&options.pin_dir).map(drop).map_err(|error| with_causes(&error));
-    undone.note("detached the BPF program", removed);
-    undone
-        .note("removed the same-node guard", Guard::default().remove().map_err(|error| with_causes(&error)));
-    undone.note("removed the anchor link", anchor::remove().await.map_err(|error| with_causes(&error)));
+    let removed = ConversionProgram::remove(&options.pin_dir).map(|removed| removed.link || removed.map);
+    undone.note_if_there("detached the BPF program", removed.map_err(|error| with_causes(&error)));
+    let guard = Guard::default();
+    let was_there = guard.observe().is_ok_and(|state| state != GuardState::Absent);
+    let removed = guard.remove().map(|()| was_there);
+    undone.note_if_there("removed the same-node guard", removed.map_err(|error| with_causes(&error)));
+    let removed = anchor::remove().await;
+    undone.note_if_there("removed the anchor link", removed.map_err(|error| with_causes(&error)));
     node(store, &mut undone);
     // Also when something above is left: this node accelerates no pod any more.
     in_kubernetes(store, options, &mut undone).await;

@@ -7,7 +7,7 @@ use rig_tests::{
 };
 use smc_model::{ANNOTATION, Reason};
 use xtask::counters::Counters;
-use xtask::rig::Ending;
+use xtask::rig::{Conversion, Ending};
 
 #[test]
 fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchanged_node() {
@@ -99,9 +99,12 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
     wait_until_served(&server);
     let mut ended = agent::end(&two, Ending::Terminate);
     let said = two.uninstall().unwrap_or_else(|error| panic!("{error}"));
-    assert!(said.contains("detached the BPF program") && !said.contains("left in place"), "{said}");
+    // It says what it undid, and nothing of what was not there.
+    assert_eq!(said.contains("detached the BPF program"), cluster.conversion() == Conversion::Bpf, "{said}");
+    assert!(said.contains("removed the same-node guard") && !said.contains("left in place"), "{said}");
     // Again: nothing is left to do.
-    agent::uninstall(&two);
+    let said = agent::uninstall(&two);
+    assert!(!said.contains("guard") && !said.contains("anchor"), "{said}");
 
     let left = shell(
         &two,
