@@ -4,20 +4,26 @@ use smc_model::KernelFamily;
 use smc_model::reasons::{finding, refusal};
 
 use super::Check;
-use crate::facts::Facts;
+use crate::facts::{Device, Facts};
 
 /// Alibaba Cloud Linux 3: the first kernel that takes mapped IPv6 addresses, which most programs' listeners have.
 const OLDEST_ALIBABA: &[u32] = &[5, 10, 134, 17, 3];
 /// Mainline: the first kernel with `IPPROTO_SMC`.
 const OLDEST_MAINLINE: &[u32] = &[6, 11];
+/// Mainline: the first kernel whose SMC takes devices with one receive SGE (27ef6a9981fe), such as eRDMA's in RoCE mode.
+const OLDEST_MAINLINE_FOR_ERDMA: &[u32] = &[6, 14];
 /// Less than this, in percent and in KiB, is short.
 const MEMORY_PERCENT: u64 = 3;
 const MEMORY_KIB: u64 = 64 << 10;
 
 pub(super) fn kernel(facts: &Facts) -> Check {
     let alibaba = facts.family == KernelFamily::Alibaba;
+    let devices = facts.devices.as_deref().unwrap_or_default();
+    let erdma = |device: &Device| device.driver.as_deref() == Some("erdma");
     let (oldest, whose) = if alibaba {
         (OLDEST_ALIBABA, "5.10.134-17.3 is the oldest of Alibaba Cloud Linux 3 that can be used")
+    } else if !devices.is_empty() && devices.iter().all(erdma) {
+        (OLDEST_MAINLINE_FOR_ERDMA, "6.14 is the oldest of mainline that can be used with eRDMA")
     } else {
         (OLDEST_MAINLINE, "6.11 is the oldest of mainline that can be used")
     };

@@ -54,6 +54,14 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.smc_diag = false), ["SmcDiagMissing"]);
     assert_eq!(problems(|facts| facts.smc = false), ["SmcNotAvailable"]);
     assert_eq!(problems(|facts| facts.kernel = "6.1.0-50-amd64".into()), ["KernelTooOld"]);
+    // What is new enough for one device is too old for another.
+    let erdma = |facts: &mut Facts| facts.devices.as_mut().unwrap()[0].driver = Some("erdma".into());
+    assert_eq!(problems(erdma), ["KernelTooOld"]);
+    let newer = |facts: &mut Facts| {
+        facts.devices.as_mut().unwrap()[0].driver = Some("erdma".into());
+        facts.kernel = "6.14.2".into();
+    };
+    assert_eq!(problems(newer), [""; 0]);
     let old = |facts: &mut Facts| {
         facts.kernel = "6.1.0-50-amd64".into();
         (facts.conversion.link_pinned, facts.conversion.map_pinned) = (false, false);

@@ -107,6 +107,7 @@ impl Asm {
         seen.push("outage: said, the last value held, back by itself".to_owned());
 
         give(world, &self.kubeconfig(world, "with a wrong port")?)?;
+        brought(world, WRONG_PORT)?;
         // The watch that is open goes on; one that must be made anew finds nobody.
         world.cluster.kill(Program::OtherApiServer);
         world.cluster.start_other_api()?;
@@ -220,6 +221,19 @@ fn says_nothing(world: &World) -> Result<()> {
         for node in world.nodes() {
             let problem = problem(world, &node)?;
             ensure!(problem.is_none(), "{node}: {problem:?}");
+        }
+        Ok(())
+    })
+}
+
+/// Waits until the kubelets have brought a changed Secret in which these words are.
+fn brought(world: &World, words: &str) -> Result<()> {
+    let script =
+        r#"grep -qs "$1" /var/lib/kubelet/pods/*/volumes/kubernetes.io~secret/asm-kubeconfig/kubeconfig"#;
+    world.within(SECRETS_PATIENCE, |world| {
+        for node in world.nodes() {
+            let found = world.node(&node)?.exec(&["sh", "-c", script, "sh", words])?;
+            ensure!(found.status.success(), "the kubelet of {node} has not brought the changed Secret");
         }
         Ok(())
     })
