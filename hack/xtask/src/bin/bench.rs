@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -53,7 +53,7 @@ fn bench(cli: &Cli) -> Result<bool> {
     let say = |line: &str| {
         let _ = writeln!(io::stderr(), "{:6.1} s  {line}", begin.elapsed().as_secs_f32());
     };
-    let against = cli.against.as_deref().map(fs::canonicalize).transpose().context("find --against")?;
+    let against = cli.against.as_deref().map(visible_to_nodes).transpose()?;
     let against = against.as_deref();
     let before = load_average()?;
     say(&format!("load average {before:.2}"));
@@ -78,6 +78,15 @@ fn bench(cli: &Cli) -> Result<bool> {
         )?;
     }
     Ok(rows.iter().all(|row| row.ok != Some(false)))
+}
+
+/// Copies the other version's plugin to where nodes see it, too: they have a /tmp and a /run of their own.
+fn visible_to_nodes(directory: &Path) -> Result<PathBuf> {
+    let copies = repository().join("target/bench/against");
+    fs::create_dir_all(&copies).with_context(|| format!("make the directory {}", copies.display()))?;
+    let plugin = directory.join("smc-cni");
+    fs::copy(&plugin, copies.join("smc-cni")).with_context(|| format!("copy {}", plugin.display()))?;
+    Ok(copies)
 }
 
 /// Over the last minute.
