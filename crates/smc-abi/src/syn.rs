@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// IPv4 with a SYN whose options are those of an SMC socket of Linux 6.12: MSS, SACK, timestamps, SMC, window scale.
+    /// A SYN over IPv4 with these options; all else in it is of no matter here.
     fn syn(options: &[u8]) -> Vec<u8> {
         let mut packet = vec![0x45; 20];
         let words = u8::try_from((TCP_HEADER + options.len()) / 4).unwrap();

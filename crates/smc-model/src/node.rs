@@ -192,8 +192,8 @@ pub enum Guard {
 
 impl Guard {
     /// Whether a node needs it. Not where the kernel has SMC-D loopback, by which pods of one node then talk, and not where
-    /// Alibaba's kernel has eRDMA devices only (`all_iwarp`): their adapter carries what a node sends to itself. With any
-    /// other device same-node SMC-R stalls, whatever the kernel (seen with soft-RoCE on 6.12 and on a replica of 5.10).
+    /// Alibaba's kernel has eRDMA devices only (`all_iwarp`): we take it that their adapter carries what a node sends to
+    /// itself, which was not seen. With any other device same-node SMC-R stalls, whatever the kernel (seen with soft-RoCE on 6.12 and on a replica of 5.10).
     pub fn is_needed(family: KernelFamily, all_iwarp: bool, has_loopback: bool) -> bool {
         !(has_loopback || (family == KernelFamily::Alibaba && all_iwarp))
     }

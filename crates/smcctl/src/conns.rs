@@ -132,7 +132,7 @@ fn row(seen: &Seen, connection: &Connection) -> Row {
             Row { reason: Some(Why { name: "PlainTcp", code: None, seen }), ..plain }
         }
         Transport::NoProgram => {
-            let seen = "no program of the pod has this socket: it closed an SMC connection that the peer has not closed yet";
+            let seen = "no program of the pod has this socket: most likely it closed an SMC connection that the peer has not closed yet";
             Row { transport: "–", reason: Some(Why { name: "NoProgram", code: None, seen }), ..plain }
         }
     }

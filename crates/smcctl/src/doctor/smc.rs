@@ -191,8 +191,12 @@ pub(super) fn same_node_guard(facts: &Facts) -> Check {
     let devices = facts.devices.as_deref().unwrap_or_default();
     let all_iwarp = !devices.is_empty() && devices.iter().all(|device| device.protocol == "iw");
     if !Guard::is_needed(facts.family, all_iwarp, facts.loopback == Ok(true)) {
-        let why = if all_iwarp { "the eRDMA adapter" } else { "SMC-D loopback" };
-        return Check::fine(name, format!("not needed: {why} carries what pods of one node send each other"));
+        let why = if facts.loopback == Ok(true) {
+            "SMC-D loopback carries what pods of one node send each other"
+        } else {
+            "eRDMA adapters are taken to carry what pods of one node send each other"
+        };
+        return Check::fine(name, format!("not needed: {why}"));
     }
     match &facts.guard {
         Err(why) => Check::unknown(name, why),
