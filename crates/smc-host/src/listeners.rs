@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use smc_abi::diag::{self, IpFamily, SmcState, TcpState};
-use smc_model::{Listener, NetnsId, Process, TcpListener, old_listeners};
+use smc_model::{Listener, NetnsId, Process, SmcListener, TcpListener, old_listeners};
 
 use crate::HostError;
 use crate::netlink::{Connection, Protocol};
@@ -21,7 +21,7 @@ pub fn old(netns: &Netns, proc: &Path) -> Result<Vec<Listener>, HostError> {
     if listening.is_empty() {
         return Ok(Vec::new());
     }
-    let old = old_listeners(&listening, &smc_ports(&mut connection)?);
+    let old = old_listeners(&listening, &smc(&mut connection)?);
     if old.is_empty() {
         return Ok(Vec::new());
     }
@@ -53,16 +53,16 @@ fn tcp(connection: &mut Connection, family: IpFamily) -> Result<Vec<TcpListener>
         .collect()
 }
 
-fn smc_ports(connection: &mut Connection) -> Result<Vec<u16>, HostError> {
+fn smc(connection: &mut Connection) -> Result<Vec<SmcListener>, HostError> {
     let attempt = "list the SMC sockets";
-    let mut ports = Vec::new();
+    let mut listening = Vec::new();
     for answer in connection.request(&attempt, &diag::smc_sockets())? {
         let socket = diag::parse_smc_socket(&answer.body).map_err(HostError::at(attempt))?;
         if socket.state == SmcState::Listen {
-            ports.push(socket.local.port());
+            listening.push(SmcListener { port: socket.local.port(), inode: socket.inode });
         }
     }
-    Ok(ports)
+    Ok(listening)
 }
 
 /// A port's listeners by the processes that hold them. The TCP socket within an SMC socket is held by none, so it falls

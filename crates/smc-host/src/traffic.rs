@@ -182,7 +182,7 @@ fn counted(stats: &Stats, fallbacks: &[FallbackStats]) -> Counters {
 }
 
 /// The connections: SMC sockets that have one, and the TCP sockets that are no part of an SMC socket, with their inodes. `smc`
-/// was joined with `tcp` before.
+/// was joined with `tcp` before. On Alibaba's kernel a converted socket is one object, which both lists have with its inode.
 fn joined(
     smc: &[SmcSocket],
     tcp: &[TcpSocket],
@@ -209,9 +209,11 @@ fn joined(
         let (path, ipv6_socket) = (path(local, remote), i32::from(socket.family) == libc::AF_INET6);
         connections.push((Connection { local, remote, side, transport, path, ipv6_socket }, None));
     }
+    let of_smc: BTreeSet<u64> = smc.iter().map(|socket| socket.inode).filter(|&inode| inode != 0).collect();
     let plain = tcp.iter().filter(|socket| {
         let (local, remote) = (socket.local, socket.remote);
         socket.state != TcpState::Listen
+            && !of_smc.contains(&u64::from(socket.inode))
             && !inner.contains(&(local, remote))
             && !nameless.contains(&(local.port(), remote.port()))
     });
@@ -328,6 +330,28 @@ mod tests {
         let declined = Transport::Fallback { reason: 0x0500_0000, peer_diagnosis: 0x0303_0000 };
         assert_eq!(told[1].3, declined);
         assert_eq!((told[2].2, &told[2].3), (TrafficPath::Loopback, &Transport::PlainTcp));
+    }
+
+    #[test]
+    fn a_converted_socket_that_is_one_object_for_tcp_and_smc_comes_once_and_is_not_plain() {
+        // Accelerated, fallen back, and half closed: smc_diag has lost the addresses of the last one.
+        let pairs = [("10.0.0.5:4000", 11), ("10.0.0.5:4001", 12), ("10.0.0.5:4002", 13)];
+        let inside: Vec<TcpSocket> = pairs
+            .map(|(local, inode)| TcpSocket { inode, ..tcp(local, "10.0.1.9:80", TcpState::Established) })
+            .into();
+        let converted = [
+            SmcSocket { inode: 11, ..smc("10.0.0.5:4000", "10.0.1.9:80", Some(Mode::SmcR)) },
+            SmcSocket { inode: 12, ..smc("10.0.0.5:4001", "10.0.1.9:80", Some(Mode::Tcp)) },
+            SmcSocket {
+                inode: 13,
+                state: SmcState::Closed,
+                ..smc("0.0.0.0:0", "0.0.0.0:0", Some(Mode::SmcR))
+            },
+        ];
+        let found = joined(&converted, &inside, &BTreeSet::new(), &BTreeSet::new());
+        let told: Vec<_> =
+            found.iter().map(|(c, _)| (c.local.port(), c.transport == Transport::PlainTcp)).collect();
+        assert_eq!(told, [(4000, false), (4001, false)]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use annotation::{ANNOTATION, Wish, is_misspelt};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
 pub use judge::{Counted, Elsewhere, Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
-pub use listener::{Listener, Process, TcpListener, old_listeners};
+pub use listener::{Listener, Process, SmcListener, TcpListener, old_listeners};
 pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{

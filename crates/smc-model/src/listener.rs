@@ -1,6 +1,6 @@
 //! Listening sockets that are older than a pod's conversion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -45,17 +45,31 @@ pub struct TcpListener {
     pub inode: u64,
 }
 
-/// Which listening TCP sockets are the pod's own and no part of an SMC socket. Each SMC socket that listens
-/// (`smc_ports`, one entry for each) has a TCP socket within, which the kernel lists among the others: where a port has
-/// more TCP than SMC listeners, some are old. Listeners on the loopback never carry RDMA and are left out, except on a
-/// port that others share.
-pub fn old_listeners(tcp: &[TcpListener], smc_ports: &[u16]) -> Vec<TcpListener> {
+/// An SMC socket that listens, as the kernel lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SmcListener {
+    /// The port.
+    pub port: u16,
+    /// Its inode.
+    pub inode: u64,
+}
+
+/// Which listening TCP sockets are the pod's own and no part of an SMC socket.
+///
+/// On mainline each SMC socket that listens has a TCP socket within, which the kernel lists among the others: where a port has
+/// more TCP than SMC listeners, some are old. On Alibaba's kernel a converted socket is one object, which is in both lists with
+/// its one inode. Listeners on the loopback never carry RDMA and are left out, except on a port that others share.
+pub fn old_listeners(tcp: &[TcpListener], smc: &[SmcListener]) -> Vec<TcpListener> {
+    // Nobody's inode is 0.
+    let of_smc: BTreeSet<u64> =
+        smc.iter().map(|listener| listener.inode).filter(|&inode| inode != 0).collect();
+    let of_tcp: BTreeSet<u64> = tcp.iter().map(|listener| listener.inode).collect();
     let mut spare: BTreeMap<u16, usize> = BTreeMap::new();
-    for port in smc_ports {
-        *spare.entry(*port).or_default() += 1;
+    for listener in smc.iter().filter(|listener| !of_tcp.contains(&listener.inode)) {
+        *spare.entry(listener.port).or_default() += 1;
     }
     let mut by_port: BTreeMap<u16, Vec<TcpListener>> = BTreeMap::new();
-    for listener in tcp {
+    for listener in tcp.iter().filter(|listener| !of_smc.contains(&listener.inode)) {
         by_port.entry(listener.port).or_default().push(*listener);
     }
     let mut old = Vec::new();
@@ -76,19 +90,32 @@ mod tests {
         TcpListener { address: address.parse().unwrap(), port, inode: u64::from(port) }
     }
 
+    /// Listeners around TCP sockets of their own.
+    fn smc(ports: &[u16]) -> Vec<SmcListener> {
+        ports.iter().map(|&port| SmcListener { port, inode: 100_000 + u64::from(port) }).collect()
+    }
+
     #[test]
     fn a_listener_without_an_smc_socket_around_it_is_old() {
         let listeners = [tcp("0.0.0.0", 80), tcp("0.0.0.0", 443), tcp("::", 8080)];
-        assert_eq!(old_listeners(&listeners, &[80, 8080]), [listeners[1]]);
-        assert_eq!(old_listeners(&listeners, &[80, 443, 8080]), []);
+        assert_eq!(old_listeners(&listeners, &smc(&[80, 8080])), [listeners[1]]);
+        assert_eq!(old_listeners(&listeners, &smc(&[80, 443, 8080])), []);
         assert_eq!(old_listeners(&listeners, &[]), listeners);
     }
 
     #[test]
     fn an_old_worker_that_shares_a_new_ones_port_is_found() {
         let listeners = [tcp("0.0.0.0", 80), tcp("0.0.0.0", 80)];
-        assert_eq!(old_listeners(&listeners, &[80]).len(), 2);
-        assert_eq!(old_listeners(&listeners, &[80, 80]), []);
+        assert_eq!(old_listeners(&listeners, &smc(&[80])).len(), 2);
+        assert_eq!(old_listeners(&listeners, &smc(&[80, 80])), []);
+    }
+
+    #[test]
+    fn a_socket_that_is_one_object_for_tcp_and_smc_is_not_old_and_tells_the_old_one_beside_it() {
+        let (old, new) = (tcp("0.0.0.0", 80), TcpListener { inode: 7, ..tcp("0.0.0.0", 80) });
+        let one_object = [SmcListener { port: 80, inode: 7 }];
+        assert_eq!(old_listeners(&[new], &one_object), []);
+        assert_eq!(old_listeners(&[old, new], &one_object), [old]);
     }
 
     #[test]

@@ -107,6 +107,39 @@ fn joining_with_tcp_sockets_gives_the_server_its_addresses_also_of_a_dual_stack_
     assert_eq!(summaries, expected);
 }
 
+/// What Alibaba's kernel lists is not to be had here. As its public source lays it out, a converted socket is one object:
+/// the bytes of the client's SMC sockets with family, addresses and inode of the TCP sockets of the same ports.
+#[test]
+fn a_converted_socket_that_is_one_object_has_the_addresses_and_the_inode_of_its_tcp_socket() {
+    const FAMILY: usize = 0;
+    let (socket_id, inode) = (4..52, 56..64);
+    let inside = tcp_sockets("client");
+    let mut told = 0;
+    for body in Exchange::load("client_diag_smc").dump() {
+        let separate = diag::parse_smc_socket(body).unwrap();
+        let same_ports = |tcp: &&TcpSocket| {
+            (tcp.local.port(), tcp.remote.port()) == (separate.local.port(), separate.remote.port())
+        };
+        let Some(tcp) = inside.iter().find(same_ports) else { continue };
+        let mut one_object = body.to_vec();
+        one_object[FAMILY] = 2;
+        one_object[inode.clone()].copy_from_slice(&u64::from(tcp.inode).to_ne_bytes());
+        let addresses = [(tcp.local, 4), (tcp.remote, 20)];
+        for (address, at) in addresses {
+            let std::net::IpAddr::V4(ip) = address.ip() else { panic!("{address}") };
+            one_object[socket_id.start + at..][..4].copy_from_slice(&ip.octets());
+        }
+        let socket = diag::parse_smc_socket(&one_object).unwrap();
+        assert_eq!((socket.family, socket.local, socket.remote), (2, tcp.local, tcp.remote));
+        assert_eq!(
+            (socket.inode, socket.mode, &socket.link),
+            (tcp.inode.into(), separate.mode, &separate.link)
+        );
+        told += 1;
+    }
+    assert_eq!(told, 4);
+}
+
 #[test]
 fn tcp_sockets_have_addresses_state_and_owner() {
     let sockets = tcp_sockets("server");
