@@ -46,6 +46,11 @@ impl Cluster {
         Some(Self { rig, nodes: Default::default() })
     }
 
+    /// The nodes and what they were made with.
+    pub fn rig(&self) -> &Rig {
+        &self.rig
+    }
+
     /// Node 1 or 2.
     pub fn node(&self, number: u8) -> Node<'_> {
         self.rig.node(number).unwrap()

@@ -13,7 +13,7 @@ pub(super) fn smc_module_missing(stage: &Stage<'_>, watch: &mut Watch<'_>) {
     let node = stage.node(1);
     let mut ended = stage.end_agent(1);
     refuse(node, "smc");
-    shell(node, "rmmod smc_diag smc", &[]);
+    shell(node, "if lsmod | grep -q ^tcp2smc; then rmmod tcp2smc; fi; rmmod smc_diag smc", &[]);
     let _undo = Undo(|| drop(shell(node, r#"rm -f "$1""#, &[REFUSED])));
     ended.start();
     watch.begin();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::sighting::{Place, Seen};
-use super::table::Fault;
+use super::table::{Fault, Judged};
 
 /// What is to be reported.
 #[derive(Debug, Clone)]
@@ -20,11 +20,12 @@ pub(super) struct Expectation<'t> {
 
 impl<'t> Expectation<'t> {
     /// A fault's, where these places can be looked at.
-    pub(super) fn of(fault: &'t Fault, looked_at: &BTreeSet<Place>) -> Self {
+    pub(super) fn of(fault: &'t Fault, judged: Judged, looked_at: &BTreeSet<Place>) -> Self {
+        let (expected, places) = fault.expects(judged);
         Self {
             node: fault.node,
-            expected: &fault.expected,
-            places: fault.places.intersection(looked_at).copied().collect(),
+            expected,
+            places: places.intersection(looked_at).copied().collect(),
             may_say: fault.peer.as_ref().map(|peer| peer.may_say.clone()).unwrap_or_default(),
         }
     }

@@ -25,9 +25,9 @@ use xtask::rig::repository;
 
 pub use healthy::{Health, healthy};
 pub use poll::Poller;
-pub use report::{Row, header, write};
+pub use report::{Row, header, joined, write};
 pub use stage::Stage;
-pub use table::{Boot, Fault, How, Table};
+pub use table::{Boot, Fault, How, Judged, Table};
 pub use watch::Outcome;
 
 use watch::Watch;
@@ -76,7 +76,7 @@ pub fn run(stage: &Stage<'_>, poller: &Poller, fault: &Fault, say: &dyn Fn(&str)
     let script = script(&fault.name).expect("the table's test holds it against the scripts");
     let mut watch = Watch::new(poller, fault, stage);
     let ran = catch_unwind(AssertUnwindSafe(|| script(stage, &mut watch)));
-    let mut row = Row::of(fault, watch.outcome());
+    let mut row = Row::of(fault, stage.judged, watch.outcome());
     if let Err(panic) = ran {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
@@ -108,12 +108,12 @@ pub fn run_recorded(fault: &Fault) -> Row {
         }
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stdout);
-            let mut row = Row::of(fault, Outcome::default());
+            let mut row = Row::of(fault, Judged::ByEvents, Outcome::default());
             row.fail(format!("cargo test -p {} {}: {said}", test.package, test.name));
             row
         }
         Err(error) => {
-            let mut row = Row::of(fault, Outcome::default());
+            let mut row = Row::of(fault, Judged::ByEvents, Outcome::default());
             row.fail(format!("cannot start cargo: {error}"));
             row
         }

@@ -1,7 +1,7 @@
 //! Faults of a pod, of its program, and of what lies between two pods.
 
 use smc_model::ANNOTATION;
-use xtask::rig::PodSpec;
+use xtask::rig::{Conversion, PodSpec};
 
 use super::stage::{Stage, Undo, annotated, visitor};
 use super::watch::Watch;
@@ -23,10 +23,20 @@ pub(super) fn pnet_entry_deleted(stage: &Stage<'_>, watch: &mut Watch<'_>) {
 }
 
 pub(super) fn conversion_switched_off(stage: &Stage<'_>, watch: &mut Watch<'_>) {
-    let record = stage.client().configured();
-    let (map, cookie) = record.owned.converted.expect("the pod is converted by the map");
-    watch.begin();
-    Kernel(stage.node(1)).unconvert(&map.display().to_string(), cookie);
+    let (node, record) = (stage.node(1), stage.client().configured());
+    match stage.conversion {
+        Conversion::Bpf => {
+            let (map, cookie) = record.owned.converted.expect("the pod is converted by the map");
+            watch.begin();
+            Kernel(node).unconvert(&map.display().to_string(), cookie);
+        }
+        Conversion::Sysctl => {
+            assert!(record.owned.sysctl, "the pod is converted by the sysctl");
+            watch.begin();
+            let off = r#"nsenter --net="$1" sysctl -qw net.smc.tcp2smc=0"#;
+            shell(node, off, &[&stage.client().netns_path()]);
+        }
+    }
     watch.until_named();
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::table::{Fault, How};
+use super::table::{Fault, How, Judged};
 use super::watch::Outcome;
 
 /// A row of the matrix.
@@ -32,7 +32,8 @@ fn line(sign: &str, name: &str, reported: &str, places: &str, after: &str, heale
     format!("{sign:1} {name:28} {reported:44} {places:30} {after:>7} {healed:>10}")
 }
 
-fn joined(names: &BTreeSet<String>) -> String {
+/// Names of reasons, for a person.
+pub fn joined(names: &BTreeSet<String>) -> String {
     if names.is_empty() {
         return "nothing".to_owned();
     }
@@ -41,8 +42,8 @@ fn joined(names: &BTreeSet<String>) -> String {
 
 impl Row {
     /// What came of a fault.
-    pub fn of(fault: &Fault, outcome: Outcome) -> Self {
-        let (name, expected) = (fault.name.clone(), fault.expected.clone());
+    pub fn of(fault: &Fault, judged: Judged, outcome: Outcome) -> Self {
+        let (name, expected) = (fault.name.clone(), fault.expects(judged).0.clone());
         Self {
             name,
             expected,
@@ -55,7 +56,7 @@ impl Row {
 
     /// A recorded fault whose test has passed.
     pub fn recorded(fault: &Fault) -> Self {
-        let mut row = Self::of(fault, Outcome::default());
+        let mut row = Self::of(fault, Judged::ByEvents, Outcome::default());
         row.outcome.judgement.reported.clone_from(&fault.expected);
         row.outcome.judgement.places.clone_from(&fault.places);
         row.outcome.judgement.named = true;
@@ -162,7 +163,7 @@ mod tests {
             named,
         };
         let outcome = Outcome { judgement, named_after: Some(Duration::from_millis(4_234)) };
-        Row::of(table.fault("no-ueid").unwrap(), outcome)
+        Row::of(table.fault("no-ueid").unwrap(), Judged::ByEvents, outcome)
     }
 
     #[test]

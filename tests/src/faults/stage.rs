@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use smc_model::ANNOTATION;
-use xtask::rig::{Agent, Ending, Node, PodSpec, Rig, RunningCommand, repository};
+use xtask::rig::{Agent, Conversion, Ending, Node, PodSpec, Rig, RunningCommand, repository};
 
 use super::poll::Poller;
 use super::sighting::{Kind, Place};
+use super::table::Judged;
 use crate::{PATIENCE, TestPod, agent, eventually, server, shell, start, wait_until_served};
 
 /// The port of the stand-in for the API server on each node's loopback.
@@ -24,6 +25,10 @@ const HEALED: Duration = Duration::from_secs(240);
 pub struct Stage<'a> {
     /// The nodes, by number.
     pub nodes: Vec<Node<'a>>,
+    /// How their agents learn of fallbacks.
+    pub(super) judged: Judged,
+    /// What converts TCP sockets on them.
+    pub(super) conversion: Conversion,
     /// How long a second, wrong cause is waited for when the right one was named.
     pub(super) settle: Duration,
     api_servers: Vec<RunningCommand>,
@@ -59,7 +64,7 @@ impl<'a> Stage<'a> {
     pub fn with_events(rig: &'a Rig) -> Self {
         let nodes: Vec<Node<'a>> = rig.nodes().collect();
         let api_servers = nodes.iter().map(start_api_server).collect();
-        let stage = Self { nodes, settle: Duration::from_secs(10), api_servers, traffic: None };
+        let stage = Self { settle: Duration::from_secs(10), api_servers, ..Self::as_it_is(nodes, rig) };
         for number in 1..=stage.nodes.len() {
             stage.end_agent(u8::try_from(number).unwrap_or_default()).start();
         }
@@ -67,8 +72,15 @@ impl<'a> Stage<'a> {
     }
 
     /// The rig as it is: nobody takes the agents' Events. For the short form: wrong causes are not waited for so long.
-    pub fn as_it_is(nodes: Vec<Node<'a>>) -> Self {
-        Self { nodes, settle: Duration::from_secs(3), api_servers: Vec::new(), traffic: None }
+    pub fn as_it_is(nodes: Vec<Node<'a>>, rig: &Rig) -> Self {
+        let conversion = rig.options().conversion;
+        // Where the sysctl converts, BPF is hidden from the agent.
+        let judged = match conversion {
+            Conversion::Bpf => Judged::ByEvents,
+            Conversion::Sysctl => Judged::ByCounters,
+        };
+        let settle = Duration::from_secs(3);
+        Self { nodes, judged, conversion, settle, api_servers: Vec::new(), traffic: None }
     }
 
     /// Starts the traffic.

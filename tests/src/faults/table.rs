@@ -39,6 +39,9 @@ pub struct Fault {
     /// What the other node may say of it.
     #[serde(default)]
     pub peer: Option<Peer>,
+    /// What is expected instead where the agents judge by counters alone.
+    #[serde(default)]
+    pub by_counters: Option<ByCounters>,
     /// How it is injected.
     pub how: How,
     /// The test of a recorded fault.
@@ -63,6 +66,28 @@ pub struct Peer {
     pub may_say: BTreeSet<String>,
     /// Why it cannot know better.
     pub why: String,
+}
+
+/// What is expected of agents that are not told of single fallbacks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByCounters {
+    /// The reasons that must be reported: exactly these.
+    pub expected: BTreeSet<String>,
+    /// Where one of them must be seen.
+    #[serde(rename = "where")]
+    pub places: BTreeSet<Place>,
+    /// Why they cannot know as much.
+    pub why: String,
+}
+
+/// How agents learn of connections that fell back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// The kernel tells of each one, with its peer.
+    ByEvents,
+    /// It counts them by their codes.
+    ByCounters,
 }
 
 /// A rig.
@@ -99,6 +124,16 @@ pub struct RecordedTest {
     pub file: String,
     /// The name of its function.
     pub name: String,
+}
+
+impl Fault {
+    /// The reasons that must be reported, and where.
+    pub fn expects(&self, judged: Judged) -> (&BTreeSet<String>, &BTreeSet<Place>) {
+        match (&self.by_counters, judged) {
+            (Some(other), Judged::ByCounters) => (&other.expected, &other.places),
+            (None, Judged::ByCounters) | (_, Judged::ByEvents) => (&self.expected, &self.places),
+        }
+    }
 }
 
 impl Table {
@@ -166,7 +201,8 @@ mod tests {
     fn every_name_in_the_table_is_in_the_table_of_reasons() {
         for fault in Table::committed().faults {
             let at_peer = fault.peer.iter().flat_map(|peer| &peer.may_say);
-            for name in fault.expected.iter().chain(at_peer) {
+            let by_counters = fault.by_counters.iter().flat_map(|other| &other.expected);
+            for name in fault.expected.iter().chain(at_peer).chain(by_counters) {
                 assert!(reasons::by_name(name).is_some(), "{}: no reason is called {name}", fault.name);
             }
         }
@@ -202,7 +238,14 @@ mod tests {
     fn what_is_expected_must_be_seen_somewhere_and_what_cannot_be_told_apart_says_why() {
         let table = Table::committed();
         for fault in &table.faults {
-            assert_eq!(fault.expected.is_empty(), fault.places.is_empty(), "{}", fault.name);
+            for judged in [Judged::ByEvents, Judged::ByCounters] {
+                let (expected, places) = fault.expects(judged);
+                assert_eq!(expected.is_empty(), places.is_empty(), "{} {judged:?}", fault.name);
+            }
+            if let Some(other) = &fault.by_counters {
+                let same = (&other.expected, &other.places) == (&fault.expected, &fault.places);
+                assert!(!same && !other.why.is_empty(), "{}", fault.name);
+            }
             if fault.expected.is_empty() {
                 assert!(fault.note.is_some(), "{} does not say why nothing is expected", fault.name);
             }

@@ -40,7 +40,7 @@ impl<'w> Watch<'w> {
     pub(super) fn new(poller: &'w Poller, fault: &'w Fault, stage: &Stage<'_>) -> Self {
         let mut watch = Self {
             poller,
-            wanted: Expectation::of(fault, &stage.places()),
+            wanted: Expectation::of(fault, stage.judged, &stage.places()),
             nodes: stage.nodes.len(),
             settle: stage.settle,
             before: Seen::new(),

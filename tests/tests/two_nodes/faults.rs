@@ -14,7 +14,7 @@ const LEFT_OUT: &str = "annotation-misspelt";
 fn faults_are_named_and_healthy_traffic_raises_no_alarm() {
     let Some(cluster) = two_nodes() else { return };
     let _altered = [cluster.alter(1), cluster.alter(2)];
-    let mut stage = Stage::as_it_is(vec![cluster.node(1), cluster.node(2)]);
+    let mut stage = Stage::as_it_is(vec![cluster.node(1), cluster.node(2)], cluster.rig());
     stage.start_traffic();
     let table = Table::committed();
     let nodes = stage.nodes.clone();
