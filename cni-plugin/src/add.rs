@@ -1,27 +1,46 @@
 //! ADD and CHECK.
 
-use cni_spec::{CniError, Policy, code, success};
+use cni_spec::{
+    CniError, Command, ConfigError, Environment, POD_ANNOTATIONS_CAPABILITY, Policy, Salvage, code,
+    empty_success, success,
+};
 use smc_attach::{AttachError, Job, attach};
 use smc_host::{HostError, kernel};
 use smc_model::{Reason, Verdict, Wish};
 use smc_state::Record;
 
-use crate::call::Call;
-use crate::log::Line;
+use crate::call::{Call, wish};
+use crate::clock::Clock;
+use crate::log::{Line, Log};
 
 /// ADD: sets an annotated pod up and hands the previous result on, byte for byte. A pod that cannot be accelerated
 /// starts on plain TCP, unless the chain entry's policy is `required`.
 pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
-    // First, because without a previous result there is no pod network and nothing may be touched.
-    let output = success(call.config.prev_result)?;
     let wish = call.wish();
+    let required = call.config.options.policy == Policy::Required;
+    let tell = |problem: &str| call.log().write(&Line::of(call, "ADD").problem(problem), call.clock);
+    // First, because without a previous result there is no pod network and nothing may be touched.
+    let output = match success(call.config.prev_result) {
+        Ok(output) => output,
+        Err(error) if required && asks(&wish) => return Err(error),
+        Err(error) => {
+            tell(&format!("{error}; this pod is left to the plugins that follow"));
+            return Ok(empty_success(call.config.cni_version));
+        }
+    };
     if wish == Wish::Disabled {
+        if required && call.is_without_annotations() {
+            let problem = format!(
+                "the container runtime passes no annotations ({POD_ANNOTATIONS_CAPABILITY}), so policy required cannot hold: \
+                 whether this pod asks for SMC is not known"
+            );
+            tell(&problem);
+        }
         return Ok(output.to_vec());
     }
     if call.store().is_uninstalled() {
         return Ok(output.to_vec());
     }
-    let required = call.config.options.policy == Policy::Required;
     let log = call.log();
     let line = Line::of(call, "ADD");
     match set_up(call, wish) {
@@ -45,6 +64,34 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
     }
 }
 
+/// A call whose configuration is wrong somewhere: a mistake in this plugin's entry costs only the pods that it was to bind, so
+/// others are handed through. Without a previous result, or without anything that can be read, that cannot be done.
+pub(crate) fn with_wrong_config(
+    environment: &Environment,
+    salvage: Option<Salvage<'_>>,
+    error: ConfigError,
+    clock: &Clock,
+) -> Result<Vec<u8>, CniError> {
+    let Some(salvage) = salvage else { return Err(error.into()) };
+    if salvage.policy == Policy::Required && asks(&wish(salvage.pod_annotations.as_ref())) {
+        return Err(error.into());
+    }
+    match (environment.command, salvage.prev_result) {
+        (Command::Add, Some(output)) => {
+            let CniError { msg, details, .. } = error.into();
+            let because = if details.is_empty() { msg } else { format!("{msg}: {details}") };
+            let problem = format!(
+                "{because}; the pod is handed through and stays on plain TCP until this is corrected"
+            );
+            let line = Line::from_environment(environment, "ADD", clock);
+            Log::new(salvage.log_dir, None).write(&line.problem(&problem), clock);
+            Ok(output.get().into())
+        }
+        (Command::Check | Command::Status, _) => Ok(Vec::new()),
+        _ => Err(error.into()),
+    }
+}
+
 /// CHECK is lenient: CRI-O asks right after every ADD, and an error there costs the pod. Only where acceleration is
 /// required, the attachment must have been set up.
 pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
@@ -64,6 +111,11 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
                 .with_details(error.with_cause()))
         }
     }
+}
+
+/// Whether a pod asks for acceleration, so that it may fail where that is required.
+fn asks(wish: &Wish) -> bool {
+    !matches!(wish, Wish::Disabled | Wish::Misspelt { .. })
 }
 
 /// Whether acceleration was asked for, so that a pod may fail for it where it is required. Whoever switches the feature off

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cni_spec::{CniError, Environment, NetworkConfig, code};
+use cni_spec::{CniError, Environment, NetworkConfig, PodAnnotations, code};
 use smc_model::Wish;
 use smc_state::{AttachmentId, DEFAULT_STATE_DIR, PodName, Store};
 
@@ -19,8 +19,12 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// What the pod asks for.
     pub(crate) fn wish(&self) -> Wish {
-        let annotations = self.config.runtime_config.pod_annotations.as_ref();
-        annotations.map_or(Wish::Disabled, |annotations| Wish::of(annotations.iter()))
+        wish(self.config.runtime_config.pod_annotations.as_ref())
+    }
+
+    /// Whether a pod of Kubernetes came without what the runtime knows of its annotations.
+    pub(crate) fn is_without_annotations(&self) -> bool {
+        self.config.runtime_config.pod_annotations.is_none() && self.environment.args.pod_namespace.is_some()
     }
 
     /// The state directory.
@@ -30,7 +34,7 @@ impl Call<'_> {
 
     /// The log.
     pub(crate) fn log(&self) -> Log {
-        Log::new(Some(&self.config.options))
+        log(Some(self.config))
     }
 
     /// The attachment.
@@ -47,6 +51,20 @@ impl Call<'_> {
             uid: args.pod_uid.clone().unwrap_or_default(),
         }
     }
+}
+
+/// What a pod with these annotations asks for; where the runtime passes none, nothing.
+pub(crate) fn wish(annotations: Option<&PodAnnotations<'_>>) -> Wish {
+    annotations.map_or(Wish::Disabled, |annotations| Wish::of(annotations.iter()))
+}
+
+/// The log, also when the configuration could not be read.
+pub(crate) fn log(config: Option<&NetworkConfig<'_>>) -> Log {
+    let options = config.map(|config| &config.options);
+    Log::new(
+        options.and_then(|options| options.log_dir.clone()),
+        options.and_then(|options| options.log_max_bytes),
+    )
 }
 
 /// The state directory, also when the configuration could not be read.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use cni_spec::{Environment, PluginOptions};
+use cni_spec::Environment;
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
 use serde_json::{Value, json};
@@ -33,12 +33,10 @@ pub(crate) struct Log {
 
 impl Log {
     /// The log that the chain entry asks for, or the default one.
-    pub(crate) fn new(options: Option<&PluginOptions>) -> Self {
+    pub(crate) fn new(dir: Option<PathBuf>, max_bytes: Option<u64>) -> Self {
         Self {
-            dir: options
-                .and_then(|options| options.log_dir.clone())
-                .unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)),
-            max_bytes: options.and_then(|options| options.log_max_bytes).unwrap_or(DEFAULT_MAX_BYTES),
+            dir: dir.unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)),
+            max_bytes: max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
         }
     }
 

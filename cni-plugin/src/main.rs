@@ -11,13 +11,12 @@ mod clock;
 mod del;
 mod gc;
 mod log;
-mod status;
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use cni_spec::{
-    CniError, Command, Environment, NetworkConfig, Version, code, requested_version, version_result,
+    CniError, Command, Environment, NetworkConfig, Salvage, Version, code, requested_version, version_result,
 };
 
 use crate::call::Call;
@@ -81,18 +80,21 @@ fn run(stdin: &[u8], clock: &Clock) -> Result<Vec<u8>, CniError> {
         del::del(&environment, config, clock);
         return Ok(Vec::new());
     }
-    let config = config?;
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => return add::with_wrong_config(&environment, Salvage::read(stdin), error, clock),
+    };
     environment.command.require(config.cni_version)?;
     let call = Call { environment: &environment, config: &config, clock };
     match environment.command {
         Command::Add => add::add(&call),
         Command::Check => add::check(&call).map(|()| Vec::new()),
-        Command::Status => status::status(&call).map(|()| Vec::new()),
         Command::Gc => {
             gc::gc(&call);
             Ok(Vec::new())
         }
-        // Answered above.
-        Command::Del | Command::Version => Ok(Vec::new()),
+        // STATUS asks whether pods can be served, and plain ones always can: an error makes the whole node NotReady, and
+        // evicts them. What keeps annotated ones from SMC is told by the agent. The others are answered above.
+        Command::Status | Command::Del | Command::Version => Ok(Vec::new()),
     }
 }

@@ -58,75 +58,142 @@ fn a_configuration_cut_short_anywhere_is_refused() {
     lab.is_untouched();
 }
 
-#[test]
-fn values_of_the_wrong_type_are_refused_in_the_callers_version() {
-    let lab = Lab::new();
-    let conf = lab.conf("0.4.0").annotated("true");
-    let annotations = |value: &str| format!("{{\"io.kubernetes.cri.pod-annotations\":{value}}}");
-    for (key, value) in [
-        ("name", "5".to_owned()),
-        ("type", "[]".to_owned()),
-        ("prevResult", "[]".to_owned()),
-        ("prevResult", "\"{}\"".to_owned()),
-        ("prevResult", "false".to_owned()),
-        ("runtimeConfig", "\"\"".to_owned()),
-        ("runtimeConfig", "[]".to_owned()),
-        ("runtimeConfig", annotations("[]")),
-        ("runtimeConfig", annotations("\"true\"")),
-        ("runtimeConfig", annotations(r#"{"smc.asm.alibabacloud.com/enabled":true}"#)),
-        ("stateDir", "{}".to_owned()),
-        ("logDir", "0".to_owned()),
-        ("logMaxBytes", "\"4Mi\"".to_owned()),
-        ("logMaxBytes", "-1".to_owned()),
-        ("logMaxBytes", "1e99".to_owned()),
-        ("policy", "true".to_owned()),
-    ] {
-        let text = lab.call("ADD", &conf.clone().set(key, &*value)).run().failed_with(6, "0.4.0");
-        assert!(text.contains(key), "{text} should name {key}");
-    }
-    lab.is_untouched();
+/// Keys with values that cannot be used, and the code of the error where a pod is bound by them.
+fn mistakes() -> Vec<(&'static str, String, u64)> {
+    let decoding = [
+        ("name", "5"),
+        ("type", "[]"),
+        ("stateDir", "{}"),
+        ("logMaxBytes", "\"4Mi\""),
+        ("logMaxBytes", "-1"),
+        ("logMaxBytes", "1e99"),
+        ("cni.dev/valid-attachments", "{}"),
+    ];
+    let meaning = [("name", ""), ("type", ""), ("stateDir", "run/kube-smc"), ("stateDir", "")];
+    let version = ["9.9.9", "0.2.0", "0.1.0", "1.2.0", "0.4", "v1.0.0", ""];
+    let decoding = decoding.map(|(key, raw)| (key, raw.to_owned(), 6));
+    let meaning = meaning.map(|(key, text)| (key, quoted(text), 7));
+    let version = version.map(|text| ("cniVersion", quoted(text), 1));
+    decoding.into_iter().chain(meaning).chain(version).collect()
 }
 
 #[test]
-fn values_that_mean_nothing_are_refused_in_the_callers_version() {
+fn a_mistake_in_the_entry_or_its_list_costs_no_pod_that_may_run_on_tcp() {
     let lab = Lab::new();
-    let conf = lab.conf("0.4.0").annotated("true");
-    for (key, value) in [
-        ("name", ""),
-        ("type", ""),
-        ("policy", "strict"),
-        ("policy", "Required"),
-        ("stateDir", "run/kube-smc"),
-        ("stateDir", ""),
-        ("logDir", "../log"),
-    ] {
-        let text = lab.call("ADD", &conf.clone().set(key, quoted(value))).run().failed_with(7, "0.4.0");
-        assert!(text.contains(key), "{text} should name {key}");
+    let plain = lab.conf("0.4.0");
+    let policy = [("policy", "true".to_owned(), 0), ("policy", quoted("Required"), 0)];
+    let mut expected = 0;
+    for (key, raw, _) in mistakes().into_iter().chain(policy) {
+        let mut handed_through =
+            vec![plain.clone(), plain.clone().annotated("true"), plain.clone().annotated("false")];
+        if key != "policy" {
+            handed_through.push(plain.clone().required());
+        }
+        for conf in handed_through {
+            lab.call("ADD", &conf.set(key, &*raw)).run().succeeded_with(PREV_RESULT);
+            expected += 1;
+        }
+    }
+    let lines = lab.log_lines();
+    assert_eq!(lines.len(), expected);
+    let tells = |line: &serde_json::Value| {
+        line["level"] == "error"
+            && line["message"].as_str().is_some_and(|text| text.contains("until this is corrected"))
+    };
+    assert!(lines.iter().all(tells), "{lines:?}");
+    assert_eq!(lab.files(), ["log", "log/kube-smc", "log/kube-smc/cni.log"]);
+}
+
+#[test]
+fn a_mistake_costs_a_pod_that_must_be_accelerated_and_is_named() {
+    let lab = Lab::new();
+    let conf = lab.conf("0.4.0").annotated("true").required();
+    for (key, raw, code) in mistakes() {
+        let version = if key == "cniVersion" { LATEST } else { "0.4.0" };
+        for command in ["ADD", "CHECK"] {
+            let text = lab.call(command, &conf.clone().set(key, &*raw)).run().failed_with(code, version);
+            if key == "cniVersion" {
+                assert!(VERSIONS.iter().all(|supported| text.contains(supported)), "{text}");
+            } else {
+                assert!(text.contains(key), "{text} should name {key}");
+            }
+        }
     }
     for key in ["name", "type"] {
         let text = lab.call("ADD", &conf.clone().without(key)).run().failed_with(7, "0.4.0");
         assert!(text.contains(key), "{text} should name {key}");
     }
+    lab.call("ADD", &conf.clone().without("cniVersion")).run().failed_with(1, LATEST);
     lab.is_untouched();
 }
 
 #[test]
-fn without_a_previous_result_nothing_is_touched() {
+fn what_the_runtime_passes_in_another_shape_is_told_and_costs_no_pod() {
+    let lab = Lab::new();
+    let conf = lab.conf("0.4.0").required();
+    let annotations = |value: &str| format!("{{\"io.kubernetes.cri.pod-annotations\":{value}}}");
+    let shapes = [
+        "\"\"".to_owned(),
+        "[]".to_owned(),
+        annotations("[]"),
+        annotations("\"true\""),
+        annotations(r#"{"smc.asm.alibabacloud.com/enabled":true}"#),
+    ];
+    for (index, value) in shapes.iter().enumerate() {
+        lab.call("ADD", &conf.clone().set("runtimeConfig", value)).run().succeeded_with(PREV_RESULT);
+        let lines = lab.log_lines();
+        assert_eq!(lines.len(), index + 1, "{value}");
+        assert!(lines[index]["message"].as_str().unwrap().contains("runtimeConfig"), "{lines:?}");
+    }
+    // Nobody can tell whether this is a pod's network at all.
+    for value in ["[]", "\"{}\"", "false"] {
+        let text = lab.call("ADD", &conf.clone().set("prevResult", value)).run().failed_with(6, "0.4.0");
+        assert!(text.contains("prevResult"), "{text}");
+    }
+}
+
+#[test]
+fn where_the_runtime_passes_no_annotations_a_policy_that_cannot_hold_is_told() {
+    let lab = Lab::new();
+    let conf = lab.conf("0.4.0").required();
+    let others = r#"{"portMappings":[],"bandwidth":null}"#;
+    for conf in [conf.clone().without("runtimeConfig"), conf.clone().set("runtimeConfig", others)] {
+        lab.call("ADD", &conf).run().succeeded_with(PREV_RESULT);
+    }
+    let lines = lab.log_lines();
+    assert_eq!(lines.len(), 2);
+    for line in &lines {
+        let text = line["message"].as_str().unwrap();
+        assert!(text.contains("passes no annotations") && text.contains("policy required"), "{text}");
+    }
+    // No annotations are something else than none passed, and only the policy makes a difference of it.
+    lab.call("ADD", &conf).run().succeeded_with(PREV_RESULT);
+    lab.call("ADD", &lab.conf("0.4.0").without("runtimeConfig")).run().succeeded_with(PREV_RESULT);
+    assert_eq!(lab.log_lines().len(), 2);
+}
+
+#[test]
+fn standing_first_in_its_list_the_plugin_leaves_pods_to_those_that_follow() {
     let Some(netns) = Namespace::new() else { return };
     let lab = Lab::new();
+    let mut expected = 0;
     for version in VERSIONS {
-        for conf in [
-            lab.conf(version).annotated("true"),
-            lab.conf(version),
-            lab.conf(version).annotated("true").required(),
-        ] {
+        for conf in [lab.conf(version).annotated("true"), lab.conf(version), lab.conf(version).required()] {
             for conf in [conf.clone().without("prevResult"), conf.set("prevResult", "null")] {
-                let text = lab.add(&conf, &netns).run().failed_with(7, version);
-                assert!(text.contains("prevResult"), "{text}");
+                let empty = format!(r#"{{"cniVersion":"{version}"}}"#);
+                lab.add(&conf, &netns).run().succeeded_with(&empty);
+                expected += 1;
             }
         }
+        // This one may not start without acceleration.
+        let bound = lab.conf(version).annotated("true").required().without("prevResult");
+        let text = lab.add(&bound, &netns).run().failed_with(7, version);
+        assert!(text.contains("prevResult"), "{text}");
     }
-    lab.is_untouched();
+    let lines = lab.log_lines();
+    assert_eq!(lines.len(), expected);
+    assert!(lines.iter().all(|line| line["message"].as_str().unwrap().contains("prevResult")), "{lines:?}");
+    assert!(!lab.state().exists(), "{:?}", lab.files());
 }
 
 #[test]
@@ -164,17 +231,14 @@ fn all_missing_variables_are_named_at_once() {
 }
 
 #[test]
-fn an_unsupported_version_is_refused_and_the_supported_ones_are_named() {
+fn an_unsupported_version_is_refused_where_nothing_is_to_be_handed_through() {
     let lab = Lab::new();
-    for version in ["9.9.9", "0.2.0", "0.1.0", "1.2.0", "0.4", "v1.0.0", ""] {
-        for command in ["ADD", "CHECK", "STATUS", "GC"] {
-            let conf = lab.conf(version).annotated("true");
-            let text = lab.call(command, &conf).run().failed_with(1, LATEST);
-            assert!(VERSIONS.iter().all(|supported| text.contains(supported)), "{text}");
-        }
+    for version in ["9.9.9", "0.2.0", ""] {
+        let text = lab.call("GC", &lab.conf(version)).run().failed_with(1, LATEST);
+        assert!(VERSIONS.iter().all(|supported| text.contains(supported)), "{text}");
     }
-    lab.call("ADD", &lab.conf("0.4.0").without("cniVersion")).run().failed_with(1, LATEST);
-    lab.call("ADD", &lab.conf("0.4.0").set("cniVersion", "0.4")).run().failed_with(6, LATEST);
+    let unread = lab.conf("0.4.0").set("cniVersion", "0.4").annotated("true").required();
+    lab.call("ADD", &unread).run().failed_with(6, LATEST);
     lab.is_untouched();
 }
 

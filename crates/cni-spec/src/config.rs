@@ -132,7 +132,7 @@ fn object<'a>(key: &'static str, raw: &'a RawValue) -> Result<&'a RawValue, Conf
     if is_object(raw) { Ok(raw) } else { Err(ConfigError::KeyNotAnObject { key }) }
 }
 
-fn runtime_config(raw: &RawValue) -> Result<RuntimeConfig<'_>, ConfigError> {
+pub(crate) fn runtime_config(raw: &RawValue) -> Result<RuntimeConfig<'_>, ConfigError> {
     #[derive(Deserialize)]
     struct Capabilities<'a> {
         #[serde(borrow, default, deserialize_with = "present", rename = "io.kubernetes.cri.pod-annotations")]
@@ -169,12 +169,12 @@ fn valid_attachments(
     Ok(valid)
 }
 
-fn policy(raw: &RawValue) -> Result<Policy, ConfigError> {
+pub(crate) fn policy(raw: &RawValue) -> Result<Policy, ConfigError> {
     string("policy", raw)?.parse().map_err(|source| ConfigError::Policy { source })
 }
 
 /// A runtime's working directory is not ours to know, so a relative path would mean any place.
-fn absolute_path(key: &'static str, raw: &RawValue) -> Result<PathBuf, ConfigError> {
+pub(crate) fn absolute_path(key: &'static str, raw: &RawValue) -> Result<PathBuf, ConfigError> {
     let path = PathBuf::from(string(key, raw)?.into_owned());
     if path.is_absolute() { Ok(path) } else { Err(ConfigError::RelativePath { key, path }) }
 }

@@ -18,6 +18,7 @@ mod error;
 mod json;
 mod options;
 mod result;
+mod salvage;
 mod version;
 
 pub use annotations::PodAnnotations;
@@ -26,7 +27,8 @@ pub use config::{Attachment, ConfigError, NetworkConfig, RuntimeConfig};
 pub use environment::{Command, Environment, EnvironmentError, validate_container_id, validate_ifname};
 pub use error::{CniError, code};
 pub use options::{InvalidPolicy, PluginOptions, Policy};
-pub use result::{Interface, IpNet, PrevResult, success};
+pub use result::{Interface, IpNet, PrevResult, empty_success, success};
+pub use salvage::Salvage;
 pub use serde_json::value::RawValue;
 pub use version::{UnsupportedVersion, Version, requested_version, version_result};
 

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::error::{CniError, code};
 use crate::json::is_object;
+use crate::version::Version;
 
 /// The output of a successful `ADD`: the previous result, byte for byte.
 ///
-/// Without one this plugin stands first or alone, and the pod would be left without any network: an error.
+/// Without one this plugin stands first or alone in its list: an error.
 pub fn success(prev_result: Option<&RawValue>) -> Result<&[u8], CniError> {
     prev_result.map(|raw| raw.get().as_bytes()).ok_or_else(|| {
         CniError::new(
@@ -18,6 +20,12 @@ pub fn success(prev_result: Option<&RawValue>) -> Result<&[u8], CniError> {
             "no prevResult: this plugin must be chained after another",
         )
     })
+}
+
+/// The output of an `ADD` without a previous result that is none of this plugin's business: the plugins that follow make the
+/// pod's network.
+pub fn empty_success(version: Version) -> Vec<u8> {
+    json!({ "cniVersion": version.as_str() }).to_string().into_bytes()
 }
 
 /// What this plugin wants to know of a previous result, read leniently: an element of another shape is

@@ -16,6 +16,8 @@ pub(super) struct Expectation<'t> {
     pub places: BTreeSet<Place>,
     /// What the other node may say besides.
     pub may_say: BTreeSet<String>,
+    /// What is reported of other faults at the same time.
+    pub of_others: BTreeSet<String>,
 }
 
 impl<'t> Expectation<'t> {
@@ -27,7 +29,18 @@ impl<'t> Expectation<'t> {
             expected,
             places: places.intersection(looked_at).copied().collect(),
             may_say: fault.peer.as_ref().map(|peer| peer.may_say.clone()).unwrap_or_default(),
+            of_others: BTreeSet::new(),
         }
+    }
+
+    /// With what these faults, which there are at the same time, may have reported.
+    pub(super) fn beside(mut self, others: impl Iterator<Item = &'t Fault>, judged: Judged) -> Self {
+        for other in others {
+            let at_peer = other.peer.iter().flat_map(|peer| &peer.may_say);
+            let names = other.expects(judged).0.iter().chain(at_peer).cloned();
+            self.of_others.extend(names);
+        }
+        self
     }
 }
 
@@ -52,7 +65,8 @@ pub(super) fn judge(wanted: &Expectation<'_>, seen: &Seen) -> Judgement {
         if expected {
             judgement.places.insert(sighting.place);
         }
-        if !sighting.kind.is_alarm() && !expected {
+        let of_another = wanted.of_others.contains(&sighting.name);
+        if !expected && (of_another || !sighting.kind.is_alarm()) {
             continue;
         }
         if !expected && sighting.node != wanted.node && wanted.may_say.contains(&sighting.name) {
@@ -89,6 +103,7 @@ mod tests {
             expected: &names(&["NoUeid"]),
             places: [Place::Doctor, Place::Verdict].into(),
             may_say: names(&["PeerDeclined"]),
+            of_others: names(&[]),
         };
         judge(&wanted, &seen(all))
     }
@@ -127,6 +142,7 @@ mod tests {
             expected: &names(&["PeerWithoutSmc"]),
             places: [Place::Metric].into(),
             may_say: BTreeSet::new(),
+            of_others: BTreeSet::new(),
         };
         assert!(judge(&wanted, &seen(&[(1, Place::Metric, "PeerWithoutSmc", false)])).named);
     }
@@ -134,8 +150,16 @@ mod tests {
     #[test]
     fn where_nothing_is_expected_any_alarm_is_one_too_many() {
         let nothing = names(&[]);
-        let wanted = Expectation { node: 2, expected: &nothing, places: [].into(), may_say: names(&[]) };
+        let wanted = Expectation {
+            node: 2,
+            expected: &nothing,
+            places: [].into(),
+            may_say: names(&[]),
+            of_others: names(&["PeerLostSmc"]),
+        };
         assert!(judge(&wanted, &Seen::new()).named);
         assert!(!judge(&wanted, &seen(&[DOCTOR])).named);
+        // But what is known of another fault.
+        assert!(judge(&wanted, &seen(&[(2, Place::Doctor, "PeerLostSmc", true)])).named);
     }
 }

@@ -20,6 +20,7 @@ mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::thread;
 
 use xtask::rig::repository;
 
@@ -71,24 +72,61 @@ fn script(fault: &str) -> Option<Script> {
 pub const SHORT: [&str; 5] =
     ["pnet-entry-deleted", "peer-not-annotated", "annotation-True", "annotation-misspelt", "conf-entry-lost"];
 
-/// Injects a fault into the rig, waits until it is named, undoes it, and waits until all is well.
+/// Faults of single pods and of what they talk to, which do not touch each other.
+pub const TOGETHER: [&str; 8] = [
+    "annotation-True",
+    "annotation-misspelt",
+    "host-network-pod",
+    "peer-not-annotated",
+    "ipv6-client",
+    "fast-open",
+    "conversion-switched-off",
+    "pnetids-differ-between-nodes",
+];
+
+/// Injects a fault into the rig, waits until it is named, undoes it, and waits until all is well again.
 pub fn run(stage: &Stage<'_>, poller: &Poller, fault: &Fault, say: &dyn Fn(&str)) -> Row {
+    let mut rows = run_together(stage, poller, &[fault], say);
+    rows.remove(0)
+}
+
+/// Injects faults that do not touch each other at the same time, waits until each is named, undoes them, and waits until all is
+/// well again.
+pub fn run_together(stage: &Stage<'_>, poller: &Poller, faults: &[&Fault], say: &dyn Fn(&str)) -> Vec<Row> {
+    let before = Watch::baseline(poller, stage);
+    let mut rows = thread::scope(|scope| {
+        let inject = |fault: &Fault| {
+            let others = faults.iter().copied().filter(|other| other.name != fault.name);
+            inject(stage, fault, Watch::new(poller, fault, others, stage, before.clone()))
+        };
+        let running: Vec<_> = faults.iter().map(|fault| scope.spawn(move || inject(fault))).collect();
+        running.into_iter().map(|run| run.join().expect("a script's panic is caught")).collect::<Vec<_>>()
+    });
+    for row in &rows {
+        say(&format!("       {}; it is undone", row.reported()));
+    }
+    // A kernel cannot be mended.
+    if faults.iter().all(|fault| fault.boot != Boot::OldKernel) {
+        let healed = stage.heal(poller);
+        for row in &mut rows {
+            match &healed {
+                Ok(after) => row.healed(*after),
+                Err(wrong) => row.fail(format!("undone, and not well again {wrong}")),
+            }
+        }
+    }
+    rows
+}
+
+/// Runs the fault's script to its end.
+fn inject(stage: &Stage<'_>, fault: &Fault, mut watch: Watch<'_>) -> Row {
     let script = script(&fault.name).expect("the table's test holds it against the scripts");
-    let mut watch = Watch::new(poller, fault, stage);
     let ran = catch_unwind(AssertUnwindSafe(|| script(stage, &mut watch)));
     let mut row = Row::of(fault, stage.judged, watch.outcome());
     if let Err(panic) = ran {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
         row.fail(format!("the script failed: {words}"));
-    }
-    say(&format!("       {}; it is undone", row.reported()));
-    // A kernel cannot be mended.
-    if fault.boot != Boot::OldKernel {
-        match stage.heal(poller) {
-            Ok(after) => row.healed(after),
-            Err(wrong) => row.fail(format!("undone, and not well again {wrong}")),
-        }
     }
     row
 }

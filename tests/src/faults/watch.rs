@@ -26,6 +26,10 @@ pub(super) struct Watch<'w> {
     outcome: Outcome,
 }
 
+fn seen_now(poller: &Poller, nodes: usize) -> Seen {
+    poller.fresh(nodes).iter().flat_map(|look| (*look.seen).clone()).collect()
+}
+
 /// What came of a fault.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -36,29 +40,34 @@ pub struct Outcome {
 }
 
 impl<'w> Watch<'w> {
-    /// What is reported now is not the fault's.
-    pub(super) fn new(poller: &'w Poller, fault: &'w Fault, stage: &Stage<'_>) -> Self {
-        let mut watch = Self {
+    /// What is reported in `before` is not the fault's; what is of `others`, which there are at the same time, is not either.
+    pub(super) fn new(
+        poller: &'w Poller,
+        fault: &'w Fault,
+        others: impl Iterator<Item = &'w Fault>,
+        stage: &Stage<'_>,
+        before: Seen,
+    ) -> Self {
+        let judged = stage.judged;
+        Self {
             poller,
-            wanted: Expectation::of(fault, stage.judged, &stage.places()),
+            wanted: Expectation::of(fault, judged, &stage.places()).beside(others, judged),
             nodes: stage.nodes.len(),
             settle: stage.settle,
-            before: Seen::new(),
+            before,
             begun: None,
             outcome: Outcome::default(),
-        };
-        watch.set_baseline();
-        watch
+        }
     }
 
-    fn set_baseline(&mut self) {
-        let looks = self.poller.fresh(self.nodes);
-        self.before = looks.iter().flat_map(|look| (*look.seen).clone()).collect();
+    /// What is reported now.
+    pub(super) fn baseline(poller: &Poller, stage: &Stage<'_>) -> Seen {
+        seen_now(poller, stage.nodes.len())
     }
 
     /// What is reported now, such as that the agent was stopped, is not the fault's.
     pub(super) fn set_apart(&mut self) {
-        self.set_baseline();
+        self.before = seen_now(self.poller, self.nodes);
     }
 
     /// From now on everything that is new counts.
