@@ -174,7 +174,7 @@ fn another_list_with_an_earlier_name_gets_the_entry_and_both_are_cleaned_up() {
     let chain = node.keep(Mode::Auto);
     wait_for_content(&node.list(), &with_entry(&list(1)));
     let earlier = node.conf_dir().join("05-other.conflist");
-    let other = r#"{"name":"other","plugins":[{"type":"bridge"}]}"#;
+    let other = r#"{"cniVersion":"0.4.0","name":"other","plugins":[{"type":"bridge"}]}"#;
     fs::write(&earlier, other).unwrap();
     wait_for_content(&earlier, &with_entry(other));
     wait_for_status(&chain, |status| status.list == Some(earlier.clone()) && status.present.is_some());
@@ -214,13 +214,13 @@ fn a_list_behind_a_symbolic_link_is_edited_where_it_is() {
 #[test]
 fn the_operators_entry_is_neither_moved_nor_removed() {
     let node = TestNode::new();
-    let operators = r#"{"name":"n","plugins":[{"type":"a"},{"type":"smc-cni","capabilities":{"io.kubernetes.cri.pod-annotations":true}},{"type":"b"}]}"#;
+    let operators = r#"{"cniVersion":"0.4.0","name":"n","plugins":[{"type":"a"},{"type":"smc-cni","capabilities":{"io.kubernetes.cri.pod-annotations":true}},{"type":"b"}]}"#;
     fs::write(node.list(), operators).unwrap();
     let chain = node.keep(Mode::Auto);
     let status = wait_for_status(&chain, |status| status.present.is_some());
     assert_eq!((status.owner, status.insertions), (Some(Owner::Operator), 0));
     // It is lost: then ours takes its place, and gives way when theirs is back.
-    fs::write(node.list(), r#"{"name":"n","plugins":[{"type":"a"}]}"#).unwrap();
+    fs::write(node.list(), r#"{"cniVersion":"0.4.0","name":"n","plugins":[{"type":"a"}]}"#).unwrap();
     wait_for_status(&chain, |status| status.owner == Some(Owner::Agent) && status.insertions == 1);
     let mut writer = File::options().write(true).truncate(true).open(node.list()).unwrap();
     wait_for_status(&chain, |status| status.present.is_none());

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::annotations::PodAnnotations;
 use crate::json::{BorrowedStr, is_null, is_object, present};
-use crate::options::{InvalidPolicy, PluginOptions, Policy};
+use crate::options::{InvalidPolicy, OptionKeys, PluginOptions, Policy};
 use crate::version::{UnsupportedVersion, Version};
 
 /// The configuration of one call, borrowed from the input: of a pod without annotations of ours nothing is
@@ -105,17 +105,18 @@ impl<'a> NetworkConfig<'a> {
             prev_result: keys.prev_result.map(|raw| object("prevResult", raw)).transpose()?,
             runtime_config: keys.runtime_config.map(runtime_config).transpose()?.unwrap_or_default(),
             valid_attachments: valid_attachments(keys.valid_attachments, keys.attachments)?,
-            options: PluginOptions {
-                policy: keys.policy.map(policy).transpose()?.unwrap_or_default(),
-                state_dir: keys.state_dir.map(|raw| absolute_path("stateDir", raw)).transpose()?,
-                log_dir: keys.log_dir.map(|raw| absolute_path("logDir", raw)).transpose()?,
-                log_max_bytes: keys.log_max_bytes.map(|raw| decode("logMaxBytes", raw)).transpose()?,
-            },
+            options: OptionKeys {
+                policy: keys.policy,
+                state_dir: keys.state_dir,
+                log_dir: keys.log_dir,
+                log_max_bytes: keys.log_max_bytes,
+            }
+            .decode()?,
         })
     }
 }
 
-fn decode<'a, T: Deserialize<'a>>(key: &'static str, raw: &'a RawValue) -> Result<T, ConfigError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(key: &'static str, raw: &'a RawValue) -> Result<T, ConfigError> {
     serde_json::from_str(raw.get()).map_err(|source| ConfigError::Key { key, source })
 }
 

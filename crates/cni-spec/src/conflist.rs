@@ -18,9 +18,9 @@ mod layout;
 use std::ops::Range;
 use std::str::Utf8Error;
 
-pub use description::{Description, describe};
+pub use description::{Description, NoCommonVersion, describe};
 pub use drop_in::{drop_in, is_drop_in};
-pub use entry::Entry;
+pub use entry::{Entry, EntryError};
 
 use crate::PLUGIN_TYPE;
 use layout::List;
@@ -56,8 +56,8 @@ pub struct Found {
     pub count: usize,
     /// Its bytes in the file, braces included.
     pub span: Range<usize>,
-    /// What the entry says; `None` when it lacks the annotations' capability or a setting is unreadable.
-    pub entry: Option<Entry>,
+    /// What the entry says, or why it cannot work.
+    pub entry: Result<Entry, EntryError>,
 }
 
 /// Puts `entry` last in the list. When an entry of this plugin is already there it stays in its place, and is
@@ -71,7 +71,7 @@ pub fn insert(conf: &[u8], entry: &Entry) -> Result<Edited, ConflistError> {
     if list.is_alone() {
         return Err(ConflistError::NothingElse { plugin_type: PLUGIN_TYPE.to_owned() });
     }
-    if list.entry(index).as_ref() == Some(entry) {
+    if list.entry(index).as_ref() == Ok(entry) {
         return Ok(unchanged(conf));
     }
     Ok(splice(conf, list.span(index), &list.rewrite(index, entry), Change::Replaced))

@@ -4,6 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::config::{ConfigError, absolute_path, decode, policy};
+
 /// What becomes of an annotated pod that cannot be accelerated. It stands in the chain entry so that it holds
 /// whether or not an agent runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -59,4 +64,29 @@ pub struct PluginOptions {
     pub log_dir: Option<PathBuf>,
     /// `logMaxBytes`: size in bytes at which the log starts over.
     pub log_max_bytes: Option<u64>,
+}
+
+/// The keys, each still undecoded, so that an error can name its key.
+#[derive(Deserialize)]
+pub(crate) struct OptionKeys<'a> {
+    #[serde(borrow)]
+    pub(crate) policy: Option<&'a RawValue>,
+    #[serde(borrow, rename = "stateDir")]
+    pub(crate) state_dir: Option<&'a RawValue>,
+    #[serde(borrow, rename = "logDir")]
+    pub(crate) log_dir: Option<&'a RawValue>,
+    #[serde(borrow, rename = "logMaxBytes")]
+    pub(crate) log_max_bytes: Option<&'a RawValue>,
+}
+
+impl OptionKeys<'_> {
+    /// What they say.
+    pub(crate) fn decode(&self) -> Result<PluginOptions, ConfigError> {
+        Ok(PluginOptions {
+            policy: self.policy.map(policy).transpose()?.unwrap_or_default(),
+            state_dir: self.state_dir.map(|raw| absolute_path("stateDir", raw)).transpose()?,
+            log_dir: self.log_dir.map(|raw| absolute_path("logDir", raw)).transpose()?,
+            log_max_bytes: self.log_max_bytes.map(|raw| decode("logMaxBytes", raw)).transpose()?,
+        })
+    }
 }

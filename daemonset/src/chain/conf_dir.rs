@@ -62,6 +62,11 @@ pub(super) fn is_configuration(name: &Path) -> bool {
     name.extension().is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
 }
 
+/// Whether runtimes look for a list in a file, by its name; of all others they expect a single plugin's configuration.
+pub(super) fn is_named_as_list(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "conflist")
+}
+
 /// Reads one configuration.
 pub(super) fn read(path: &Path) -> Result<ConfFile, Problem> {
     let target = match fs::canonicalize(path) {

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use cni_spec::PLUGIN_TYPE;
-use cni_spec::conflist::{self, Change, ConflistError, Entry};
+use cni_spec::conflist::{self, Change, ConflistError, Entry, Found};
 use serde::Serialize;
 
+use super::conf_dir::is_named_as_list;
 use super::{Placement, Problem, RuntimeVersion};
 
 /// The name of our drop-in: late in the order, so that what others drop in stays before it.
@@ -82,6 +83,9 @@ pub(super) struct Present {
 /// Decides. A problem may come with a decision: then the decision still holds.
 pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Problem> {
     let description = describe(seen.path, seen.list)?;
+    if !is_named_as_list(seen.path) {
+        return Err(Problem::NotAListsName { path: seen.path.to_owned() });
+    }
     let found = conflist::find(seen.list, PLUGIN_TYPE).map_err(|error| unusable(seen.path, error))?;
     let reads_drop_ins = seen.runtime.and_then(RuntimeVersion::reads_drop_ins);
     let ours: Vec<PathBuf> =
@@ -91,11 +95,16 @@ pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Pro
         .iter()
         .find(|(_, bytes, ours)| !ours && reads_drop_ins != Some(false) && conflist::is_drop_in(bytes));
 
+    // libcni 1.3 brought both.
+    let called_in = description.called_in(reads_drop_ins);
+
     // What the operator placed stays, and ours gives way: the plugin would run twice for each pod.
     if let Some(found) = found.as_ref().filter(|_| !seen.list_is_ours) {
-        let present =
-            Present { at: seen.path.to_owned(), owner: Owner::Operator, entry: found.entry.clone() };
-        return Ok(operators(present, Decision { remove_drop_ins: ours, ..Decision::default() }));
+        let entry = found.entry.as_ref().map_err(ToString::to_string);
+        let wrong =
+            entry.err().or_else(|| misplaced(found)).or_else(|| Some(called_in.as_ref().err()?.to_string()));
+        let decision = Decision { remove_drop_ins: ours, ..Decision::default() };
+        return Ok(operators(seen.path.to_owned(), found.entry.clone().ok(), wrong, decision));
     }
     let without_ours = || -> Result<Option<Vec<u8>>, Problem> {
         let Some(_) = &found else { return Ok(None) };
@@ -103,10 +112,15 @@ pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Pro
         Ok((edited.change != Change::Unchanged).then_some(edited.bytes))
     };
     if let Some((path, bytes, _)) = operators_drop_in {
-        let entry = str::from_utf8(bytes).ok().and_then(Entry::parse);
-        let present = Present { at: path.clone(), owner: Owner::Operator, entry };
+        let entry = Entry::parse(&String::from_utf8_lossy(bytes)).map_err(|error| error.to_string());
+        let wrong = entry.as_ref().err().cloned().or_else(|| Some(called_in.as_ref().err()?.to_string()));
         let decision = Decision { write_list: without_ours()?, remove_drop_ins: ours, ..Decision::default() };
-        return Ok(operators(present, decision));
+        return Ok(operators(path.clone(), entry.ok(), wrong, decision));
+    }
+    if let (Err(source), true) = (called_in, seen.placement != Placement::Managed) {
+        // Every pod that asks for SMC would be refused, and each ADD would leave a line in the log.
+        let decision = Decision { write_list: without_ours()?, remove_drop_ins: ours, ..Decision::default() };
+        return Ok((decision, Some(Problem::NoCommonVersion { path: seen.path.to_owned(), source })));
     }
 
     match seen.placement {
@@ -160,9 +174,28 @@ pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Pro
     }
 }
 
-fn operators(present: Present, decision: Decision) -> (Decision, Option<Problem>) {
-    let problem = present.entry.is_none().then(|| Problem::OperatorsEntry { path: present.at.clone() });
+/// The operator's entry, which stays as it is, whatever is wrong with it.
+fn operators(
+    at: PathBuf,
+    entry: Option<Entry>,
+    wrong: Option<String>,
+    decision: Decision,
+) -> (Decision, Option<Problem>) {
+    let problem = wrong.map(|why| Problem::OperatorsEntry { path: at.clone(), why });
+    let present = Present { at, owner: Owner::Operator, entry };
     (Decision { was_present: true, present: Some(present), ..decision }, problem)
+}
+
+/// Why an entry cannot work where it stands.
+fn misplaced(found: &Found) -> Option<String> {
+    let why = match (found.index, found.count) {
+        (0, 1) => "it stands alone, so nobody makes the pods' network",
+        (0, _) => {
+            "it stands first, before there is a network to look at: it must come after the plugin that makes it"
+        }
+        _ => return None,
+    };
+    Some(why.to_owned())
 }
 
 #[cfg(test)]

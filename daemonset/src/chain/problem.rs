@@ -1,13 +1,14 @@
 //! What keeps the entry out of the chain.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cni_spec::PLUGIN_TYPE;
-use cni_spec::conflist::ConflistError;
+use cni_spec::conflist::{ConflistError, NoCommonVersion};
 use thiserror::Error;
 
+use super::conf_dir::is_named_as_list;
 use crate::plugin_binary::PluginBinaryError;
 
 /// Why the entry is not where it should be, or not in force, and what to do.
@@ -47,11 +48,31 @@ pub enum Problem {
     },
     /// A single plugin's configuration.
     #[error(
-        "{path} is a single plugin's configuration, not a list, and the runtime uses it because it is the first by name: nothing can be chained behind it; make it a .conflist, or remove it"
+        "{path} is a single plugin's configuration, not a list, and the runtime uses it because it is the first by name: nothing can be chained behind it; {}, or remove it",
+        into_a_list(path)
     )]
     SinglePlugin {
         /// The file.
         path: PathBuf,
+    },
+    /// A list in a file that runtimes do not read lists from.
+    #[error(
+        "{path} holds a list, and runtimes read lists only from files that end in .conflist: nothing is written to it; rename it to {}",
+        path.with_extension("conflist").display()
+    )]
+    NotAListsName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Plugins of the list are called in a version that ours does not speak.
+    #[error(
+        "cannot chain {PLUGIN_TYPE} in {path}: {source}; give the list a \"cniVersion\" from 0.4.0 on that its plugins speak, too"
+    )]
+    NoCommonVersion {
+        /// The list.
+        path: PathBuf,
+        /// What it says.
+        source: NoCommonVersion,
     },
     /// A symbolic link that leads nowhere from here.
     #[error(
@@ -65,11 +86,13 @@ pub enum Problem {
     },
     /// The operator's own entry lacks something.
     #[error(
-        "the entry of {PLUGIN_TYPE} in {path} was not made by the agent and cannot work: it needs \"capabilities\": {{\"io.kubernetes.cri.pod-annotations\": true}} and valid settings; correct it, or remove it and the agent makes its own"
+        "the entry of {PLUGIN_TYPE} in {path} was not made by the agent and cannot work: {why}; correct it, or remove it and the agent makes its own"
     )]
     OperatorsEntry {
         /// Where it stands.
         path: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// `managed`, and nobody put the entry there.
     #[error(
@@ -166,6 +189,8 @@ impl Problem {
             Self::Unfinished { .. } => "Unfinished",
             Self::Unusable { .. } => "Unusable",
             Self::SinglePlugin { .. } => "SinglePlugin",
+            Self::NotAListsName { .. } => "NotAListsName",
+            Self::NoCommonVersion { .. } => "NoCommonVersion",
             Self::DanglingLink { .. } => "DanglingLink",
             Self::OperatorsEntry { .. } => "OperatorsEntry",
             Self::NotManaged { .. } => "NotManaged",
@@ -200,8 +225,19 @@ impl Problem {
     }
 }
 
+fn into_a_list(path: &Path) -> &'static str {
+    if is_named_as_list(path) {
+        "put it into a list (\"plugins\": [ ... ]), as the file's name says"
+    } else {
+        "make it a list in a file that ends in .conflist"
+    }
+}
+
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
+        io::ErrorKind::ResourceBusy => {
+            ": the file is a mount point of its own, which cannot be replaced: mount the directory it stands in, or use --chain managed and put the entry into the file's source"
+        }
         io::ErrorKind::ReadOnlyFilesystem => {
             ": mount the directory writable into the agent's pod, or use --chain managed"
         }

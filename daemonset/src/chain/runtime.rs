@@ -156,7 +156,7 @@ impl LoadedChain {
         };
         let mut ours = network.plugins.iter().filter(|plugin| plugin.plugin_type == PLUGIN_TYPE);
         match (ours.next(), ours.next()) {
-            (Some(plugin), None) if Entry::parse(&plugin.source).as_ref() == Some(entry) => Loaded::Yes,
+            (Some(plugin), None) if Entry::parse(&plugin.source).as_ref() == Ok(entry) => Loaded::Yes,
             (Some(_), None) => no(format!("its {list} has {PLUGIN_TYPE} with other settings")),
             (Some(_), Some(_)) => no(format!("its {list} has {PLUGIN_TYPE} more than once")),
             (None, _) => no(format!("its {list} is without {PLUGIN_TYPE}")),

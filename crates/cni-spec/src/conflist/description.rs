@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::ConflistError;
 use super::layout::List;
+use crate::PLUGIN_TYPE;
+use crate::version::Version;
 
 /// A list's own settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +16,44 @@ pub struct Description {
     /// `loadOnlyInlinedPlugins`: nothing beside the list may add plugins to it. A value that cannot be understood
     /// counts as true: runtimes that know the key refuse such a list.
     pub only_inlined: bool,
+    /// `cniVersion`, which runtimes hand to every plugin as it is, also when there is none.
+    version: Option<String>,
+    /// `cniVersions`, from which runtimes with libcni 1.3 choose the newest that they speak.
+    versions: Vec<String>,
+}
+
+/// No version that this plugin speaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}, and {PLUGIN_TYPE} speaks {}", Version::list())]
+pub struct NoCommonVersion {
+    /// What the list says.
+    pub said: String,
 }
 
 impl Description {
+    /// The version in which plugins of this list are called, where the runtime knows `cniVersions` or not; both must do, when
+    /// that is not known.
+    pub fn called_in(&self, knows_versions: Option<bool>) -> Result<Version, NoCommonVersion> {
+        let plain = || match &self.version {
+            Some(version) => {
+                let said = || NoCommonVersion { said: format!("its \"cniVersion\" is {version:?}") };
+                version.parse().map_err(|_| said())
+            }
+            None => Err(NoCommonVersion { said: "it has no \"cniVersion\"".to_owned() }),
+        };
+        let newest = || {
+            let newest = self.versions.iter().filter_map(|version| version.parse::<Version>().ok()).max();
+            let said = || NoCommonVersion { said: format!("its \"cniVersions\" are {:?}", self.versions) };
+            newest.max(plain().ok()).ok_or_else(said)
+        };
+        match knows_versions {
+            _ if self.versions.is_empty() => plain(),
+            Some(true) => newest(),
+            Some(false) => plain(),
+            None => newest().and_then(|_| plain()),
+        }
+    }
+
     /// The directory beside the list whose `*.conf` files runtimes with libcni 1.3 append to it; `None` when the list
     /// forbids that or its name is none for a directory.
     pub fn drop_in_directory(&self) -> Option<&str> {
@@ -33,6 +70,8 @@ pub fn describe(conf: &[u8]) -> Result<Description, ConflistError> {
     struct Keys {
         name: Option<Value>,
         load_only_inlined_plugins: Option<Value>,
+        cni_version: Option<Value>,
+        cni_versions: Option<Value>,
     }
     List::read(conf)?;
     let keys: Keys = serde_json::from_slice(conf).map_err(|source| ConflistError::Syntax { source })?;
@@ -44,7 +83,14 @@ pub fn describe(conf: &[u8]) -> Result<Description, ConflistError> {
         Some(_) => true,
     };
     let name = keys.name.and_then(|name| name.as_str().map(str::to_owned));
-    Ok(Description { name, only_inlined })
+    // A value of another type is shown as it stands; runtimes refuse the list.
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let version = keys.cni_version.map(text);
+    let versions = match keys.cni_versions {
+        Some(Value::Array(versions)) => versions.into_iter().map(text).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Description { name, only_inlined, version, versions })
 }
 
 #[cfg(test)]
@@ -71,6 +117,31 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(described(keys).drop_in_directory(), directory, "{keys}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_called_in_its_version_or_in_the_newest_that_runtime_and_plugin_speak() {
+        let (old, new) = (Some(false), Some(true));
+        for (keys, knows, expected) in [
+            (r#""cniVersion":"0.4.0","#, old, Ok(Version::V0_4_0)),
+            (r#""cniVersion":"0.4.0","#, None, Ok(Version::V0_4_0)),
+            ("", old, Err("no \"cniVersion\"")),
+            ("", None, Err("no \"cniVersion\"")),
+            (r#""cniVersion":"","#, new, Err("is \"\"")),
+            (r#""cniVersion":"0.2.0","#, None, Err("\"0.2.0\"")),
+            (r#""cniVersion":4,"#, None, Err("\"4\"")),
+            (r#""cniVersions":["0.4.0","1.0.0","9.0.0"],"#, new, Ok(Version::V1_0_0)),
+            (r#""cniVersions":["0.4.0","1.0.0"],"#, old, Err("no \"cniVersion\"")),
+            (r#""cniVersions":["0.4.0"],"#, None, Err("no \"cniVersion\"")),
+            (r#""cniVersion":"1.0.0","cniVersions":["0.4.0"],"#, None, Ok(Version::V1_0_0)),
+            (r#""cniVersions":["0.1.0"],"#, new, Err("[\"0.1.0\"]")),
+        ] {
+            let called = described(keys).called_in(knows);
+            match expected {
+                Ok(version) => assert_eq!(called, Ok(version), "{keys}"),
+                Err(words) => assert!(called.unwrap_err().said.contains(words), "{keys}"),
+            }
         }
     }
 

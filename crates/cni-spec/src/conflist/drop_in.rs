@@ -21,6 +21,7 @@ pub fn is_drop_in(conf: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::Policy;
+    use crate::conflist::EntryError;
 
     #[test]
     fn a_drop_in_is_one_plugins_configuration_and_is_read_back() {
@@ -32,17 +33,17 @@ mod tests {
             "{\n  \"type\": \"smc-cni\",\n  \"capabilities\": {\"io.kubernetes.cri.pod-annotations\": true},\n  \"policy\": \"required\",\n  \"stateDir\": \"/run/kube-smc\"\n}\n"
         );
         assert!(is_drop_in(text.as_bytes()));
-        assert_eq!(Entry::parse(&text), Some(entry));
+        assert_eq!(Entry::parse(&text), Ok(entry));
     }
 
     #[test]
     fn other_plugins_and_broken_files_are_no_drop_in_of_ours() {
         for conf in [r#"{"type":"tuning"}"#, r#"{"name":"smc-cni"}"#, r#"{"type":"smc-cni""#, "", "[]"] {
             assert!(!is_drop_in(conf.as_bytes()), "{conf}");
-            assert_eq!(Entry::parse(conf), None, "{conf}");
+            assert_eq!(Entry::parse(conf), Err(EntryError::NotOurs), "{conf}");
         }
         // Ours, but without annotations it cannot work.
         assert!(is_drop_in(br#"{"type":"smc-cni"}"#));
-        assert_eq!(Entry::parse(r#"{"type":"smc-cni"}"#), None);
+        assert_eq!(Entry::parse(r#"{"type":"smc-cni"}"#), Err(EntryError::NoAnnotations));
     }
 }

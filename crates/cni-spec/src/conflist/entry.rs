@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::layout::{Style, has_type};
-use crate::options::Policy;
+use crate::config::ConfigError;
+use crate::error::CniError;
+use crate::options::{OptionKeys, Policy};
 use crate::{PLUGIN_TYPE, POD_ANNOTATIONS_CAPABILITY};
 
 /// The settings the installer manages in this plugin's entry. The entry also has the type and the capability
@@ -23,6 +26,22 @@ pub struct Entry {
     pub log_dir: Option<String>,
 }
 
+/// Why an entry cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// Another plugin's, or no object.
+    #[error("it is not an entry of {PLUGIN_TYPE}")]
+    NotOurs,
+    /// The runtime would not pass the pods' annotations.
+    #[error(
+        "it lacks \"capabilities\": {{\"{POD_ANNOTATIONS_CAPABILITY}\": true}}, without which no pod asks for anything"
+    )]
+    NoAnnotations,
+    /// The plugin refuses a setting.
+    #[error("{0}")]
+    Setting(String),
+}
+
 /// Members of an object, still undecoded.
 pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
 
@@ -30,30 +49,40 @@ pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
 const MANAGED: [&str; 5] = ["type", "capabilities", "policy", "stateDir", "logDir"];
 
 impl Entry {
-    /// Reads one plugin's configuration; `None` when it is not this plugin's, lacks the annotations' capability, or
-    /// has an unreadable setting.
-    pub fn parse(plugin: &str) -> Option<Self> {
-        let object: &RawValue = serde_json::from_str(plugin).ok()?;
-        has_type(object, PLUGIN_TYPE).then(|| Self::read(object)).flatten()
+    /// Reads one plugin's configuration.
+    pub fn parse(plugin: &str) -> Result<Self, EntryError> {
+        let object: &RawValue = serde_json::from_str(plugin).map_err(|_| EntryError::NotOurs)?;
+        if has_type(object, PLUGIN_TYPE) { Self::read(object) } else { Err(EntryError::NotOurs) }
     }
 
-    /// Reads an entry back; `None` when it is not one that [`Entry::render`] could mean.
-    pub(super) fn read(object: &RawValue) -> Option<Self> {
+    /// Reads an entry as the plugin itself will.
+    pub(super) fn read(object: &RawValue) -> Result<Self, EntryError> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
         struct Keys<'a> {
             #[serde(borrow)]
-            capabilities: Members<'a>,
-            policy: Option<String>,
-            state_dir: Option<String>,
-            log_dir: Option<String>,
+            capabilities: Option<&'a RawValue>,
         }
-        let keys: Keys<'_> = serde_json::from_str(object.get()).ok()?;
-        if keys.capabilities.get(POD_ANNOTATIONS_CAPABILITY)?.get() != "true" {
-            return None;
+        let keys: Keys<'_> = serde_json::from_str(object.get()).map_err(|_| EntryError::NotOurs)?;
+        let capabilities: Option<Members<'_>> =
+            keys.capabilities.and_then(|capabilities| serde_json::from_str(capabilities.get()).ok());
+        let wanted = capabilities.as_ref().and_then(|all| all.get(POD_ANNOTATIONS_CAPABILITY));
+        if wanted.is_none_or(|value| value.get() != "true") {
+            return Err(EntryError::NoAnnotations);
         }
-        let policy = keys.policy.map_or(Some(Policy::default()), |policy| policy.parse().ok())?;
-        Some(Self { policy, state_dir: keys.state_dir, log_dir: keys.log_dir })
+        let options = serde_json::from_str(object.get())
+            .map_err(|source| ConfigError::Syntax { source })
+            .and_then(|keys: OptionKeys<'_>| keys.decode());
+        let options = options.map_err(|error| {
+            let CniError { msg, details, .. } = error.into();
+            EntryError::Setting(if details.is_empty() { msg } else { format!("{msg}: {details}") })
+        })?;
+        // What is no text cannot be read, and is no path that was given in JSON.
+        let text = |path: Option<PathBuf>| path.and_then(|path| path.into_os_string().into_string().ok());
+        Ok(Self {
+            policy: options.policy,
+            state_dir: text(options.state_dir),
+            log_dir: text(options.log_dir),
+        })
     }
 
     /// The entry as JSON. Members of `kept` that are not managed follow ours.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ConflistError;
-use super::entry::{Entry, Members};
+use super::entry::{Entry, EntryError, Members};
 use crate::json::{BorrowedStr, is_object};
 
 /// JSON's white space (RFC 8259, section 2).
@@ -87,8 +87,8 @@ impl<'a> List<'a> {
         }
     }
 
-    /// What the element says, if it is an entry of ours.
-    pub(super) fn entry(&self, index: usize) -> Option<Entry> {
+    /// What the element says, as an entry of ours.
+    pub(super) fn entry(&self, index: usize) -> Result<Entry, EntryError> {
         Entry::read(self.elements[index])
     }
 

@@ -66,8 +66,8 @@ fn foreign_list() -> impl Strategy<Value = (Value, String)> {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let policy = prop_oneof![Just(Policy::Preferred), Just(Policy::Required)];
-    (policy, any::<Option<String>>(), any::<Option<String>>())
-        .prop_map(|(policy, state_dir, log_dir)| Entry { policy, state_dir, log_dir })
+    let path = || proptest::option::of(any::<String>().prop_map(|name| format!("/{name}")));
+    (policy, path(), path()).prop_map(|(policy, state_dir, log_dir)| Entry { policy, state_dir, log_dir })
 }
 
 fn expected_value(entry: &Entry) -> Value {
@@ -101,7 +101,7 @@ proptest! {
         // As bytes: what was there, around one addition.
         let found = find(&edited.bytes, PLUGIN_TYPE).unwrap().unwrap();
         prop_assert_eq!(found.index + 1, found.count);
-        prop_assert_eq!(found.entry, Some(entry));
+        prop_assert_eq!(found.entry, Ok(entry));
         let after = &edited.bytes[found.span.end..];
         prop_assert!(text.as_bytes().ends_with(after));
         prop_assert!(edited.bytes.starts_with(&text.as_bytes()[..text.len() - after.len()]));

@@ -116,7 +116,7 @@ fn all_settings_are_written_and_found_again() {
     assert!(text.contains("\"policy\": \"required\",\n      \"stateDir\": \"/run/kube-smc\",\n"), "{text}");
     assert!(text.contains(r#""logDir": "/var/log/\"odd\"""#), "{text}");
     let found = find(text.as_bytes(), PLUGIN_TYPE).unwrap().unwrap();
-    assert_eq!((found.index, found.count, found.entry), (2, 3, Some(required())));
+    assert_eq!((found.index, found.count, found.entry), (2, 3, Ok(required())));
     let span = &text[found.span];
     assert!(span.starts_with("{\n      \"type\": \"smc-cni\"") && span.ends_with("\n    }"), "{span}");
 }

@@ -3,7 +3,7 @@ use cni_spec::Policy;
 use super::*;
 
 const TERWAY: &str = r#"{"cniVersion":"0.4.0","name":"terway-chainer","plugins":[{"type":"terway"}]}"#;
-const OPERATORS: &str = r#"{"name":"terway-chainer","plugins":[{"type":"terway"},{"type":"smc-cni","capabilities":{"io.kubernetes.cri.pod-annotations":true},"policy":"required"},{"type":"cilium-cni"}]}"#;
+const OPERATORS: &str = r#"{"cniVersion":"0.4.0","name":"terway-chainer","plugins":[{"type":"terway"},{"type":"smc-cni","capabilities":{"io.kubernetes.cri.pod-annotations":true},"policy":"required"},{"type":"cilium-cni"}]}"#;
 const OUR_DROP_IN: &str = "terway-chainer/90-smc-cni.conf";
 
 struct Case {
@@ -35,11 +35,15 @@ impl Case {
     }
 
     fn decide(&self) -> Result<(Decision, Option<Problem>), Problem> {
+        self.decide_at(Path::new("/c/10-terway.conflist"))
+    }
+
+    fn decide_at(&self, path: &Path) -> Result<(Decision, Option<Problem>), Problem> {
         decide(&Seen {
             placement: self.placement,
             why: "because",
             runtime: self.runtime.as_ref(),
-            path: Path::new("/c/10-terway.conflist"),
+            path,
             list: self.list.as_bytes(),
             list_is_ours: self.list_is_ours,
             drop_ins: self
@@ -118,12 +122,75 @@ fn an_operators_drop_in_does_not_count_where_the_runtime_does_not_read_it() {
 
 #[test]
 fn an_operators_entry_that_cannot_work_is_reported_and_left() {
-    let list = r#"{"name":"n","plugins":[{"type":"a"},{"type":"smc-cni"}]}"#;
-    let (decision, problem) = case(Placement::Inject, list).decide().unwrap();
-    assert!(decision.write_list.is_none());
-    let problem = problem.unwrap();
-    assert!(matches!(problem, Problem::OperatorsEntry { .. }), "{problem}");
-    assert!(problem.to_string().contains("pod-annotations"), "{problem}");
+    let capability = r#""type":"smc-cni","capabilities":{"io.kubernetes.cri.pod-annotations":true}"#;
+    let list = |version: &str, plugins: &str| format!(r#"{{{version}"name":"n","plugins":[{plugins}]}}"#);
+    let behind = |entry: &str| list(r#""cniVersion":"0.4.0","#, &format!(r#"{{"type":"a"}},{{{entry}}}"#));
+    for (list, words) in [
+        (behind(r#""type":"smc-cni""#), "pod-annotations"),
+        (behind(&format!(r#"{capability},"stateDir":"x""#)), "stateDir"),
+        (behind(&format!(r#"{capability},"logMaxBytes":"4M""#)), "logMaxBytes"),
+        (behind(&format!(r#"{capability},"policy":"Required""#)), "policy"),
+        (list(r#""cniVersion":"0.4.0","#, &format!(r#"{{{capability}}},{{"type":"a"}}"#)), "stands first"),
+        (list(r#""cniVersion":"0.4.0","#, &format!("{{{capability}}}")), "stands alone"),
+        (list("", &format!(r#"{{"type":"a"}},{{{capability}}}"#)), "no \"cniVersion\""),
+        (list(r#""cniVersion":"0.2.0","#, &format!(r#"{{"type":"a"}},{{{capability}}}"#)), "0.2.0"),
+    ] {
+        let (decision, problem) = case(Placement::Inject, &list).decide().unwrap();
+        assert!(decision.write_list.is_none(), "{list}");
+        assert_eq!(owner(&decision), (Owner::Operator, Path::new("/c/10-terway.conflist")));
+        let problem = problem.unwrap();
+        assert!(matches!(problem, Problem::OperatorsEntry { .. }), "{problem}");
+        assert!(problem.to_string().contains(words), "{problem}");
+    }
+    let theirs = r#"{"type":"smc-cni","policy":"required"}"#;
+    let (_, problem) = case(Placement::DropIn, TERWAY)
+        .runtime("v2.1.5")
+        .drop_in("terway-chainer/50-smc.conf", theirs, false)
+        .decide()
+        .unwrap();
+    assert!(problem.unwrap().to_string().contains("50-smc.conf"));
+}
+
+#[test]
+fn a_list_in_whose_version_the_plugin_cannot_be_called_gets_no_entry_and_loses_ours() {
+    let none = TERWAY.replace(r#""cniVersion":"0.4.0","#, "");
+    for list in [none.clone(), TERWAY.replace("0.4.0", "0.2.0"), TERWAY.replace("0.4.0", "")] {
+        for placement in [Placement::Inject, Placement::DropIn] {
+            let (decision, problem) = case(placement, &list).runtime("v2.1.5").decide().unwrap();
+            assert_eq!(decision, Decision::default());
+            let problem = problem.unwrap();
+            assert!(matches!(problem, Problem::NoCommonVersion { .. }), "{problem}");
+            assert!(problem.to_string().contains("cniVersion"), "{problem}");
+        }
+    }
+    let (decision, problem) = case(Placement::Inject, &with_entry(&none)).ours().decide().unwrap();
+    assert_eq!(decision.write_list.as_deref(), Some(none.as_bytes()));
+    assert!(decision.present.is_none() && problem.is_some());
+    // Runtimes that choose among versions find one that will do.
+    let several = none.replace(r#""name""#, r#""cniVersions":["0.2.0","1.0.0"],"name""#);
+    assert!(case(Placement::DropIn, &several).runtime("v2.1.5").decision().write_drop_in.is_some());
+    assert!(case(Placement::Inject, &several).runtime("v1.7.24").decide().unwrap().1.is_some());
+}
+
+#[test]
+fn a_list_in_a_file_that_runtimes_read_no_lists_from_is_left_alone_with_its_right_name() {
+    for name in ["10-terway.conf", "10-terway.json"] {
+        let path = Path::new("/c").join(name);
+        for placement in [Placement::Inject, Placement::DropIn, Placement::Managed] {
+            let problem = case(placement, TERWAY).decide_at(&path).unwrap_err();
+            assert!(matches!(problem, Problem::NotAListsName { .. }), "{problem}");
+            assert!(problem.to_string().contains("rename it to /c/10-terway.conflist"), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn advice_about_a_single_plugin_fits_the_files_name() {
+    let single = r#"{"cniVersion":"0.4.0","name":"n","type":"bridge"}"#;
+    let told =
+        |name: &str| case(Placement::Inject, single).decide_at(Path::new(name)).unwrap_err().to_string();
+    assert!(told("/c/10-a.conflist").contains("put it into a list"));
+    assert!(told("/c/10-a.conf").contains("ends in .conflist"));
 }
 
 #[test]
