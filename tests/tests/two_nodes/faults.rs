@@ -35,9 +35,7 @@ fn inject(cluster: &'static Cluster, together: &[&str], one_by_one: &[&str]) {
     let mut stage = Stage::as_it_is(vec![cluster.node(1), cluster.node(2)], cluster.rig());
     stage.start_traffic();
     let table = Table::committed();
-    let faults = |names: &[&str]| {
-        names.iter().map(|name| table.fault(name).expect("the table has it")).collect::<Vec<&Fault>>()
-    };
+    let faults = |names: &[&str]| names.iter().map(|name| fault_of(&table, name)).collect::<Vec<&Fault>>();
     let nodes = stage.nodes.clone();
     let say = |line: &str| eprintln!("{line}");
     let (health, rows) = Poller::over(&nodes, stage.events_port(), |poller| {
@@ -52,4 +50,8 @@ fn inject(cluster: &'static Cluster, together: &[&str], one_by_one: &[&str]) {
     eprintln!("{}\n{matrix}\n{health:?}", faults::header());
     assert!(rows.iter().all(Row::is_right), "{matrix}");
     assert!(health.is_well(), "{health:?}");
+}
+
+fn fault_of<'t>(table: &'t Table, name: &str) -> &'t Fault {
+    table.fault(name).unwrap_or_else(|| panic!("no fault is called {name}"))
 }
