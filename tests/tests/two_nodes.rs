@@ -3,6 +3,8 @@
 
 #[path = "two_nodes/agent.rs"]
 mod agent;
+#[path = "two_nodes/alibaba.rs"]
+mod alibaba;
 #[path = "two_nodes/attachments.rs"]
 mod attachments;
 #[path = "two_nodes/connections.rs"]
@@ -23,7 +25,5 @@ mod privileges;
 mod repair;
 #[path = "two_nodes/smcctl.rs"]
 mod smcctl;
-#[path = "two_nodes/sysctl.rs"]
-mod sysctl;
 #[path = "two_nodes/traffic.rs"]
 mod traffic;
