@@ -19,6 +19,7 @@ mod late;
 mod load_check;
 mod mode;
 mod once;
+mod place;
 mod problem;
 mod provenance;
 mod remove;

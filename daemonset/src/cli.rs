@@ -1,7 +1,7 @@
 //! The command line, and words for what is wrong with it.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context as _, Result};
 use clap::error::{ContextKind, ContextValue};
@@ -110,7 +110,7 @@ pub(crate) struct UninstallArgs {
     #[arg(long, default_value = "/proc")]
     pub(crate) proc: PathBuf,
     /// The node's directory of CNI configurations
-    #[arg(long, default_value = "/etc/cni/net.d")]
+    #[arg(long, default_value = "/etc/cni/net.d", env = "SMC_AGENT_CONF_DIR")]
     pub(crate) conf_dir: PathBuf,
     /// Directory where the agent remembers which chain entries it made
     #[arg(long, default_value = DEFAULT_PROVENANCE_DIR)]
@@ -141,11 +141,11 @@ pub(crate) struct ChainArgs {
     /// The plugin's binary; usually beside this one
     #[arg(long)]
     pub(crate) plugin: Option<PathBuf>,
-    /// The node's directory of CNI plugins
-    #[arg(long, default_value = "/opt/cni/bin")]
+    /// The node's directory of CNI plugins, where the container runtime looks for them
+    #[arg(long, default_value = "/opt/cni/bin", env = "SMC_AGENT_BIN_DIR")]
     pub(crate) bin_dir: PathBuf,
     /// The node's directory of CNI configurations; the first list in it is the one in use
-    #[arg(long, default_value = "/etc/cni/net.d")]
+    #[arg(long, default_value = "/etc/cni/net.d", env = "SMC_AGENT_CONF_DIR")]
     pub(crate) conf_dir: PathBuf,
     /// What becomes of an annotated pod that cannot be accelerated: it starts on TCP (preferred) or not at all (required)
     #[arg(long, default_value = "preferred")]
@@ -156,8 +156,19 @@ pub(crate) struct ChainArgs {
 }
 
 impl ChainArgs {
-    /// What the chain is kept by.
-    pub(crate) fn options(self) -> Result<chain::Options> {
+    /// What the chain is kept by. An entry tells the plugin of a state directory that is not the usual one.
+    pub(crate) fn options(self, state_dir: &Path) -> Result<chain::Options> {
+        let state_dir = if state_dir == Path::new(DEFAULT_STATE_DIR) {
+            None
+        } else {
+            let full = absolute(state_dir).context("cannot tell the full path of --state-dir")?;
+            Some(
+                full.into_os_string()
+                    .into_string()
+                    .ok()
+                    .context("--state-dir is no text, which CNI's JSON cannot hold")?,
+            )
+        };
         let plugin = match self.plugin {
             Some(plugin) => plugin,
             None => {
@@ -170,7 +181,7 @@ impl ChainArgs {
             bin_dir: self.bin_dir,
             conf_dir: self.conf_dir,
             provenance_dir: self.provenance_dir,
-            entry: Entry { policy: self.policy, state_dir: None, log_dir: None },
+            entry: Entry { policy: self.policy, state_dir, log_dir: None },
             runtime: None,
             fight: FightLimits::default(),
         })
@@ -262,6 +273,19 @@ mod tests {
         assert_eq!(origin(&error, |_| Some("enabled".to_owned())), None);
         assert_eq!(origin(&error, |_| None), None);
         assert_eq!(origin(&refused(&["run", "--no-such-option"]), |_| Some(String::new())), None);
+    }
+
+    #[test]
+    fn an_entry_tells_the_plugin_of_a_state_directory_that_is_not_the_usual_one() {
+        let state_dir = |arguments: &[&str]| {
+            let words = ["smc-agent", "run"].iter().chain(arguments);
+            let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not run") };
+            args.chain.options(&args.state_dir).unwrap().entry.state_dir
+        };
+        assert_eq!(state_dir(&[]), None);
+        assert_eq!(state_dir(&["--state-dir=/run/kube-smc/"]), None);
+        assert_eq!(state_dir(&["--state-dir=/run/other"]).as_deref(), Some("/run/other"));
+        assert!(state_dir(&["--state-dir=other"]).unwrap().starts_with('/'));
     }
 
     #[test]

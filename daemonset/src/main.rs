@@ -5,6 +5,7 @@ mod cli;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use smc_agent::node::Options;
 use smc_agent::sole::{self, Work};
 use smc_agent::surfaces::{self, Surfaces};
 use smc_agent::{run, uninstall};
-use smc_state::Store;
+use smc_state::{DEFAULT_STATE_DIR, Store};
 use tokio::runtime::Runtime;
 
 use cli::{ChainArgs, Cli, Command, RunArgs, UninstallArgs};
@@ -91,7 +92,7 @@ fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
         terway_capabilities: args.terway_capabilities,
         ueids: args.ueids,
     };
-    let work = run::Work { node, chain: args.chain.options()?, cri_socket: args.cri_socket };
+    let work = run::Work { node, chain: args.chain.options(store.dir())?, cri_socket: args.cri_socket };
     runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))
 }
 
@@ -158,7 +159,7 @@ fn pause() -> Result<()> {
 }
 
 fn install(args: ChainArgs) -> Result<()> {
-    let installed = chain::install_once(args.options()?)?;
+    let installed = chain::install_once(args.options(Path::new(DEFAULT_STATE_DIR))?)?;
     let choice = installed.choice;
     tracing::info!(
         binary_copied = installed.binary_copied,

@@ -12,8 +12,9 @@ use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -357,10 +358,23 @@ fn leftovers_of_a_killed_agent_are_swept_at_the_start() {
 }
 
 /// A runtime that reads the list when told, as containerd does.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct FakeRuntime {
+    conf_dir: PathBuf,
+    bin_dir: Arc<Mutex<PathBuf>>,
     loaded: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
+}
+
+impl FakeRuntime {
+    fn of(node: &TestNode) -> Self {
+        Self {
+            conf_dir: node.conf_dir(),
+            bin_dir: Arc::new(Mutex::new(node.bin_dir())),
+            loaded: Arc::default(),
+            asked: Arc::default(),
+        }
+    }
 }
 
 impl Runtime for FakeRuntime {
@@ -373,7 +387,8 @@ impl Runtime for FakeRuntime {
             plugins.push(plugin("smc-cni", conflist::drop_in(&Entry::default())));
         }
         let networks = vec![LoadedNetwork { name: "terway-chainer".into(), plugins }];
-        Ok(LoadedChain { conf_dir: "/etc/cni/net.d".into(), networks, load_error: None })
+        let bin_dirs = vec![self.bin_dir.lock().unwrap().clone()];
+        Ok(LoadedChain { conf_dir: self.conf_dir.clone(), bin_dirs, networks, load_error: None })
     }
 }
 
@@ -395,7 +410,7 @@ fn a_runtime_that_does_not_load_the_entry_is_nudged_once_and_then_reported() {
     .unwrap();
     watcher.watch(&node.conf_dir(), RecursiveMode::NonRecursive).unwrap();
 
-    let runtime = FakeRuntime::default();
+    let runtime = FakeRuntime::of(&node);
     let chain = keep(node.options(Mode::Auto), runtime.clone());
     let status = wait_for_status(&chain, |status| status.problem.is_some());
     let problem = status.problem.clone().unwrap();
@@ -413,4 +428,24 @@ fn a_runtime_that_does_not_load_the_entry_is_nudged_once_and_then_reported() {
     assert_eq!((status.problem, status.insertions), (None, 0), "it was there already");
     chain.stop();
     assert_eq!(nudges.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn where_the_runtime_would_not_find_the_program_nothing_is_written_and_its_directory_is_named() {
+    let node = TestNode::new();
+    fs::write(node.list(), list(1)).unwrap();
+    let runtime = FakeRuntime::of(&node);
+    *runtime.bin_dir.lock().unwrap() = "/var/lib/k3s/bin".into();
+    let chain = keep(node.options(Mode::Auto), runtime.clone());
+    let problem = wait_for_status(&chain, |status| status.problem.is_some()).problem.unwrap();
+    assert_eq!(problem.name, "OtherBinDir");
+    assert!(problem.message.contains("in /var/lib/k3s/bin, and"), "{}", problem.message);
+    chain.stop();
+    assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1));
+    assert!(!node.bin_dir().exists() && node.names() == ["10-terway.conflist"], "{:?}", node.names());
+
+    *runtime.bin_dir.lock().unwrap() = node.bin_dir();
+    let chain = keep(node.options(Mode::Auto), runtime);
+    wait_for_content(&node.list(), &with_entry(&list(1)));
+    chain.stop();
 }

@@ -11,6 +11,7 @@ use tokio::time::{sleep_until, timeout};
 use super::decide::Present;
 use super::install::{Installer, Look};
 use super::load_check::LoadCheck;
+use super::place::Place;
 use super::watch::Watch;
 use super::{
     Choice, Loaded, LoadedChain, Options, Owner, Problem, Runtime, RuntimeError, Status, StatusProblem,
@@ -50,14 +51,15 @@ pub async fn keep<R: Runtime>(
     let mut question: Option<Question<'_>> = None;
     loop {
         let now = Instant::now();
-        if now >= keeper.next_look {
-            keeper.look(now, &mut watch);
-        }
-        if question.is_none() && keeper.check.next_ask().is_some_and(|next| now >= next) {
+        if question.is_none() && keeper.next_question().is_some_and(|next| now >= next) {
             keeper.check.asked();
             question = Some(Box::pin(ask(&runtime)));
         }
-        let wake = [Some(keeper.next_look), keeper.next_late_look, keeper.check.next_ask()];
+        if now >= keeper.next_look {
+            keeper.look(now, &mut watch);
+        }
+        let next_question = keeper.next_question().filter(|_| question.is_none());
+        let wake = [Some(keeper.next_look), keeper.next_late_look, next_question];
         let wake = wake.into_iter().flatten().min().unwrap_or(now + RECHECK);
         // Every branch only waits; what it leads to is done after the select.
         let answer = tokio::select! {
@@ -103,6 +105,7 @@ struct Keeper {
     /// What the runtime is expected to have: the list's name and the entry.
     expected: Option<(Option<String>, Present)>,
     nudge_problem: Option<Problem>,
+    place: Place,
     choice: Option<Choice>,
     exposed_since: Option<Instant>,
     problem_since: Option<(&'static str, Instant)>,
@@ -113,6 +116,7 @@ struct Keeper {
 impl Keeper {
     fn new(options: Options, status: watch::Sender<Status>) -> Self {
         let now = Instant::now();
+        let place = Place::new(&options.conf_dir, &options.bin_dir, now);
         Self {
             installer: Installer::new(options),
             swept: false,
@@ -123,6 +127,7 @@ impl Keeper {
             check: LoadCheck::default(),
             expected: None,
             nudge_problem: None,
+            place,
             choice: None,
             exposed_since: None,
             problem_since: None,
@@ -137,6 +142,11 @@ impl Keeper {
     }
 
     fn look(&mut self, now: Instant, watch: &mut Watch) {
+        if let Some(closed_until) = self.place.closed_until(now) {
+            self.next_look = closed_until;
+            self.tell(self.place.problem(), now);
+            return;
+        }
         let swept = if self.swept { Ok(()) } else { self.installer.sweep() };
         self.swept |= swept.is_ok();
         let look = self.installer.look(now, None, watch.was_closed());
@@ -210,6 +220,11 @@ impl Keeper {
         self.next_look = (now + next).max(self.not_before);
     }
 
+    /// When the runtime is to be asked.
+    fn next_question(&self) -> Option<Instant> {
+        [self.place.next_ask(), self.check.next_ask()].into_iter().flatten().min()
+    }
+
     /// What the runtime should have now.
     fn expect(&mut self, look: &Look, now: Instant) {
         let expected = look.present.clone().map(|present| (look.name.clone(), present));
@@ -264,6 +279,11 @@ impl Keeper {
     }
 
     fn answered(&mut self, answer: Result<LoadedChain, RuntimeError>, now: Instant) {
+        self.place.answered(&answer, now);
+        if self.place.closed_until(now).is_some() {
+            self.next_look = now;
+            return;
+        }
         let loaded = match (answer, &self.expected) {
             (Ok(chain), Some((Some(name), present))) => match &present.entry {
                 Some(entry) => chain.has(name, entry),

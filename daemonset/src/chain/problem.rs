@@ -22,6 +22,27 @@ pub enum Problem {
         /// Its path.
         path: PathBuf,
     },
+    /// The runtime reads configurations from another directory.
+    #[error(
+        "the container runtime reads its CNI configuration from {theirs}, and the agent was given {ours}: nothing is written; mount {theirs} into the agent's pod at the same path, and set SMC_AGENT_CONF_DIR to it (--conf-dir)"
+    )]
+    OtherConfDir {
+        /// Ours.
+        ours: PathBuf,
+        /// The runtime's.
+        theirs: PathBuf,
+    },
+    /// The runtime looks for programs in another directory.
+    #[error(
+        "the container runtime looks for CNI plugins in {}, and the agent was given {ours}: with an entry whose program it does not find every new pod of this node would fail, so nothing is written; mount that directory into the agent's pod at the same path, and set SMC_AGENT_BIN_DIR to it (--bin-dir)",
+        listed(theirs)
+    )]
+    OtherBinDir {
+        /// Ours.
+        ours: PathBuf,
+        /// The runtime's.
+        theirs: Vec<PathBuf>,
+    },
     /// Nothing in it.
     #[error("waiting for the primary CNI plugin: no network configuration in {dir}")]
     NoConfiguration {
@@ -185,6 +206,8 @@ impl Problem {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NoDirectory { .. } => "NoDirectory",
+            Self::OtherConfDir { .. } => "OtherConfDir",
+            Self::OtherBinDir { .. } => "OtherBinDir",
             Self::NoConfiguration { .. } => "NoConfiguration",
             Self::Unfinished { .. } => "Unfinished",
             Self::Unusable { .. } => "Unusable",
@@ -223,6 +246,10 @@ impl Problem {
         let path = path.into();
         move |source| Self::Io { action, path, source }
     }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 fn into_a_list(path: &Path) -> &'static str {

@@ -4,12 +4,14 @@
 //! `info["lastCNILoadStatus"]` what came of the last attempt to read it from the files.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist::Entry;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
+
+use super::Problem;
 
 /// Asks the container runtime.
 pub trait Runtime: Sync {
@@ -54,6 +56,8 @@ impl Runtime for NoRuntime {
 pub struct LoadedChain {
     /// Where the runtime reads its configurations, by its own name for the place.
     pub conf_dir: PathBuf,
+    /// Where it looks for plugins, by its own names; none where it does not tell.
+    pub bin_dirs: Vec<PathBuf>,
     /// The networks that it gives to pods, the loopback included.
     pub networks: Vec<LoadedNetwork>,
     /// What kept it from loading the files as they are now.
@@ -83,6 +87,8 @@ pub struct LoadedPlugin {
 #[serde(rename_all = "PascalCase")]
 struct CniConfig {
     plugin_conf_dir: PathBuf,
+    #[serde(default, deserialize_with = "or_default")]
+    plugin_dirs: Vec<PathBuf>,
     #[serde(default, deserialize_with = "or_default")]
     networks: Vec<Network>,
 }
@@ -138,9 +144,25 @@ impl LoadedChain {
         };
         Ok(Self {
             conf_dir: chain.plugin_conf_dir,
+            bin_dirs: chain.plugin_dirs,
             networks: chain.networks.into_iter().map(network).collect(),
             load_error: info.get("lastCNILoadStatus").filter(|status| *status != "OK").cloned(),
         })
+    }
+
+    /// Why nothing written to these directories could work with this runtime. Paths are compared by name, as the agent's pod
+    /// mounts them where the node has them, and by what they lead to.
+    pub fn looks_elsewhere(&self, conf_dir: &Path, bin_dir: &Path) -> Option<Problem> {
+        let same = |ours: &Path, theirs: &Path| {
+            let target = |path: &Path| path.canonicalize().ok();
+            ours == theirs || target(ours).is_some_and(|ours| Some(ours) == target(theirs))
+        };
+        if !same(conf_dir, &self.conf_dir) {
+            return Some(Problem::OtherConfDir { ours: conf_dir.to_owned(), theirs: self.conf_dir.clone() });
+        }
+        let found = self.bin_dirs.is_empty() || self.bin_dirs.iter().any(|theirs| same(bin_dir, theirs));
+        let theirs = || self.bin_dirs.clone();
+        (!found).then(|| Problem::OtherBinDir { ours: bin_dir.to_owned(), theirs: theirs() })
     }
 
     /// Whether the network of this name has our plugin with these settings.

@@ -51,6 +51,31 @@ fn the_loaded_chain_is_read_with_its_plugins_in_order() {
 }
 
 #[test]
+fn a_runtime_that_looks_in_other_directories_is_told_from_one_that_looks_in_ours() {
+    let (conf, bin) = (Path::new("/etc/cni/net.d"), Path::new("/opt/cni/bin"));
+    for recorded in [LOADED, BROKEN, EMPTY_1_7, EMPTY_2] {
+        assert!(chain(recorded).looks_elsewhere(conf, bin).is_none(), "{recorded}");
+        assert!(chain(recorded).looks_elsewhere(Path::new("/etc/cni/net.d/"), bin).is_none());
+    }
+    let k3s = LoadedChain {
+        conf_dir: "/var/lib/rancher/k3s/agent/etc/cni/net.d".into(),
+        bin_dirs: vec!["/var/lib/rancher/k3s/data/cni".into(), "/opt/cni/other".into()],
+        ..chain(LOADED)
+    };
+    let told = |conf, bin| k3s.looks_elsewhere(conf, bin).unwrap();
+    let problem = told(conf, bin);
+    assert!(matches!(problem, Problem::OtherConfDir { .. }), "{problem}");
+    assert!(problem.to_string().contains("from /var/lib/rancher/k3s/agent/etc/cni/net.d, and"), "{problem}");
+    let problem = told(&k3s.conf_dir.clone(), bin);
+    assert!(matches!(problem, Problem::OtherBinDir { .. }), "{problem}");
+    let words = "in /var/lib/rancher/k3s/data/cni and /opt/cni/other, and";
+    assert!(problem.to_string().contains(words), "{problem}");
+    assert!(k3s.looks_elsewhere(&k3s.conf_dir.clone(), Path::new("/opt/cni/other")).is_none());
+    // One that does not tell is believed to look in ours.
+    assert!(LoadedChain { bin_dirs: Vec::new(), ..chain(LOADED) }.looks_elsewhere(conf, bin).is_none());
+}
+
+#[test]
 fn an_entry_with_other_settings_is_not_the_one_that_was_loaded() {
     let required = Entry { policy: Policy::Required, ..Entry::default() };
     assert!(why(chain(LOADED).has("terway-chainer", &required)).contains("other settings"));
