@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
 
-use chain::{TestNode, has_entry, keep, names, wait, wait_for_content, wait_for_status, with_entry};
+use chain::{PLUGIN, TestNode, has_entry, keep, names, wait, wait_for_content, wait_for_status, with_entry};
 use cni_spec::conflist::{self, Entry};
 use smc_agent::chain::{
     FightLimits, Loaded, LoadedChain, LoadedNetwork, LoadedPlugin, Mode, Owner, Placement, Runtime,
@@ -333,7 +333,7 @@ fn a_program_that_cannot_be_copied_keeps_the_entry_out() {
     let status = wait_for_status(&chain, |status| status.problem.is_some());
     assert_eq!(status.problem.unwrap().name, "Binary");
     assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1));
-    fs::write(&plugin, "#!/bin/true\n").unwrap();
+    fs::write(&plugin, PLUGIN).unwrap();
     wait_for_content(&node.list(), &with_entry(&list(1)));
     wait_for_status(&chain, |status| status.problem.is_none());
     chain.stop();

@@ -91,6 +91,7 @@ impl Installer {
         let mut look = Look::default();
         let binary = self.binary.ensure();
         look.binary_copied = matches!(binary, Ok(true));
+        let binary = binary.and_then(|_| self.binary.prove());
         if self.options.mode != Mode::Off
             && let Err(problem) = self.look_at_list(&mut look, now, late, closed)
         {
@@ -187,8 +188,8 @@ impl Installer {
             .fight
             .wait(now)
             .or_else(|| new_list.as_ref().filter(|_| !closed).and_then(|_| until_quiet(&conf)));
-        // An entry without its program keeps every pod of the node from starting; the program's problem is reported.
-        if wait.is_some() || !self.binary.target().exists() {
+        // An entry whose program cannot run keeps every pod of the node from starting; the program's problem is reported.
+        if wait.is_some() || !self.binary.is_proven() {
             look.again = wait;
             look.present = decision.present.take().filter(|_| decision.was_present);
             return Ok(());

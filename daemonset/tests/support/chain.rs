@@ -12,6 +12,10 @@ use smc_agent::chain::{ChainThread, FightLimits, Mode, NoRuntime, Options, Runti
 /// Much longer than anything takes: each write is synced to the disk, which may be busy with others' work.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// A program that answers as the plugin does when it is asked for its versions.
+pub(crate) const PLUGIN: &str =
+    "#!/bin/sh\necho '{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"1.0.0\"]}'\n";
+
 /// Directories that are gone with the value.
 pub(crate) struct TestNode {
     pub(crate) dir: tempfile::TempDir,
@@ -21,7 +25,7 @@ impl TestNode {
     pub(crate) fn new() -> Self {
         let node = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(node.conf_dir()).unwrap();
-        fs::write(node.dir.path().join("plugin"), "#!/bin/true\n").unwrap();
+        fs::write(node.dir.path().join("plugin"), PLUGIN).unwrap();
         node
     }
 
