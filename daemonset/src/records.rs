@@ -1,5 +1,7 @@
 //! Watch the pods' records, log what becomes of them, and sweep what ended.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,6 +11,8 @@ use smc_model::Verdict;
 use smc_state::{AttachmentId, Phase, ReadBefore, Record, StateError, Store};
 
 use crate::kubernetes::announcement::told;
+
+pub use watch::Watch;
 
 /// Longest wait for a lock while sweeping: the plugin's calls hold theirs for less than their own two seconds.
 const SWEEP_BUDGET: Duration = Duration::from_secs(2);

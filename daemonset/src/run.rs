@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
-use notify::{RecursiveMode, Watcher as _};
 use smc_host::{kernel, memory};
 use smc_model::{NodeFacts, Switch};
 use smc_state::{NODE_FILE_VERSION, NodeFile, ReadBefore, Store};
 use smc_verbs::DeviceLimits;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
@@ -17,7 +16,7 @@ use crate::cri::{Cri, LoadedByRuntime};
 use crate::ending::Ending;
 use crate::log_level::LogLevel;
 use crate::node::{self, LastLook, Options, Prepared};
-use crate::records::Records;
+use crate::records::{self, Records};
 use crate::repair::{Looks, Repairer};
 use crate::surfaces::Surfaces;
 use crate::traffic::{Tools, Traffic};
@@ -89,18 +88,8 @@ pub async fn run(
     let mut told = ChainTold::default();
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
 
-    // One pending wake-up is enough: a look sees everything that happened before it.
-    let (wake, mut changed) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Looking opens the directory, and would lead to the next look for ever.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            let _ = wake.try_send(());
-        }
-    })
-    .context("cannot watch directories")?;
-    watcher
-        .watch(&store.pods_dir(), RecursiveMode::NonRecursive)
-        .with_context(|| format!("cannot watch {}", store.pods_dir().display()))?;
+    let mut watch = records::Watch::new(&store.pods_dir());
+    surfaces.board.problem("records", watch.begin().err());
 
     let mut records = Records::new(read);
     let first = records.look(store);
@@ -115,7 +104,7 @@ pub async fn run(
         let mut records_changed = false;
         tokio::select! {
             () = ending.wanted() => break,
-            _ = changed.recv() => records_changed = true,
+            heard = watch.changed() => records_changed = heard,
             Some(status) = next(&mut chain) => told.tell(&status, surfaces),
             Ok(()) = mesh.changed() => {
                 let switch = *mesh.borrow_and_update();
@@ -129,6 +118,7 @@ pub async fn run(
                     repair.look_now();
                 }
                 level.look(&surfaces.board);
+                surfaces.board.problem("records", watch.begin().err());
                 if std::mem::take(&mut worked) {
                     memory::give_back();
                 }
