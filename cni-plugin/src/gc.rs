@@ -1,12 +1,16 @@
 //! GC: release what belongs to attachments that the runtime does not know any more.
 
-use smc_attach::detach;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use smc_attach::{Remains, detach};
+use smc_state::Record;
 
 use crate::call::Call;
 use crate::log::Line;
 
-/// GC: detaches every living record of this network that is not in the runtime's list. Without a list nothing is
-/// known to be garbage.
+/// GC: detaches every living record of this network that is not in the runtime's list, and of whose pod nothing is left: another
+/// runtime of the node may have a network of the same name. Without a list nothing is known to be garbage.
 pub(crate) fn gc(call: &Call<'_>) {
     let Some(valid) = &call.config.valid_attachments else { return };
     let store = call.store();
@@ -16,7 +20,7 @@ pub(crate) fn gc(call: &Call<'_>) {
         let known = valid
             .iter()
             .any(|valid| valid.container_id == attachment.container() && valid.ifname == attachment.ifname());
-        if known || !record.is_live() || record.network != call.config.name {
+        if known || !record.is_live() || record.network != call.config.name || !is_over(&record) {
             continue;
         }
         let detached = detach(&store, attachment, call.clock.deadline());
@@ -28,4 +32,10 @@ pub(crate) fn gc(call: &Call<'_>) {
             log.write(&line.released(record), call.clock);
         }
     }
+}
+
+fn is_over(record: &Record) -> bool {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = since_epoch.saturating_sub(Duration::from_millis(record.started_ms));
+    Remains::of(record, Path::new("/proc")).is_ok_and(|remains| remains.are_over(age))
 }

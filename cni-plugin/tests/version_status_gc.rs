@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use support::{Conf, Lab, Namespace, PREV_RESULT, VERSIONS, node_facts, part_with, quoted};
@@ -110,6 +112,23 @@ fn three_pods() -> Option<(Lab, Namespace)> {
     Some((lab, netns))
 }
 
+/// As [`three_pods`], an hour after the pods were made and their namespace went, without a DEL.
+fn three_orphans() -> Option<Lab> {
+    let (lab, netns) = three_pods()?;
+    made_an_hour_ago(&lab);
+    drop(netns);
+    Some(lab)
+}
+
+fn made_an_hour_ago(lab: &Lab) {
+    for container in ["a", "b", "c"] {
+        let mut record = lab.record_of(container);
+        let began = record["started_ms"].as_u64().unwrap();
+        part_with(&mut record, "started_ms")["started_ms"] = json!(began - 3_600_000);
+        fs::write(lab.record_path(container), record.to_string()).unwrap();
+    }
+}
+
 fn phases(lab: &Lab) -> [Value; 3] {
     ["a", "b", "c"].map(|container| lab.record_of(container)["phase"].clone())
 }
@@ -126,7 +145,7 @@ fn gc(lab: &Lab, conf: &Conf) {
 #[test]
 fn gc_releases_what_is_not_listed_in_this_network_only() {
     for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
-        let Some((lab, _netns)) = three_pods() else { return };
+        let Some(lab) = three_orphans() else { return };
         let other = fs::read(lab.record_path("c")).unwrap();
         let logged = lab.log_lines().len();
         let list = json!([
@@ -151,6 +170,36 @@ fn gc_releases_what_is_not_listed_in_this_network_only() {
     }
 }
 
+/// A second runtime on the node, with a network of the same name, or a sandbox that is slow to be listed.
+#[test]
+fn gc_spares_pods_that_the_runtime_does_not_know_while_they_live() {
+    let Some((lab, netns)) = three_pods() else { return };
+    let conf = lab.conf("1.1.0").set("cni.dev/valid-attachments", "[]");
+    gc(&lab, &conf);
+    assert_eq!(phases(&lab), ["settled", "settled", "settled"]);
+    made_an_hour_ago(&lab);
+    let name = netns.path().file_name().unwrap();
+    let mut inside = Command::new("ip")
+        .args(["netns", "exec"])
+        .arg(name)
+        .args(["cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It is in there once it answers.
+    let (mut to, mut from) = (inside.stdin.take().unwrap(), inside.stdout.take().unwrap());
+    to.write_all(b"x").unwrap();
+    from.read_exact(&mut [0]).unwrap();
+    gc(&lab, &conf);
+    let spared = phases(&lab);
+    drop(to);
+    inside.wait().unwrap();
+    assert_eq!(spared, ["settled", "settled", "settled"]);
+    gc(&lab, &conf);
+    assert_eq!(phases(&lab), ["tombstone", "tombstone", "settled"], "nobody is in there any more");
+}
+
 #[test]
 fn gc_keeps_what_either_spelling_lists() {
     let Some((lab, _netns)) = three_pods() else { return };
@@ -168,7 +217,7 @@ fn gc_with_an_empty_or_null_list_releases_all_of_this_network() {
         ("cni.dev/valid-attachments", "[]"),
         ("cni.dev/attachments", "null"),
     ] {
-        let Some((lab, _netns)) = three_pods() else { return };
+        let Some(lab) = three_orphans() else { return };
         gc(&lab, &lab.conf("1.1.0").set(key, list));
         assert_eq!(phases(&lab), ["tombstone", "tombstone", "settled"], "{key}: {list}");
     }
@@ -202,7 +251,7 @@ fn gc_on_a_node_without_records_makes_no_directories() {
 
 #[test]
 fn gc_steps_over_a_record_that_cannot_be_read() {
-    let Some((lab, _netns)) = three_pods() else { return };
+    let Some(lab) = three_orphans() else { return };
     lab.corrupt_record(b"not a record");
     gc(&lab, &lab.conf("1.1.0").set("cni.dev/valid-attachments", "[]"));
     assert_eq!(phases(&lab), ["tombstone", "tombstone", "settled"]);

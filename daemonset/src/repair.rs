@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use smc_attach::{AttachError, Budget, Job, Outcome, detach};
+use smc_attach::{AttachError, Budget, Job, Outcome, Remains, detach};
 use smc_host::HostError;
 use smc_host::netns::Netns;
 use smc_model::{Reason, Verdict};
-use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Store};
+use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Record, Store};
 
 use crate::cri::{Cri, CriError, Sandbox};
 use crate::metrics::{Metrics, Repair as Ended};
@@ -80,8 +80,10 @@ impl Repairer {
         let records = self.store.list_again(&self.read).records;
         let sandboxes = self.cri.sandboxes().await?;
         let missing = orphans(&sandboxes, &records);
-        for attachment in missing.intersection(&self.missing) {
-            self.end_orphan(attachment);
+        for record in records.iter().filter(|record| self.missing.contains(&record.attachment)) {
+            if missing.contains(&record.attachment) && self.is_over(record) {
+                self.end_orphan(&record.attachment);
+            }
         }
         self.missing = missing;
         let due = due(&sandboxes, &records, wanted, lost, now_ms());
@@ -96,6 +98,26 @@ impl Repairer {
             self.work_on(pod).await;
         }
         Ok(())
+    }
+
+    /// Whether a living record of a pod that the runtime does not list may be ended.
+    fn is_over(&self, record: &Record) -> bool {
+        // It has no namespace of its own, and its sandbox stopped or is gone.
+        if record.attachment.ifname() == HOST_NETWORK {
+            return true;
+        }
+        let age = Duration::from_millis(now_ms().saturating_sub(record.started_ms));
+        match Remains::of(record, &self.proc) {
+            Ok(remains) => {
+                let over = remains.are_over(age);
+                tracing::debug!(attachment = %record.attachment, ?remains, ?age, over, "the runtime does not list this pod");
+                over
+            }
+            Err(error) => {
+                tracing::warn!(attachment = %record.attachment, "cannot tell what is left of this pod: {}", error.with_cause());
+                false
+            }
+        }
     }
 
     fn end_orphan(&self, attachment: &AttachmentId) {

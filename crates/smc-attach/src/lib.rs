@@ -7,7 +7,9 @@
 mod attach;
 mod detach;
 mod inside;
+mod over;
 
 pub use attach::{AttachError, Budget, Job, Outcome, attach, refuse, repair};
 pub use detach::{Detached, detach, sweep};
 pub use inside::{Shared, undo_inside};
+pub use over::Remains;

@@ -107,6 +107,16 @@ pub(crate) fn holders(proc: &Path, netns: NetnsId, inodes: &BTreeSet<u64>) -> BT
     found
 }
 
+/// Whether a process is in the namespace, as far as `proc` shows processes.
+pub fn is_inhabited(proc: &Path, netns: NetnsId) -> bool {
+    let Ok(entries) = fs::read_dir(proc) else { return false };
+    let processes = entries.flatten().filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    let namespaces = processes.filter_map(|process| fs::metadata(process.path().join("ns/net")).ok());
+    namespaces.into_iter().any(|found| NetnsId { device: found.dev(), inode: found.ino() } == netns)
+}
+
 /// The inode of `socket:[123]`.
 fn socket_inode(link: &Path) -> Option<u64> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()

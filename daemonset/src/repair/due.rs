@@ -119,8 +119,7 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
 
 /// Living records whose sandbox the runtime does not know (any more), not even as stopped: their DEL never came. A pod of
 /// the host's network has none, and ends when its sandbox stops.
-/// `before` is the answer of the look before this one; only who is missing in both is meant, since a pod that is being
-/// made is set up before it is listed.
+/// That alone ends none: a pod that is being made is set up before it is listed, and another runtime's is never.
 pub fn orphans(sandboxes: &[Sandbox], records: &[Arc<Record>]) -> BTreeSet<AttachmentId> {
     let known: BTreeMap<&str, bool> =
         sandboxes.iter().map(|sandbox| (sandbox.id.as_str(), sandbox.ready)).collect();

@@ -1,0 +1,222 @@
+//! Whether an attachment is over whose DEL never came.
+//!
+//! That its runtime does not list it proves nothing: a sandbox is listed only after its network is set up, which takes long on a
+//! loaded node, and a second runtime on the node knows nothing of the first one's pods.
+
+use std::path::Path;
+use std::time::Duration;
+
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::netns::Netns;
+use smc_host::{HostError, listeners, route};
+use smc_state::Record;
+
+/// How old a record must be whose namespace is gone: the runtime may be about to send the DEL.
+const GONE_FOR: Duration = Duration::from_secs(60);
+/// How old one must be whose namespace is there without a process: the kubelet gives a sandbox four minutes.
+const EMPTY_FOR: Duration = Duration::from_secs(300);
+
+/// What there is of an attachment besides its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// Its namespace is gone.
+    Nothing,
+    /// Another namespace has its path.
+    Another,
+    /// Its namespace.
+    Namespace {
+        /// Whether a process is in it.
+        processes: bool,
+        /// Whether the host's way to one of its addresses still leads into it.
+        reachable: bool,
+    },
+}
+
+impl Remains {
+    /// Looks, as far as `proc`, the host's `/proc`, shows processes.
+    ///
+    /// # Errors
+    /// When it cannot be told: then nothing is over.
+    pub fn of(record: &Record, proc: &Path) -> Result<Self, HostError> {
+        let netns = match Netns::open(&record.netns) {
+            Ok(netns) => netns,
+            Err(error) => {
+                // A path that is there, but no namespace (any more), has no number.
+                let gone = matches!(error.errno(), None | Some(libc::ENOENT | libc::ENOTDIR));
+                return if gone { Ok(Self::Nothing) } else { Err(error) };
+            }
+        };
+        if record.netns_id.is_some_and(|id| id != netns.id()) {
+            return Ok(Self::Another);
+        }
+        let mut inside = netns.connect()?;
+        // Inode numbers are given again, cookies never.
+        if record.cookie.zip(inside.cookie).is_some_and(|(then, now)| then != now) {
+            return Ok(Self::Another);
+        }
+        let processes = listeners::is_inhabited(proc, netns.id());
+        Ok(Self::Namespace { processes, reachable: is_reachable(record, &mut inside.route)? })
+    }
+
+    /// Whether the attachment may be ended that these are of, so long after its record was begun.
+    pub fn are_over(self, age: Duration) -> bool {
+        match self {
+            Self::Nothing | Self::Another => age >= GONE_FOR,
+            Self::Namespace { processes, reachable } => !processes && !reachable && age >= EMPTY_FOR,
+        }
+    }
+}
+
+/// Whether the host sends packets for one of the record's addresses into an interface whose other end is in the namespace.
+fn is_reachable(record: &Record, inside: &mut Connection) -> Result<bool, HostError> {
+    let mut host = Connection::open(Protocol::Route)?;
+    for address in record.owned.addresses() {
+        let Some(way) = route::way_to(&mut host, address)?.filter(|way| !way.local) else { continue };
+        let Some(interface) = way.interface else { continue };
+        let Some(peer) = route::link(&mut host, interface)?.and_then(|link| link.peer) else { continue };
+        if route::link(inside, peer)?.is_some_and(|link| link.peer == Some(interface)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use smc_model::{Owned, Plan, Verdict};
+    use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION};
+
+    use super::*;
+
+    fn record(netns: &Path) -> Record {
+        let opened = Netns::open(netns).ok();
+        Record {
+            version: RECORD_VERSION,
+            phase: Phase::Settled,
+            id: "id".to_owned(),
+            network: "n".to_owned(),
+            attachment: AttachmentId::new("c1", "eth0").unwrap(),
+            pod: PodName::default(),
+            netns: netns.to_owned(),
+            netns_id: opened.map(|netns| netns.id()),
+            cookie: None,
+            verdict: Some(Verdict::Configured),
+            seen: String::new(),
+            remedy: String::new(),
+            plan: Plan::default(),
+            owned: Owned::default(),
+            timings: Vec::new(),
+            started_ms: 0,
+            repaired_ms: None,
+            unknown: serde_json::Map::default(),
+        }
+    }
+
+    /// A namespace's path as `ip netns` makes it; removed with the value.
+    struct Named(String);
+
+    impl Named {
+        fn new() -> Option<Self> {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let name =
+                format!("kube-smc-over-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let made = Command::new("ip").args(["netns", "add", &name]).stderr(Stdio::null()).status();
+            if made.is_ok_and(|status| status.success()) {
+                return Some(Self(name));
+            }
+            assert!(std::env::var_os("CI").is_none(), "CI must run this as root with iproute2");
+            eprintln!("SKIPPED: needs a network namespace (root, iproute2)");
+            None
+        }
+
+        fn path(&self) -> std::path::PathBuf {
+            Path::new("/run/netns").join(&self.0)
+        }
+
+        fn delete(&self) {
+            let _ = Command::new("ip").args(["netns", "delete", &self.0]).stderr(Stdio::null()).status();
+        }
+    }
+
+    impl Drop for Named {
+        fn drop(&mut self) {
+            self.delete();
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_pod_is_told_by_its_namespace_its_processes_and_the_hosts_way_to_it() {
+        let Some(named) = Named::new() else { return };
+        let (path, proc) = (named.path(), Path::new("/proc"));
+        let mut pod = record(&path);
+        let empty = Remains::Namespace { processes: false, reachable: false };
+        assert_eq!(Remains::of(&pod, proc).unwrap(), empty);
+
+        let mut running =
+            Command::new("ip").args(["netns", "exec", &named.0, "sleep", "60"]).spawn().unwrap();
+        let mut remains = empty;
+        for _ in 0..500 {
+            remains = Remains::of(&pod, proc).unwrap();
+            if remains != empty {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert_eq!(remains, Remains::Namespace { processes: true, reachable: false });
+
+        let id = pod.netns_id.unwrap();
+        pod.netns_id = Some(smc_model::NetnsId { inode: id.inode + 1, ..id });
+        assert_eq!(Remains::of(&pod, proc).unwrap(), Remains::Another);
+        pod.netns_id = Some(id);
+        named.delete();
+        assert_eq!(Remains::of(&pod, proc).unwrap(), Remains::Nothing);
+        // The mount point of one that was undone.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(Remains::of(&record(file.path()), proc).unwrap(), Remains::Nothing);
+    }
+
+    #[test]
+    fn an_address_that_the_host_still_sends_into_the_namespace_is_reachable() {
+        let Some(outer) = Named::new() else { return };
+        let home = Netns::open(&outer.path()).unwrap();
+        let pod = Netns::make().unwrap();
+        let address = "10.99.0.7".parse().unwrap();
+        let pair = smc_host::veth::Pair { host: "vethover", inside: "eth0", address };
+        let mut host = home.run(|| Connection::open(Protocol::Route)).unwrap().unwrap();
+        pair.connect(&mut host, &pod).unwrap();
+        let mut record = record(&pod.path());
+        record.owned.anchored.insert(address);
+        let look = || home.run(|| Remains::of(&record, Path::new("/proc"))).unwrap().unwrap();
+        assert!(matches!(look(), Remains::Namespace { reachable: true, .. }));
+        let deleted = home.run(|| {
+            Command::new("ip")
+                .args(["route", "del", "10.99.0.7/32"])
+                .status()
+                .is_ok_and(|status| status.success())
+        });
+        assert!(deleted.unwrap());
+        assert!(matches!(look(), Remains::Namespace { reachable: false, .. }));
+    }
+
+    #[test]
+    fn only_what_is_left_without_a_namespace_or_empty_for_long_is_over() {
+        let seconds = Duration::from_secs;
+        let namespace = |processes, reachable| Remains::Namespace { processes, reachable };
+        for (remains, young, old, ancient) in [
+            (Remains::Nothing, false, true, true),
+            (Remains::Another, false, true, true),
+            (namespace(false, false), false, false, true),
+            (namespace(true, false), false, false, false),
+            (namespace(false, true), false, false, false),
+            (namespace(true, true), false, false, false),
+        ] {
+            let over = [10, 100, 100_000].map(|age| remains.are_over(seconds(age)));
+            assert_eq!(over, [young, old, ancient], "{remains:?}");
+        }
+    }
+}
