@@ -123,9 +123,10 @@ fn three_orphans() -> Option<Lab> {
 fn made_an_hour_ago(lab: &Lab) {
     for container in ["a", "b", "c"] {
         let mut record = lab.record_of(container);
-        let began = record["started_ms"].as_u64().unwrap();
+        let began = record["started_ms"].as_u64().unwrap_or_else(|| panic!("{record}"));
         part_with(&mut record, "started_ms")["started_ms"] = json!(began - 3_600_000);
-        fs::write(lab.record_path(container), record.to_string()).unwrap();
+        let written = fs::write(lab.record_path(container), record.to_string());
+        written.unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
