@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use rig_tests::faults::{self, Boot, Fault, How, Judged, Poller, Row, SHORT, Stage, Table};
+use rig_tests::faults::{self, Boot, Fault, How, Poller, Row, SHORT, Stage, Table};
 use xtask::rig::{Conversion, Kernel, Rig, RigName, UpOptions, repository};
 
 /// Injects each fault into emulated nodes, waits until kube-smc names it, undoes it, and waits until all is well again.
@@ -75,14 +75,14 @@ fn say(line: &str) {
 fn list(table: &Table) -> Result<ExitCode> {
     let mut out = stdout().lock();
     for fault in &table.faults {
-        let expected = |judged| {
-            let (names, places) = fault.expects(judged);
+        let expected = |nodes| {
+            let (names, places) = fault.expects(nodes);
             let places: Vec<String> = places.iter().map(ToString::to_string).collect();
             format!("{}  [{}]", faults::joined(names), places.join(" "))
         };
-        writeln!(out, "{:28} {}\n    {}", fault.name, expected(Judged::ByEvents), fault.done)?;
-        if let Some(other) = &fault.by_counters {
-            writeln!(out, "    by counters alone {}: {}", expected(Judged::ByCounters), other.why)?;
+        writeln!(out, "{:28} {}\n    {}", fault.name, expected(Conversion::Bpf), fault.done)?;
+        if let Some(other) = &fault.sysctl {
+            writeln!(out, "    where the sysctl converts {}: {}", expected(Conversion::Sysctl), other.why)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -114,7 +114,7 @@ fn matrix(cli: &Cli, table: &Table) -> Result<ExitCode> {
             Err(error) => {
                 say(&format!("{error:#}"));
                 for fault in faults {
-                    let mut row = Row::of(fault, Judged::ByEvents, faults::Outcome::default());
+                    let mut row = Row::of(fault, Conversion::Bpf, faults::Outcome::default());
                     row.fail(format!("{error:#}"));
                     rows.push(row);
                 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use xtask::rig::Conversion;
+
 use super::sighting::{Place, Seen};
-use super::table::{Fault, Judged};
+use super::table::Fault;
 
 /// What is to be reported.
 #[derive(Debug, Clone)]
@@ -22,22 +24,22 @@ pub(super) struct Expectation<'t> {
 
 impl<'t> Expectation<'t> {
     /// A fault's, where these places can be looked at.
-    pub(super) fn of(fault: &'t Fault, judged: Judged, looked_at: &BTreeSet<Place>) -> Self {
-        let (expected, places) = fault.expects(judged);
+    pub(super) fn of(fault: &'t Fault, nodes: Conversion, looked_at: &BTreeSet<Place>) -> Self {
+        let (expected, places) = fault.expects(nodes);
         Self {
             node: fault.node,
             expected,
             places: places.intersection(looked_at).copied().collect(),
-            may_say: fault.peer.as_ref().map(|peer| peer.may_say.clone()).unwrap_or_default(),
+            may_say: fault.peer(nodes).map(|peer| peer.may_say.clone()).unwrap_or_default(),
             of_others: BTreeSet::new(),
         }
     }
 
     /// With what these faults, which there are at the same time, may have reported.
-    pub(super) fn beside(mut self, others: impl Iterator<Item = &'t Fault>, judged: Judged) -> Self {
+    pub(super) fn beside(mut self, others: impl Iterator<Item = &'t Fault>, nodes: Conversion) -> Self {
         for other in others {
-            let at_peer = other.peer.iter().flat_map(|peer| &peer.may_say);
-            let names = other.expects(judged).0.iter().chain(at_peer).cloned();
+            let at_peer = other.peer(nodes).into_iter().flat_map(|peer| &peer.may_say);
+            let names = other.expects(nodes).0.iter().chain(at_peer).cloned();
             self.of_others.extend(names);
         }
         self

@@ -22,13 +22,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::thread;
 
-use xtask::rig::repository;
+use xtask::rig::{Conversion, repository};
 
 pub use healthy::{Health, healthy};
 pub use poll::Poller;
 pub use report::{Row, header, joined, write};
 pub use stage::Stage;
-pub use table::{Boot, Fault, How, Judged, Table};
+pub use table::{Boot, Fault, How, Table};
 pub use watch::Outcome;
 
 use watch::Watch;
@@ -122,7 +122,7 @@ pub fn run_together(stage: &Stage<'_>, poller: &Poller, faults: &[&Fault], say: 
 fn inject(stage: &Stage<'_>, fault: &Fault, mut watch: Watch<'_>) -> Row {
     let script = script(&fault.name).expect("the table's test holds it against the scripts");
     let ran = catch_unwind(AssertUnwindSafe(|| script(stage, &mut watch)));
-    let mut row = Row::of(fault, stage.judged, watch.outcome());
+    let mut row = Row::of(fault, stage.conversion, watch.outcome());
     if let Err(panic) = ran {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
@@ -146,12 +146,12 @@ pub fn run_recorded(fault: &Fault) -> Row {
         }
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stdout);
-            let mut row = Row::of(fault, Judged::ByEvents, Outcome::default());
+            let mut row = Row::of(fault, Conversion::Bpf, Outcome::default());
             row.fail(format!("cargo test -p {} {}: {said}", test.package, test.name));
             row
         }
         Err(error) => {
-            let mut row = Row::of(fault, Judged::ByEvents, Outcome::default());
+            let mut row = Row::of(fault, Conversion::Bpf, Outcome::default());
             row.fail(format!("cannot start cargo: {error}"));
             row
         }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use xtask::rig::Conversion;
 
-use super::table::{Fault, How, Judged};
+use super::table::{Fault, How};
 use super::watch::Outcome;
 
 /// A row of the matrix.
@@ -42,8 +43,8 @@ pub fn joined(names: &BTreeSet<String>) -> String {
 
 impl Row {
     /// What came of a fault.
-    pub fn of(fault: &Fault, judged: Judged, outcome: Outcome) -> Self {
-        let (name, expected) = (fault.name.clone(), fault.expects(judged).0.clone());
+    pub fn of(fault: &Fault, nodes: Conversion, outcome: Outcome) -> Self {
+        let (name, expected) = (fault.name.clone(), fault.expects(nodes).0.clone());
         Self {
             name,
             expected,
@@ -56,7 +57,7 @@ impl Row {
 
     /// A recorded fault whose test has passed.
     pub fn recorded(fault: &Fault) -> Self {
-        let mut row = Self::of(fault, Judged::ByEvents, Outcome::default());
+        let mut row = Self::of(fault, Conversion::Bpf, Outcome::default());
         row.outcome.judgement.reported.clone_from(&fault.expected);
         row.outcome.judgement.places.clone_from(&fault.places);
         row.outcome.judgement.named = true;
@@ -163,7 +164,7 @@ mod tests {
             named,
         };
         let outcome = Outcome { judgement, named_after: Some(Duration::from_millis(4_234)) };
-        Row::of(table.fault("no-ueid").unwrap(), Judged::ByEvents, outcome)
+        Row::of(table.fault("no-ueid").unwrap(), Conversion::Bpf, outcome)
     }
 
     #[test]

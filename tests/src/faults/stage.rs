@@ -10,7 +10,6 @@ use xtask::rig::{Agent, Conversion, Ending, Node, PodSpec, Rig, RunningCommand, 
 
 use super::poll::Poller;
 use super::sighting::{Kind, Place};
-use super::table::Judged;
 use crate::{PATIENCE, TestPod, agent, eventually, server, shell, start, wait_until_served};
 
 /// The port of the stand-in for the API server on each node's loopback.
@@ -25,8 +24,6 @@ const HEALED: Duration = Duration::from_secs(240);
 pub struct Stage<'a> {
     /// The nodes, by number.
     pub nodes: Vec<Node<'a>>,
-    /// How their agents learn of fallbacks.
-    pub(super) judged: Judged,
     /// What converts TCP sockets on them.
     pub(super) conversion: Conversion,
     /// How long a second, wrong cause is waited for when the right one was named.
@@ -74,13 +71,8 @@ impl<'a> Stage<'a> {
     /// The rig as it is: nobody takes the agents' Events. For the short form: wrong causes are not waited for so long.
     pub fn as_it_is(nodes: Vec<Node<'a>>, rig: &Rig) -> Self {
         let conversion = rig.options().conversion;
-        // Where the sysctl converts, BPF is hidden from the agent.
-        let judged = match conversion {
-            Conversion::Bpf => Judged::ByEvents,
-            Conversion::Sysctl => Judged::ByCounters,
-        };
         let settle = Duration::from_secs(3);
-        Self { nodes, judged, conversion, settle, api_servers: Vec::new(), traffic: None }
+        Self { nodes, conversion, settle, api_servers: Vec::new(), traffic: None }
     }
 
     /// Starts the traffic.

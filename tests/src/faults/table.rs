@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use xtask::rig::Conversion;
 
 use super::sighting::Place;
 
@@ -39,9 +40,9 @@ pub struct Fault {
     /// What the other node may say of it.
     #[serde(default)]
     pub peer: Option<Peer>,
-    /// What is expected instead where the agents judge by counters alone.
+    /// What is expected instead on nodes that convert by the sysctl.
     #[serde(default)]
-    pub by_counters: Option<ByCounters>,
+    pub sysctl: Option<OnSysctl>,
     /// How it is injected.
     pub how: How,
     /// The test of a recorded fault.
@@ -68,26 +69,21 @@ pub struct Peer {
     pub why: String,
 }
 
-/// What is expected of agents that are not told of single fallbacks.
+/// What is expected of agents on nodes that convert by the sysctl: they take the kernel for Alibaba's, and judge by counters
+/// alone.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ByCounters {
+pub struct OnSysctl {
     /// The reasons that must be reported: exactly these.
     pub expected: BTreeSet<String>,
     /// Where one of them must be seen.
     #[serde(rename = "where")]
     pub places: BTreeSet<Place>,
+    /// What the other node may say of it.
+    #[serde(default)]
+    pub peer: Option<Peer>,
     /// Why they cannot know as much.
     pub why: String,
-}
-
-/// How agents learn of connections that fell back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judged {
-    /// The kernel tells of each one, with its peer.
-    ByEvents,
-    /// It counts them by their codes.
-    ByCounters,
 }
 
 /// A rig.
@@ -128,11 +124,17 @@ pub struct RecordedTest {
 
 impl Fault {
     /// The reasons that must be reported, and where.
-    pub fn expects(&self, judged: Judged) -> (&BTreeSet<String>, &BTreeSet<Place>) {
-        match (&self.by_counters, judged) {
-            (Some(other), Judged::ByCounters) => (&other.expected, &other.places),
-            (None, Judged::ByCounters) | (_, Judged::ByEvents) => (&self.expected, &self.places),
+    pub fn expects(&self, nodes: Conversion) -> (&BTreeSet<String>, &BTreeSet<Place>) {
+        match (&self.sysctl, nodes) {
+            (Some(other), Conversion::Sysctl) => (&other.expected, &other.places),
+            (None, Conversion::Sysctl) | (_, Conversion::Bpf) => (&self.expected, &self.places),
         }
+    }
+
+    /// What the node without the fault may say.
+    pub fn peer(&self, nodes: Conversion) -> Option<&Peer> {
+        let other = self.sysctl.as_ref().filter(|_| nodes == Conversion::Sysctl);
+        other.and_then(|other| other.peer.as_ref()).or(self.peer.as_ref())
     }
 }
 
@@ -200,10 +202,11 @@ mod tests {
     #[test]
     fn every_name_in_the_table_is_in_the_table_of_reasons() {
         for fault in Table::committed().faults {
-            let at_peer = fault.peer.iter().flat_map(|peer| &peer.may_say);
-            let by_counters = fault.by_counters.iter().flat_map(|other| &other.expected);
-            for name in fault.expected.iter().chain(at_peer).chain(by_counters) {
-                assert!(reasons::by_name(name).is_some(), "{}: no reason is called {name}", fault.name);
+            for nodes in [Conversion::Bpf, Conversion::Sysctl] {
+                let at_peer = fault.peer(nodes).into_iter().flat_map(|peer| &peer.may_say);
+                for name in fault.expects(nodes).0.iter().chain(at_peer) {
+                    assert!(reasons::by_name(name).is_some(), "{}: no reason is called {name}", fault.name);
+                }
             }
         }
     }
@@ -238,11 +241,14 @@ mod tests {
     fn what_is_expected_must_be_seen_somewhere_and_what_cannot_be_told_apart_says_why() {
         let table = Table::committed();
         for fault in &table.faults {
-            for judged in [Judged::ByEvents, Judged::ByCounters] {
-                let (expected, places) = fault.expects(judged);
-                assert_eq!(expected.is_empty(), places.is_empty(), "{} {judged:?}", fault.name);
+            for nodes in [Conversion::Bpf, Conversion::Sysctl] {
+                let (expected, places) = fault.expects(nodes);
+                assert_eq!(expected.is_empty(), places.is_empty(), "{} {nodes:?}", fault.name);
+                if let Some(peer) = fault.peer(nodes) {
+                    assert!(!peer.why.is_empty() && peer.may_say.is_disjoint(expected), "{}", fault.name);
+                }
             }
-            if let Some(other) = &fault.by_counters {
+            if let Some(other) = &fault.sysctl {
                 let same = (&other.expected, &other.places) == (&fault.expected, &fault.places);
                 assert!(!same && !other.why.is_empty(), "{}", fault.name);
             }
@@ -251,9 +257,6 @@ mod tests {
             }
             let other = fault.indistinguishable_from.as_ref().map(|other| table.fault(other).unwrap());
             assert!(other.is_none() || fault.why.is_some(), "{}", fault.name);
-            if let Some(peer) = &fault.peer {
-                assert!(!peer.why.is_empty() && peer.may_say.is_disjoint(&fault.expected), "{}", fault.name);
-            }
         }
     }
 }

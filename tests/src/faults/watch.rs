@@ -48,10 +48,10 @@ impl<'w> Watch<'w> {
         stage: &Stage<'_>,
         before: Seen,
     ) -> Self {
-        let judged = stage.judged;
+        let nodes = stage.conversion;
         Self {
             poller,
-            wanted: Expectation::of(fault, judged, &stage.places()).beside(others, judged),
+            wanted: Expectation::of(fault, nodes, &stage.places()).beside(others, nodes),
             nodes: stage.nodes.len(),
             settle: stage.settle,
             before,
