@@ -217,6 +217,16 @@ impl Node<'_> {
     /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
     /// they come and go.
     async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool> {
+        if self.store.is_uninstalled() {
+            tracing::warn!(
+                "somebody left word in {} that kube-smc was uninstalled from this node, for which the plugin hands every pod \
+                 through; this agent is installed here: the word is taken back",
+                self.store.dir().display()
+            );
+            self.store
+                .unmark_uninstalled()
+                .context("cannot take back the word that kube-smc was uninstalled")?;
+        }
         let prepared = node::prepare(options, switch, &mut self.last).await?;
         let Prepared { facts, devices, problems, notes, restored, made } = prepared;
         made.remember(self.store).context("cannot put on record what was made on this node")?;

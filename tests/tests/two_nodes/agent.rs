@@ -53,6 +53,14 @@ fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchan
     assert_eq!(Counters::of(&early).unwrap().client.smcr, 1);
     ended.start();
     assert_eq!(kernel(), before);
+
+    // The word of an uninstall that came beside it does not switch the plugin off for good.
+    shell(&two, "touch /run/kube-smc/uninstalled", &[]);
+    eventually(PATIENCE, || {
+        let log = agent::log(&two);
+        let gone = shell(&two, "test -e /run/kube-smc/uninstalled || echo gone", &[]) == "gone";
+        if gone && log.contains("the word is taken back") { Ok(()) } else { Err(log) }
+    });
 }
 
 #[test]
