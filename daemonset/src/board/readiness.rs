@@ -81,11 +81,16 @@ impl Readiness {
         self.last_sign = now;
     }
 
-    /// Ready: the runtime runs the plugin, and the node was checked; what the check found does not matter here, pods
-    /// of a node without RDMA run on TCP and are told why.
+    /// Ready: the node was checked, and the runtime runs the plugin or was given long enough to. What keeps pods of this node
+    /// from SMC does not matter here, and neither does a chain that stays without our entry: both are told by the node's
+    /// condition, metrics and events. A node that cannot be mended must not keep the version that would mend it, or any other,
+    /// from all nodes that come after it.
     pub fn ready(&self, now: Instant) -> Result<(), NotReady> {
         if !self.node_checked {
             return Err(NotReady::NodeNotChecked);
+        }
+        if self.start_took_long(now) {
+            return Ok(());
         }
         match self.standing_chain(now) {
             Chain::Unmanaged | Chain::Loaded => Ok(()),
@@ -96,7 +101,11 @@ impl Readiness {
 
     /// The agent has become ready, or its start has lasted for long enough.
     pub fn start_is_over(&self, now: Instant) -> bool {
-        self.ready(now).is_ok() || now.saturating_duration_since(self.began) >= START_WITHIN
+        self.ready(now).is_ok() || self.start_took_long(now)
+    }
+
+    fn start_took_long(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) >= START_WITHIN
     }
 
     /// Alive: the main loop is not stuck.
@@ -185,7 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn a_real_loss_flips_it_and_its_end_flips_it_back() {
+    fn once_the_start_is_over_the_chain_makes_no_agent_unready() {
+        let start = Instant::now();
+        let mut readiness = Readiness::new(Chain::Unknown, start);
+        let later = start + START_WITHIN;
+        assert_eq!(readiness.ready(later), Err(NotReady::NodeNotChecked));
+        readiness.node_was_checked();
+        assert!(readiness.ready(start).is_err() && readiness.ready(later).is_ok());
+        readiness.chain_is(lost(), later);
+        assert_eq!(readiness.ready(later + LOSS_TOLERATED * 2), Ok(()));
+    }
+
+    #[test]
+    fn a_real_loss_within_the_start_flips_it_and_its_end_flips_it_back() {
         let start = Instant::now();
         let mut readiness = ready_one(start);
         // Said again and again, it still counts from the first time.
