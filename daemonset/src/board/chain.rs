@@ -9,6 +9,8 @@ pub enum Chain {
     Unmanaged,
     /// Nobody knows yet.
     Unknown,
+    /// The entry stands in the files, and the runtime tells nobody what it made of them. CRI-O does not.
+    Untold,
     /// The runtime has loaded the entry.
     Loaded,
     /// It has not.
@@ -23,11 +25,10 @@ impl From<&Status> for Chain {
         match &status.runtime {
             Loaded::Yes => Self::Loaded,
             Loaded::No { why } => Self::NotLoaded { why: why.clone() },
-            // CRI-O reads its files again at every change; what stands there is all that can be known.
             Loaded::Unknown { why }
                 if status.present.is_some() && *why == RuntimeError::Silent.to_string() =>
             {
-                Self::Loaded
+                Self::Untold
             }
             Loaded::Unknown { .. } => match &status.problem {
                 Some(problem) if status.present.is_none() => Self::NotLoaded { why: problem.message.clone() },
@@ -43,6 +44,7 @@ impl Chain {
         match self {
             Self::Unmanaged => "unmanaged",
             Self::Unknown => "unknown",
+            Self::Untold => "untold",
             Self::Loaded => "loaded",
             Self::NotLoaded { .. } => "not-loaded",
         }

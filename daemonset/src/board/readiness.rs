@@ -62,7 +62,7 @@ impl Readiness {
         match chain {
             // A runtime that cannot be asked for a while has lost nothing: what was known holds.
             Chain::Unknown => return,
-            Chain::Loaded => (self.was_loaded, self.lost_since) = (true, None),
+            Chain::Loaded | Chain::Untold => (self.was_loaded, self.lost_since) = (true, None),
             Chain::Unmanaged => self.lost_since = None,
             Chain::NotLoaded { .. } => {
                 self.lost_since.get_or_insert(now);
@@ -93,7 +93,7 @@ impl Readiness {
             return Ok(());
         }
         match self.standing_chain(now) {
-            Chain::Unmanaged | Chain::Loaded => Ok(()),
+            Chain::Unmanaged | Chain::Untold | Chain::Loaded => Ok(()),
             Chain::Unknown => Err(NotReady::ChainUnknown),
             Chain::NotLoaded { why } => Err(NotReady::ChainNotLoaded { why }),
         }
@@ -172,11 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_is_not_looked_after_is_not_waited_for() {
+    fn a_chain_that_is_not_looked_after_or_that_the_runtime_does_not_tell_of_is_not_waited_for() {
         let now = Instant::now();
-        let mut readiness = Readiness::new(Chain::Unmanaged, now);
-        readiness.node_was_checked();
-        assert_eq!(readiness.ready(now), Ok(()));
+        for chain in [Chain::Unmanaged, Chain::Untold] {
+            let mut readiness = Readiness::new(chain, now);
+            readiness.node_was_checked();
+            assert_eq!(readiness.ready(now), Ok(()));
+        }
     }
 
     #[test]

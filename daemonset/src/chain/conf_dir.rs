@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use cni_spec::conflist::{self, ConflistError};
 
 use nix::unistd::{AccessFlags, eaccess};
 
@@ -38,8 +40,20 @@ pub(super) struct DropInFile {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The configuration that the runtime uses: the first by name in `dir`.
-pub(super) fn active(dir: &Path) -> Result<ConfFile, Problem> {
+/// Which of several files a runtime uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Uses {
+    /// The first by name, whatever stands in it: containerd with its default of one configuration.
+    First,
+    /// The first by name that it can read: CRI-O (ocicni) passes over others.
+    FirstValid,
+}
+
+/// How long a file may be half-written before it is taken for one that stays so.
+const UNFINISHED_FOR: Duration = Duration::from_secs(5);
+
+/// The configuration in `dir` that the runtime uses.
+pub(super) fn active(dir: &Path, uses: Uses) -> Result<ConfFile, Problem> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Problem::NoDirectory { path: dir.to_owned() });
@@ -47,14 +61,32 @@ pub(super) fn active(dir: &Path) -> Result<ConfFile, Problem> {
         entries => entries.map_err(Problem::io("list", dir))?,
     };
     let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
-    let first = first_by_name(files.map(|entry| PathBuf::from(entry.file_name())));
-    let Some(first) = first else { return Err(Problem::NoConfiguration { dir: dir.to_owned() }) };
-    read(&dir.join(first))
+    let mut names: Vec<PathBuf> = files.map(|entry| PathBuf::from(entry.file_name())).collect();
+    names.retain(|name| is_configuration(name));
+    names.sort();
+    let mut first = None;
+    for name in names {
+        let conf = read(&dir.join(name));
+        if uses == Uses::First || conf.as_ref().is_ok_and(is_usable) {
+            return conf;
+        }
+        first.get_or_insert(conf);
+    }
+    // Where none will do, the first one's trouble is told.
+    first.unwrap_or_else(|| Err(Problem::NoConfiguration { dir: dir.to_owned() }))
 }
 
-/// Of these names, the configuration that a runtime takes (containerd with its default of one configuration, CRI-O).
-fn first_by_name(names: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    names.filter(|name| is_configuration(name)).min()
+/// Whether a file can be read as what its name says, or may be in a moment.
+fn is_usable(conf: &ConfFile) -> bool {
+    match conflist::describe(&conf.bytes) {
+        Ok(_) => is_named_as_list(&conf.path),
+        Err(ConflistError::SinglePlugin) => !is_named_as_list(&conf.path),
+        Err(error) if error.is_incomplete() => {
+            let age = conf.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+            age.is_none_or(|age| age < UNFINISHED_FOR)
+        }
+        Err(_) => false,
+    }
 }
 
 /// Whether runtimes take a file for a configuration, by its name (libcni's `ConfFiles`).
@@ -154,7 +186,7 @@ mod tests {
     #[test]
     fn the_first_configuration_by_name_counts_as_for_the_runtime() {
         let dir = tempfile::tempdir().unwrap();
-        let first = || active(dir.path()).map(|conf| conf.path.file_name().unwrap().to_owned());
+        let first = || active(dir.path(), Uses::First).map(|conf| conf.path.file_name().unwrap().to_owned());
         assert!(matches!(first(), Err(Problem::NoConfiguration { .. })));
         fs::create_dir(dir.path().join("01-directory.conflist")).unwrap();
         for name in
@@ -165,14 +197,45 @@ mod tests {
         assert_eq!(first().unwrap(), "10-a.conflist");
         fs::write(dir.path().join("00-single.conf"), "").unwrap();
         assert_eq!(first().unwrap(), "00-single.conf");
-        assert!(matches!(active(&dir.path().join("absent")), Err(Problem::NoDirectory { .. })));
+        assert!(matches!(active(&dir.path().join("absent"), Uses::First), Err(Problem::NoDirectory { .. })));
+    }
+
+    #[test]
+    fn a_runtime_that_passes_over_what_it_cannot_read_uses_the_first_that_it_can() {
+        let list = r#"{"cniVersion":"0.4.0","name":"n","plugins":[{"type":"a"}]}"#;
+        let long_ago = SystemTime::now() - 2 * UNFINISHED_FOR;
+        for (name, content, age) in [
+            ("05-left.conf", "", Some(long_ago)),
+            ("05-lo.conflist", r#"{"cniVersion":"0.3.1","type":"loopback""#, Some(long_ago)),
+            ("05-lo.conflist", r#"{"cniVersion":"0.3.1","type":"loopback"}"#, None),
+            ("05-podman.conflist", "/dev/null", None),
+            ("05-list.conf", list, None),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(name), content).unwrap();
+            fs::write(dir.path().join("10-a.conflist"), list).unwrap();
+            if let Some(age) = age {
+                File::open(dir.path().join(name)).unwrap().set_modified(age).unwrap();
+            }
+            let used = |uses| active(dir.path(), uses).unwrap().path.file_name().unwrap().to_owned();
+            assert_eq!(used(Uses::FirstValid), "10-a.conflist", "{name}: {content}");
+            assert_eq!(used(Uses::First), name, "containerd stays with it");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let half = dir.path().join("05-a.conflist");
+        fs::write(&half, &list[..20]).unwrap();
+        fs::write(dir.path().join("10-a.conflist"), list).unwrap();
+        assert_eq!(active(dir.path(), Uses::FirstValid).unwrap().path, half, "its owner is at it");
+        fs::remove_file(dir.path().join("10-a.conflist")).unwrap();
+        File::open(&half).unwrap().set_modified(long_ago).unwrap();
+        assert_eq!(active(dir.path(), Uses::FirstValid).unwrap().path, half, "there is no other");
     }
 
     #[test]
     fn a_link_that_leads_nowhere_is_named_with_its_end() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/nowhere/x.conflist", dir.path().join("10-a.conflist")).unwrap();
-        let problem = active(dir.path()).unwrap_err();
+        let problem = active(dir.path(), Uses::First).unwrap_err();
         assert!(matches!(problem, Problem::DanglingLink { .. }), "{problem}");
         assert!(problem.to_string().contains("/nowhere/x.conflist"), "{problem}");
     }

@@ -8,12 +8,12 @@ use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist;
 
 use super::clean::{remove_drop_in, sweep_confs};
-use super::conf_dir::{self, ConfFile, FileId};
+use super::conf_dir::{self, ConfFile, FileId, Uses};
 use super::decide::{self, Decision, Present, Seen, decide};
 use super::fight::Fight;
 use super::late::{QUIET, Replaced};
 use super::provenance::{DropIn, Ours, Provenance, Since};
-use super::{Choice, Facts, Mode, Options, Owner, Placement, Problem, choose};
+use super::{Choice, Facts, Mode, Options, Owner, Placement, Problem, RuntimeVersion, choose};
 use crate::plugin_binary::PluginBinary;
 use crate::replace::{self, replace, replace_if};
 
@@ -68,13 +68,18 @@ impl Installer {
         &self.options
     }
 
+    fn uses(&self) -> Uses {
+        let skips = self.options.runtime.as_ref().is_some_and(RuntimeVersion::skips_what_it_cannot_read);
+        if skips { Uses::FirstValid } else { Uses::First }
+    }
+
     /// Removes what a killed process of ours left.
     pub(super) fn sweep(&self) -> Result<(), Problem> {
         let conf_dir = &self.options.conf_dir;
         let provenance = Provenance::open(&self.options.provenance_dir, conf_dir)?;
         let mut swept =
             provenance.sweep()? + self.binary.sweep()? + sweep_confs(conf_dir, &provenance.ours())?;
-        if let Ok(conf) = conf_dir::active(conf_dir)
+        if let Ok(conf) = conf_dir::active(conf_dir, self.uses())
             && let Some(dir) = conf.target.parent().filter(|dir| *dir != conf_dir)
         {
             swept += replace::sweep(dir).map_err(Problem::io("clean up", dir))?;
@@ -111,7 +116,7 @@ impl Installer {
         closed: bool,
     ) -> Result<(), Problem> {
         let mut provenance = Provenance::open(&self.options.provenance_dir, &self.options.conf_dir)?;
-        let conf = conf_dir::active(&self.options.conf_dir)?;
+        let conf = conf_dir::active(&self.options.conf_dir, self.uses())?;
         look.list = Some(conf.path.clone());
         look.beside
             .extend(conf.target.parent().filter(|dir| **dir != self.options.conf_dir).map(Path::to_owned));

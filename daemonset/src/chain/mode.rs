@@ -59,6 +59,11 @@ impl RuntimeVersion {
         Some(Self { name: name.to_owned(), major: number()?, minor: number()? })
     }
 
+    /// Whether it passes over configurations that it cannot read, instead of using none.
+    pub fn skips_what_it_cannot_read(&self) -> bool {
+        self.name == "cri-o"
+    }
+
     /// Whether it reads drop-ins, that is, has libcni 1.3; `None` when nothing is known of this runtime.
     pub fn reads_drop_ins(&self) -> Option<bool> {
         let first = match self.name.as_str() {

@@ -19,7 +19,7 @@ pub fn status(view: &View, now: Instant, wall: u64) -> Value {
     let chain = view.readiness.chain();
     let why = match chain {
         Chain::NotLoaded { why } => Some(why),
-        Chain::Unmanaged | Chain::Unknown | Chain::Loaded => None,
+        Chain::Unmanaged | Chain::Unknown | Chain::Untold | Chain::Loaded => None,
     };
     let node = view.node.as_ref().map(|node| {
         json!({

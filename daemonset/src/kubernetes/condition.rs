@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_node_without_obstacles_and_with_the_mesh_on_is_ready() {
-        for chain in [Chain::Unmanaged, Chain::Loaded, Chain::Unknown] {
+        for chain in [Chain::Unmanaged, Chain::Loaded, Chain::Unknown, Chain::Untold] {
             assert_eq!(condition(None, &chain, ON).reason, "Ready", "{chain:?}");
         }
     }

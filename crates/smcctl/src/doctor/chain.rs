@@ -38,6 +38,10 @@ pub(super) fn entry(facts: &Facts) -> Check {
             Check::problem(name, &finding::CHAIN_ENTRY_NOT_LOADED, seen)
         }
         Ok(("unmanaged", _)) => Check::fine(name, format!("in {entry}; the agent does not look after it")),
+        Ok(("untold", _)) => {
+            let seen = format!("in {entry}; this container runtime does not tell whether it has loaded it");
+            Check::unknown(name, seen)
+        }
         _ => {
             let seen = format!("in {entry}; whether the runtime has loaded it, only the agent can ask");
             Check::unknown(name, seen)
