@@ -1,8 +1,10 @@
 //! ADD and CHECK.
 
+use std::time::Duration;
+
 use cni_spec::{
-    CniError, Command, ConfigError, Environment, POD_ANNOTATIONS_CAPABILITY, Policy, Salvage, code,
-    empty_success, success,
+    CniError, Command, ConfigError, Environment, POD_ANNOTATIONS_CAPABILITY, PluginOptions, Policy, Salvage,
+    code, empty_success, success,
 };
 use smc_attach::{AttachError, Job, attach};
 use smc_host::{HostError, kernel};
@@ -41,6 +43,12 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
     if call.store().is_uninstalled() {
         return Ok(output.to_vec());
     }
+    if wish == Wish::Enabled
+        && let Some(why) = waits_for_agent(call)
+    {
+        tell(&why);
+        return Err(CniError::new(code::TRY_AGAIN_LATER, why));
+    }
     let log = call.log();
     let line = Line::of(call, "ADD");
     match set_up(call, wish) {
@@ -62,6 +70,22 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
             }
         }
     }
+}
+
+/// What an annotated pod waits for on a node that booted a moment ago. One that started before the agent has prepared the node
+/// would listen on plain TCP until somebody restarts it; the kubelet tries again.
+fn waits_for_agent(call: &Call<'_>) -> Option<String> {
+    let limit = call.config.options.boot_wait_seconds.unwrap_or(PluginOptions::BOOT_WAIT_SECONDS);
+    let since_boot = kernel::since_boot();
+    if since_boot >= Duration::from_secs(limit.into()) {
+        return None;
+    }
+    let reason = call.store().node_facts(&kernel::boot_id().ok()?).err()?;
+    Some(format!(
+        "smc-agent has not prepared this node since it booted {} s ago ({reason}); for up to {limit} s after a boot annotated \
+         pods wait for it (bootWaitSeconds)",
+        since_boot.as_secs()
+    ))
 }
 
 /// A call whose configuration is wrong somewhere: a mistake in this plugin's entry costs only the pods that it was to bind, so

@@ -296,3 +296,36 @@ fn a_pod_whose_names_the_runtime_does_not_tell_is_served_too() {
     let line = lab.log_lines().remove(0);
     assert_eq!((&line["container"], &line["pod"]), (&json!(lab.container), &Value::Null));
 }
+
+#[test]
+fn on_a_node_that_booted_a_moment_ago_an_annotated_pod_waits_for_the_agent_and_others_do_not() {
+    let Some(netns) = Namespace::new() else { return };
+    let lab = Lab::new();
+    // Many years: as if this machine had booted a moment ago.
+    let conf = lab.conf("1.0.0").set("bootWaitSeconds", "4000000000");
+    for conf in [conf.clone().annotated("true"), conf.clone().annotated("true").required()] {
+        let text = lab.add(&conf, &netns).run().failed_with(11, "1.0.0");
+        assert!(text.contains("smc-agent") && text.contains("node.json is not there"), "{text}");
+    }
+    assert!(!lab.state().exists(), "no record: it is tried again");
+    for conf in [conf.clone(), conf.clone().annotated("false"), conf.clone().required()] {
+        lab.add(&conf, &netns).run().succeeded_with(PREV_RESULT);
+    }
+    let long_ago = lab.conf("1.0.0").annotated("true").set("bootWaitSeconds", "0");
+    lab.add(&long_ago, &netns).run().succeeded_with(PREV_RESULT);
+    assert_eq!(lab.record()["verdict"]["reason"]["reason"], "AgentNotReady");
+}
+
+#[test]
+fn a_node_that_the_agent_has_prepared_since_its_boot_lets_no_pod_wait() {
+    let Some(netns) = Namespace::new() else { return };
+    let lab = Lab::new();
+    let conf = lab.conf("1.0.0").annotated("true").set("bootWaitSeconds", "4000000000");
+    let mut facts = node_facts();
+    part_with(&mut facts, "boot_id")["boot_id"] = json!("00000000-0000-0000-0000-000000000000");
+    lab.publish(facts.to_string());
+    let text = lab.add(&conf, &netns).run().failed_with(11, "1.0.0");
+    assert!(text.contains("last reboot"), "{text}");
+    lab.publish(node_facts().to_string());
+    lab.add(&conf, &netns).run().succeeded_with(PREV_RESULT);
+}

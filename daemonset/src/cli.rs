@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command as ClapCommand, CommandFactory as _, Parser, Subcommand};
 use cni_spec::conflist::Entry;
-use cni_spec::{PLUGIN_TYPE, Policy};
+use cni_spec::{PLUGIN_TYPE, PluginOptions, Policy};
 use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
 use smc_agent::chain::{self, DEFAULT_PROVENANCE_DIR, FightLimits, Mode};
 use smc_agent::cri::CONTAINERD_SOCKET;
@@ -150,6 +150,9 @@ pub(crate) struct ChainArgs {
     /// What becomes of an annotated pod that cannot be accelerated: it starts on TCP (preferred) or not at all (required)
     #[arg(long, default_value = "preferred")]
     pub(crate) policy: Policy,
+    /// For how many seconds after the node's boot annotated pods wait for the agent instead of starting on TCP; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = PluginOptions::BOOT_WAIT_SECONDS, env = "SMC_AGENT_BOOT_WAIT")]
+    pub(crate) boot_wait: u32,
     /// Directory, kept over reboots, where the agent remembers which chain entries it made
     #[arg(long, default_value = DEFAULT_PROVENANCE_DIR)]
     pub(crate) provenance_dir: PathBuf,
@@ -175,13 +178,14 @@ impl ChainArgs {
                 env::current_exe().context("cannot find this program's own file")?.with_file_name(PLUGIN_TYPE)
             }
         };
+        let boot_wait_seconds = Some(self.boot_wait).filter(|wait| *wait != PluginOptions::BOOT_WAIT_SECONDS);
         Ok(chain::Options {
             mode: self.chain,
             plugin,
             bin_dir: self.bin_dir,
             conf_dir: self.conf_dir,
             provenance_dir: self.provenance_dir,
-            entry: Entry { policy: self.policy, state_dir, log_dir: None },
+            entry: Entry { policy: self.policy, state_dir, log_dir: None, boot_wait_seconds },
             runtime: None,
             fight: FightLimits::default(),
         })
@@ -276,12 +280,15 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_tells_the_plugin_of_a_state_directory_that_is_not_the_usual_one() {
-        let state_dir = |arguments: &[&str]| {
+    fn an_entry_tells_the_plugin_of_what_is_not_the_usual_one() {
+        let entry = |arguments: &[&str]| {
             let words = ["smc-agent", "run"].iter().chain(arguments);
             let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not run") };
-            args.chain.options(&args.state_dir).unwrap().entry.state_dir
+            args.chain.options(&args.state_dir).unwrap().entry
         };
+        assert_eq!(entry(&["--boot-wait=60"]).boot_wait_seconds, None);
+        assert_eq!(entry(&["--boot-wait=0"]).boot_wait_seconds, Some(0));
+        let state_dir = |arguments: &[&str]| entry(arguments).state_dir;
         assert_eq!(state_dir(&[]), None);
         assert_eq!(state_dir(&["--state-dir=/run/kube-smc/"]), None);
         assert_eq!(state_dir(&["--state-dir=/run/other"]).as_deref(), Some("/run/other"));

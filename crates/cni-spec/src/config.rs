@@ -79,6 +79,8 @@ struct Keys<'a> {
     log_dir: Option<&'a RawValue>,
     #[serde(borrow, rename = "logMaxBytes")]
     log_max_bytes: Option<&'a RawValue>,
+    #[serde(borrow, rename = "bootWaitSeconds")]
+    boot_wait_seconds: Option<&'a RawValue>,
 }
 
 impl<'a> NetworkConfig<'a> {
@@ -110,6 +112,7 @@ impl<'a> NetworkConfig<'a> {
                 state_dir: keys.state_dir,
                 log_dir: keys.log_dir,
                 log_max_bytes: keys.log_max_bytes,
+                boot_wait_seconds: keys.boot_wait_seconds,
             }
             .decode()?,
         })

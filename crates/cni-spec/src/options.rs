@@ -64,6 +64,13 @@ pub struct PluginOptions {
     pub log_dir: Option<PathBuf>,
     /// `logMaxBytes`: size in bytes at which the log starts over.
     pub log_max_bytes: Option<u64>,
+    /// `bootWaitSeconds`: for how long after the node's boot annotated pods wait for the agent; 0 for not at all.
+    pub boot_wait_seconds: Option<u32>,
+}
+
+impl PluginOptions {
+    /// For how long after the node's boot annotated pods wait for the agent, in seconds, where the entry does not say.
+    pub const BOOT_WAIT_SECONDS: u32 = 60;
 }
 
 /// The keys, each still undecoded, so that an error can name its key.
@@ -77,6 +84,8 @@ pub(crate) struct OptionKeys<'a> {
     pub(crate) log_dir: Option<&'a RawValue>,
     #[serde(borrow, rename = "logMaxBytes")]
     pub(crate) log_max_bytes: Option<&'a RawValue>,
+    #[serde(borrow, rename = "bootWaitSeconds")]
+    pub(crate) boot_wait_seconds: Option<&'a RawValue>,
 }
 
 impl OptionKeys<'_> {
@@ -87,6 +96,10 @@ impl OptionKeys<'_> {
             state_dir: self.state_dir.map(|raw| absolute_path("stateDir", raw)).transpose()?,
             log_dir: self.log_dir.map(|raw| absolute_path("logDir", raw)).transpose()?,
             log_max_bytes: self.log_max_bytes.map(|raw| decode("logMaxBytes", raw)).transpose()?,
+            boot_wait_seconds: self
+                .boot_wait_seconds
+                .map(|raw| decode("bootWaitSeconds", raw))
+                .transpose()?,
         })
     }
 }

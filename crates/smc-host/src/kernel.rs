@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::HostError;
 
@@ -29,6 +31,12 @@ pub fn boot_id() -> Result<String, HostError> {
         .and_then(|file| file.take(BOOT_ID as u64).read_to_string(&mut text))
         .map_err(HostError::at(attempt))?;
     Ok(text)
+}
+
+/// How long ago the node booted, sleep included.
+pub fn since_boot() -> Duration {
+    // Every kernel has had this clock since 2.6.39.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
 }
 
 /// Whether a module is loaded or built in. A look: it loads nothing.

@@ -1,5 +1,6 @@
 //! Pods and nodes outlive the agent.
 
+use cni_spec::PluginOptions;
 use rig_tests::churn::churn;
 use rig_tests::{
     Kernel, PATIENCE, TestPod, agent, client, eventually, fetch, server, shell, start, start_both, two_nodes,
@@ -71,6 +72,9 @@ fn before_the_agent_was_there_pods_run_on_tcp_or_not_at_all_as_the_policy_says()
     let mut ended = agent::end(&node, Ending::Terminate);
     // The agent writes it again when it starts.
     shell(&node, "rm /run/kube-smc/node.json", &[]);
+    // For so long after a boot annotated pods wait for the agent.
+    let wait = PluginOptions::BOOT_WAIT_SECONDS.to_string();
+    shell(&node, r#"while [ "$(cut -d. -f1 /proc/uptime)" -le "$1" ]; do sleep 1; done"#, &[&wait]);
 
     let pod = start(&node, &server("too-early").annotate(ANNOTATION, "true"));
     let reason = pod.refused();

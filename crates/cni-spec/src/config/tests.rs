@@ -86,6 +86,7 @@ fn a_real_configuration_is_read() {
             state_dir: Some("/run/kube-smc".into()),
             log_dir: Some("/var/log/x".into()),
             log_max_bytes: Some(65536),
+            boot_wait_seconds: None,
         }
     );
 }

@@ -25,8 +25,11 @@ mod tests {
 
     #[test]
     fn a_drop_in_is_one_plugins_configuration_and_is_read_back() {
-        let entry =
-            Entry { policy: Policy::Required, state_dir: Some("/run/kube-smc".to_owned()), log_dir: None };
+        let entry = Entry {
+            policy: Policy::Required,
+            state_dir: Some("/run/kube-smc".to_owned()),
+            ..Entry::default()
+        };
         let text = drop_in(&entry);
         assert_eq!(
             text,

@@ -24,6 +24,8 @@ pub struct Entry {
     pub state_dir: Option<String>,
     /// `logDir`, an absolute path; left out when `None`.
     pub log_dir: Option<String>,
+    /// `bootWaitSeconds`; left out when `None`.
+    pub boot_wait_seconds: Option<u32>,
 }
 
 /// Why an entry cannot work.
@@ -46,7 +48,7 @@ pub enum EntryError {
 pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 /// The keys written by [`Entry::render`]; all others in an entry are its operator's.
-const MANAGED: [&str; 5] = ["type", "capabilities", "policy", "stateDir", "logDir"];
+const MANAGED: [&str; 6] = ["type", "capabilities", "policy", "stateDir", "logDir", "bootWaitSeconds"];
 
 impl Entry {
     /// Reads one plugin's configuration.
@@ -82,6 +84,7 @@ impl Entry {
             policy: options.policy,
             state_dir: text(options.state_dir),
             log_dir: text(options.log_dir),
+            boot_wait_seconds: options.boot_wait_seconds,
         })
     }
 
@@ -94,6 +97,7 @@ impl Entry {
             ("policy", Some(quoted(self.policy.as_str()))),
             ("stateDir", self.state_dir.as_deref().map(quoted)),
             ("logDir", self.log_dir.as_deref().map(quoted)),
+            ("bootWaitSeconds", self.boot_wait_seconds.map(|seconds| seconds.to_string())),
         ];
         let ours = ours.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let kept = kept

@@ -67,7 +67,14 @@ fn foreign_list() -> impl Strategy<Value = (Value, String)> {
 fn entry() -> impl Strategy<Value = Entry> {
     let policy = prop_oneof![Just(Policy::Preferred), Just(Policy::Required)];
     let path = || proptest::option::of(any::<String>().prop_map(|name| format!("/{name}")));
-    (policy, path(), path()).prop_map(|(policy, state_dir, log_dir)| Entry { policy, state_dir, log_dir })
+    (policy, path(), path(), any::<Option<u32>>()).prop_map(
+        |(policy, state_dir, log_dir, boot_wait_seconds)| Entry {
+            policy,
+            state_dir,
+            log_dir,
+            boot_wait_seconds,
+        },
+    )
 }
 
 fn expected_value(entry: &Entry) -> Value {
@@ -81,6 +88,9 @@ fn expected_value(entry: &Entry) -> Value {
     }
     if let Some(log_dir) = &entry.log_dir {
         value["logDir"] = log_dir.as_str().into();
+    }
+    if let Some(seconds) = entry.boot_wait_seconds {
+        value["bootWaitSeconds"] = seconds.into();
     }
     value
 }

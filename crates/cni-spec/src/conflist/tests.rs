@@ -54,6 +54,7 @@ fn required() -> Entry {
         policy: Policy::Required,
         state_dir: Some("/run/kube-smc".to_owned()),
         log_dir: Some("/var/log/\"odd\"".to_owned()),
+        boot_wait_seconds: Some(0),
     }
 }
 
