@@ -99,12 +99,24 @@ pub(crate) fn holders(proc: &Path, netns: NetnsId, inodes: &BTreeSet<u64>) -> BT
         let held = files.flatten().filter_map(|file| socket_inode(&fs::read_link(file.path()).ok()?));
         for inode in held.filter(|inode| inodes.contains(inode)) {
             found.entry(inode).or_insert_with(|| {
-                let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-                Process { name: name.trim_end().to_owned(), pid }
+                let name = fs::read(process.join("comm")).unwrap_or_default();
+                Process { name: printable(&name), pid }
             });
         }
     }
     found
+}
+
+/// A process' name as it may be shown: it is whatever the process says, and goes into Events, logs and terminals. What is not
+/// printed as itself is escaped.
+fn printable(name: &[u8]) -> String {
+    let name = name.strip_suffix(b"\n").unwrap_or(name);
+    let shown = |character: char| {
+        let escaped = character.escape_debug();
+        // It also escapes what is only special within quotation marks.
+        if matches!(character, '\'' | '"') { character.to_string() } else { escaped.to_string() }
+    };
+    String::from_utf8_lossy(name).chars().map(shown).collect()
 }
 
 /// Whether a process is in the namespace, as far as `proc` shows processes.
@@ -127,6 +139,22 @@ mod tests {
     use std::net::TcpListener as Socket;
 
     use super::*;
+
+    #[test]
+    fn a_process_cannot_speak_to_a_terminal_by_its_name() {
+        for (name, shown) in [
+            (&b"nginx\n"[..], "nginx"),
+            (b"it's \"x\"\n", "it's \"x\""),
+            (b"\x1b[31mred\n", "\\u{1b}[31mred"),
+            (b"two\nlines\n", "two\\nlines"),
+            (b"a\xffb\n", "a\u{fffd}b"),
+            ("left\u{202e}right\n".as_bytes(), "left\\u{202e}right"),
+            (b"back\\slash\n", "back\\\\slash"),
+            (b"", ""),
+        ] {
+            assert_eq!(printable(name), shown);
+        }
+    }
 
     #[test]
     fn this_process_is_found_as_the_holder_of_its_listener() {
