@@ -19,12 +19,15 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use smc_agent::chain::{Mode, Placement};
 use terway::list;
 
-/// A tiny file system of its own on the node's configuration directory.
+/// A tiny file system of its own on a directory.
 struct TinyFileSystem(PathBuf);
 
 impl TinyFileSystem {
     fn on(node: &TestNode) -> Option<Self> {
-        let dir = node.conf_dir();
+        Self::at(node.conf_dir())
+    }
+
+    fn at(dir: PathBuf) -> Option<Self> {
         let mounted =
             mount(Some("tmpfs"), &dir, Some("tmpfs"), MsFlags::empty(), Some("size=64k,nr_inodes=64"));
         if mounted == Err(Errno::EPERM) {
@@ -93,6 +96,45 @@ fn in_a_read_only_directory_the_chain_is_only_watched_and_that_is_said() {
     let chain = node.keep(Mode::Inject);
     let message = wait_for_status(&chain, |status| status.problem.is_some()).problem.unwrap().message;
     assert!(message.contains("mount the directory writable"), "{message}");
+    assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1));
+    file_system.remount(MsFlags::empty());
+    wait_for_content(&node.list(), &with_entry(&list(1)));
+    wait_for_status(&chain, |status| status.problem.is_none());
+    chain.stop();
+}
+
+#[test]
+fn a_list_that_is_a_mount_point_of_its_own_is_left_alone_and_that_is_said() {
+    let node = TestNode::new();
+    let Some(_file_system) = TinyFileSystem::on(&node) else { return };
+    fs::write(node.list(), "").unwrap();
+    let source = node.dir.path().join("source");
+    fs::write(&source, list(1)).unwrap();
+    mount(Some(&source), &node.list(), None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+    let _mount = TinyFileSystem(node.list());
+    let chain = node.keep(Mode::Inject);
+    let problem = wait_for_status(&chain, |status| status.problem.is_some()).problem.unwrap();
+    chain.stop();
+    assert_eq!(problem.name, "Io");
+    assert!(problem.message.contains("a mount point of its own"), "{}", problem.message);
+    assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1));
+    assert_eq!(node.names(), ["10-terway.conflist"]);
+}
+
+#[test]
+fn where_the_plugins_directory_is_mounted_noexec_no_entry_is_written_and_the_program_is_named() {
+    let node = TestNode::new();
+    fs::create_dir(node.bin_dir()).unwrap();
+    let Some(file_system) = TinyFileSystem::at(node.bin_dir()) else { return };
+    file_system.remount(MsFlags::MS_NOEXEC);
+    fs::write(node.list(), list(1)).unwrap();
+    let chain = node.keep(Mode::Auto);
+    let problem = wait_for_status(&chain, |status| status.problem.is_some()).problem.unwrap();
+    assert_eq!(problem.name, "Binary");
+    assert!(
+        problem.message.contains("cannot run") && problem.message.contains("Permission denied"),
+        "{problem:?}"
+    );
     assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1));
     file_system.remount(MsFlags::empty());
     wait_for_content(&node.list(), &with_entry(&list(1)));
