@@ -2,12 +2,9 @@
 //! the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use smc_model::Reason;
-
-/// For so many seconds after it was put back, what the node lacked explains fallbacks: they are seen a while after they
-/// happened.
-const EXPLAINS: u64 = 15;
 
 /// All that can be lost, by the names in the table of reasons.
 pub const LOSSES: [&str; 9] = [
@@ -55,9 +52,9 @@ impl Losses {
         }
     }
 
-    /// What the node lacked a moment ago.
-    pub fn restored(&self, now: u64) -> Vec<Reason> {
-        let recent = self.0.values().filter(|loss| now.saturating_sub(loss.last) <= EXPLAINS);
+    /// What the node lacked no longer than `within` ago.
+    pub fn restored(&self, now: u64, within: Duration) -> Vec<Reason> {
+        let recent = self.0.values().filter(|loss| now.saturating_sub(loss.last) <= within.as_secs());
         recent.filter_map(|loss| loss.of_node.clone()).collect()
     }
 
@@ -86,8 +83,8 @@ mod tests {
         let mut losses = Losses::default();
         losses.count_of_node(Reason::NoUeid, 100);
         losses.count("PnetidLost", "eth0".to_owned(), 100);
-        assert_eq!(losses.restored(115), [Reason::NoUeid]);
-        assert_eq!(losses.restored(116), []);
+        assert_eq!(losses.restored(115, Duration::from_secs(15)), [Reason::NoUeid]);
+        assert_eq!(losses.restored(116, Duration::from_secs(15)), []);
         losses.count_of_node(Reason::NoUeid, 200);
         let told: Vec<_> = losses.iter().map(|(name, loss)| (name, loss.count, loss.last)).collect();
         assert_eq!(told, [("NoUeid", 2, 200), ("PnetidLost", 1, 100)]);

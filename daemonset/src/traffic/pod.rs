@@ -23,6 +23,11 @@ const IDLE_AFTER: Duration = Duration::from_secs(60);
 const TOGETHER: u64 = 5;
 /// How soon a pod is looked at of which the kernel told a failure: its successes are then read, too.
 const LOOK_AFTER_EVENT: Duration = Duration::from_secs(2);
+/// How long what was missing explains fallbacks after it was put back: they are seen a while after they happened.
+pub(super) const EXPLAINED_FOR: Duration = Duration::from_secs(15);
+/// How long something that was missing explains what counters show: they are read every [`LOOK_EVERY`], and judged at the look
+/// after, when it may have been put back.
+pub(super) const COUNTERS_EXPLAINED_FOR: Duration = Duration::from_secs(30);
 /// How often its set-up is checked.
 const CHECK_EVERY: Duration = Duration::from_secs(20);
 /// How often connections are listed to learn which peers speak SMC.
@@ -60,6 +65,8 @@ pub(super) struct Pod {
     unplaced: u64,
     /// What the last check found missing; told only when the next finds the same.
     pub(super) suspected: Vec<Reason>,
+    /// What checks found missing, and when, where counters alone are judged: what fell back then is judged later.
+    missed: Vec<(Reason, Duration)>,
     /// The reasons that were told of the degradation that lasts.
     told: BTreeSet<&'static str>,
     /// What its programs do that was told.
@@ -86,6 +93,7 @@ impl Pod {
             unjudged: None,
             unplaced: 0,
             suspected: Vec::new(),
+            missed: Vec::new(),
             told: BTreeSet::new(),
             told_of_programs: BTreeSet::new(),
             next_look: now,
@@ -223,6 +231,21 @@ impl Pod {
         News { verdict, programs }
     }
 
+    /// What of the set-up was missing when what is judged now fell back; `found` is what this look found missing.
+    pub(super) fn missing_then(&mut self, found: &[Reason], by_events: bool, now: Duration) -> Vec<Reason> {
+        self.missed.retain(|(_, at)| !by_events && now.saturating_sub(*at) <= COUNTERS_EXPLAINED_FOR);
+        let mut missing = found.to_vec();
+        for (reason, _) in &self.missed {
+            if !missing.contains(reason) {
+                missing.push(reason.clone());
+            }
+        }
+        if !by_events {
+            self.missed.extend(found.iter().map(|reason| (reason.clone(), now)));
+        }
+        missing
+    }
+
     /// The pod could not be looked at, most likely because it ends.
     pub(super) fn not_looked(&mut self, now: Duration) {
         self.next_look = together(now + LOOK_EVERY);
@@ -337,6 +360,21 @@ mod tests {
         assert!(look(&mut pod, &visit(0, &[(NO_DEVICE, 8)]), false, &mut peers, seconds(15)));
         assert!(pod.live.verdict().is_degraded());
         assert_eq!(pod.fallbacks[&NO_DEVICE], 8);
+    }
+
+    #[test]
+    fn what_was_missing_and_was_put_back_explains_what_counters_show_of_that_time() {
+        let lost = Reason::PnetidLost { interface: "eth0".to_owned(), pnetid: "A".parse().unwrap() };
+        let mut pod = Pod::new(seconds(0));
+        let lost = std::slice::from_ref(&lost);
+        assert_eq!(pod.missing_then(lost, false, seconds(10)), lost);
+        assert_eq!(pod.missing_then(lost, false, seconds(15)), lost);
+        assert_eq!(pod.missing_then(&[], false, seconds(25)), lost);
+        assert_eq!(pod.missing_then(&[], false, seconds(46)), []);
+        // With events each is judged within seconds.
+        let mut pod = Pod::new(seconds(0));
+        assert_eq!(pod.missing_then(lost, true, seconds(10)), lost);
+        assert_eq!(pod.missing_then(&[], true, seconds(12)), []);
     }
 
     #[test]

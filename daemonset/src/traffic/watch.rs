@@ -14,7 +14,7 @@ use smc_model::{
 use smc_state::{AttachmentId, LivePod, Phase};
 
 use super::devices::Devices;
-use super::pod::Pod;
+use super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
 use super::set_up::{HostSide, host_side, lost};
 use super::{Inbox, Tools, Traffic, tell, wall};
 use crate::bpf::{BpfError, FallbackEvent, FallbackEvents};
@@ -147,7 +147,7 @@ impl Watch {
             let Some(cause) = cause else { continue };
             if set_up_again(&self.tools, pod, &cause) {
                 // Nothing lasts of it, unless the next look still finds it. Where the port had none, it has this from us.
-                let restored = self.tools.board.read(|view| view.losses.restored(wall()));
+                let restored = self.tools.board.read(|view| view.losses.restored(wall(), EXPLAINED_FOR));
                 let bare = restored.iter().find(|reason| matches!(reason, Reason::PnetidMissing { .. }));
                 let why = bare.unwrap_or(&cause);
                 let told = pod.record().and_then(|record| tell::happened(record, why));
@@ -338,13 +338,15 @@ impl Watch {
             pod.suspected = if again { Vec::new() } else { found.clone() };
         }
         let addresses = pod.addresses().collect();
-        let restored = self.tools.board.read(|view| view.losses.restored(wall()));
+        let missing = pod.missing_then(&found, by_events, now);
+        let explained_for = if by_events { EXPLAINED_FOR } else { COUNTERS_EXPLAINED_FOR };
+        let restored = self.tools.board.read(|view| view.losses.restored(wall(), explained_for));
         let plan = pod.record().map(|record| record.plan.clone()).unwrap_or_default();
         let known = self.facts.as_ref().map(|node| Known {
             node,
             plan: &plan,
             addresses: &addresses,
-            lost: &found,
+            lost: &missing,
             restored: &restored,
             queue_pairs: self.devices.queue_pairs(),
         });

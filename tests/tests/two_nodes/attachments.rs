@@ -34,7 +34,8 @@ fn a_removed_pod_leaves_nothing_in_the_kernel_and_its_record_is_swept() {
     let _shared = cluster.share(2);
     let node = cluster.node(2);
     let mut pod = start(&node, &annotated("removed"));
-    let Record { owned, .. } = pod.configured();
+    let Record { owned, netns, .. } = pod.configured();
+    let netns = netns.display().to_string();
     let inode = pod.netns_inode();
     // Anchor, guard and conversion; where the sysctl converts there is no anchor, and it goes with the namespace.
     let expected = if cluster.conversion() == Conversion::Sysctl { 1 } else { 3 };
@@ -46,7 +47,10 @@ fn a_removed_pod_leaves_nothing_in_the_kernel_and_its_record_is_swept() {
     eventually(Duration::from_secs(15), || {
         pod.record_bytes().map_or(Ok(()), |bytes| Err(format!("{bytes:?}")))
     });
-    assert_eq!(Kernel(&node).keepers(&inode), "");
+    // Another test's pod may have been given the number of a namespace that is gone; then it has a path of its own.
+    let kept = Kernel(&node).keepers(&inode);
+    let given_again = kept.contains("/run/netns/") && !kept.contains(&netns);
+    assert!(kept.is_empty() || given_again, "{netns}: {kept}");
 }
 
 #[test]
