@@ -1,4 +1,4 @@
-# Sourced by hack/demo and hack/test: stages with their time, and on failure the end of the stage's log.
+# Sourced by hack/demo, hack/test and others: stages with their time, and on failure the end of the stage's log.
 
 stages_log_dir=$repository/target/logs
 mkdir -p "$stages_log_dir"
@@ -22,11 +22,12 @@ in_group() {
     return "$status"
 }
 stop_child() {
-    if [ -n "$child" ]; then
-        kill -TERM -- "-$child" 2>/dev/null || :
-        wait "$child" 2>/dev/null || :
-        child=
-    fi
+    local group
+    for group in $child $beside; do
+        kill -TERM -- "-$group" 2>/dev/null || :
+        wait "$group" 2>/dev/null || :
+    done
+    child='' beside=''
 }
 trap 'stop_child; exit 130' INT
 trap 'stop_child; exit 143' TERM
@@ -41,6 +42,29 @@ stage() {
     if [ "$status" -ne 0 ]; then
         say "$name FAILED (exit status $status); the end of $log:"
         tail -n 40 "$log" | sed 's/^/         /' >&2
+        exit "$status"
+    fi
+}
+
+# begin NAME COMMAND…: begins a stage beside those that follow; finish waits for it. One at a time.
+beside='' beside_name='' beside_log=''
+begin() {
+    beside_name=$1
+    shift
+    beside_log=$stages_log_dir/${beside_name//[^a-zA-Z0-9.-]/-}.log
+    say "$beside_name, beside what follows"
+    set -m
+    "$@" </dev/null >"$beside_log" 2>&1 &
+    beside=$!
+    set +m
+}
+finish() {
+    local status=0
+    wait "$beside" || status=$?
+    beside=
+    if [ "$status" -ne 0 ]; then
+        say "$beside_name FAILED (exit status $status); the end of $beside_log:"
+        tail -n 40 "$beside_log" | sed 's/^/         /' >&2
         exit "$status"
     fi
 }
