@@ -8,8 +8,8 @@ use serde_json::Value;
 use smc_model::ANNOTATION;
 use xtask::rig::Conversion;
 
-/// Long enough for every pod's set-up to be checked twice (`CHECK_EVERY` of the agent), and once more.
-const CHECKED: Duration = Duration::from_secs(50);
+/// Longer than until a pod's set-up is checked (`CHECK_EVERY` of the agent), and once more where something was missing.
+const CHECKED: Duration = Duration::from_secs(30);
 
 #[test]
 fn where_the_sysctl_converts_programs_see_tcp_and_nothing_is_called_lost() {
