@@ -24,11 +24,8 @@ fn by_counters_alone_a_dozen_faults_are_named() {
     if cluster.conversion() != Conversion::Sysctl {
         return;
     }
-    inject(
-        cluster,
-        Duration::ZERO,
-        &[&TOGETHER, &["middlebox-strips-option", "conf-entry-lost"], &["no-ueid"]],
-    );
+    let groups: [&[&str]; 4] = [&TOGETHER, &["middlebox-strips-option"], &["conf-entry-lost"], &["no-ueid"]];
+    inject(cluster, Duration::ZERO, &groups);
 }
 
 /// Lets traffic run for `healthy`, then injects faults, those of a group at the same time.
