@@ -73,11 +73,10 @@ pub const SHORT: [&str; 5] =
     ["pnet-entry-deleted", "peer-not-annotated", "annotation-True", "annotation-misspelt", "conf-entry-lost"];
 
 /// Faults of single pods and of what they talk to, which do not touch each other.
-pub const TOGETHER: [&str; 9] = [
+pub const TOGETHER: [&str; 8] = [
     "pnet-entry-deleted",
     "annotation-True",
     "annotation-misspelt",
-    "host-network-pod",
     "peer-not-annotated",
     "ipv6-client",
     "fast-open",
