@@ -35,6 +35,8 @@ fn accelerated(world: &mut World) -> Result<String> {
     world.as_readme_says(&readme_command("kubectl apply -k daemonset/examples/fortio")?)?;
     let (client, server) = pair(world)?;
     ensure!(client.node != server.node, "both pods are on {}", client.node);
+    // kube-proxy learns of a pod that is ready a moment later; in ipvs mode connections are refused until then.
+    world.eventually(|world| world.requests(&client, URL, 1, Connections::EachNew)?.all_right())?;
     let answers = world.requests(&client, URL, 20, Connections::EachNew)?.all_right()?;
     let mut seen = Vec::new();
     for pod in [&client, &server] {
