@@ -113,8 +113,12 @@ fn token(world: &mut World) -> Result<String> {
 
 /// Fails when an agent is not Ready, or a container was restarted.
 fn all_well(world: &World, restarted_before: u64) -> Result<()> {
-    let agents = world.pods(SYSTEM, AGENTS)?;
-    ensure!(agents.iter().all(|agent| agent.ready), "an agent is not Ready: {agents:?}");
+    // A kubelet that was restarted calls nobody ready before it has probed them anew.
+    world.eventually(|world| {
+        let agents = world.pods(SYSTEM, AGENTS)?;
+        ensure!(agents.iter().all(|agent| agent.ready), "an agent is not Ready: {agents:?}");
+        Ok(())
+    })?;
     let now = restarts(world)?;
     ensure!(now == restarted_before, "containers were restarted: {restarted_before} before, {now} after");
     Ok(())
