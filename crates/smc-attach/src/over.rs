@@ -54,7 +54,7 @@ impl Remains {
         if record.cookie.zip(inside.cookie).is_some_and(|(then, now)| then != now) {
             return Ok(Self::Another);
         }
-        let processes = listeners::is_inhabited(proc, netns.id());
+        let processes = listeners::is_inhabited(proc, netns.id())?;
         Ok(Self::Namespace { processes, reachable: is_reachable(record, &mut inside.route)? })
     }
 
@@ -150,13 +150,17 @@ mod tests {
     #[test]
     fn what_is_left_of_a_pod_is_told_by_its_namespace_its_processes_and_the_hosts_way_to_it() {
         let Some(named) = Named::new() else { return };
-        let (path, proc) = (named.path(), Path::new("/proc"));
+        // Of this machine's processes only the pod's: not every user may see all of them.
+        let seen = tempfile::tempdir().unwrap();
+        let (path, proc) = (named.path(), seen.path());
         let mut pod = record(&path);
         let empty = Remains::Namespace { processes: false, reachable: false };
         assert_eq!(Remains::of(&pod, proc).unwrap(), empty);
 
         let mut running =
             Command::new("ip").args(["netns", "exec", &named.0, "sleep", "60"]).spawn().unwrap();
+        let id = running.id().to_string();
+        std::os::unix::fs::symlink(Path::new("/proc").join(&id), proc.join(&id)).unwrap();
         let mut remains = empty;
         for _ in 0..500 {
             remains = Remains::of(&pod, proc).unwrap();
@@ -191,7 +195,8 @@ mod tests {
         pair.connect(&mut host, &pod).unwrap();
         let mut record = record(&pod.path());
         record.owned.anchored.insert(address);
-        let look = || home.run(|| Remains::of(&record, Path::new("/proc"))).unwrap().unwrap();
+        let none_seen = tempfile::tempdir().unwrap();
+        let look = || home.run(|| Remains::of(&record, none_seen.path())).unwrap().unwrap();
         assert!(matches!(look(), Remains::Namespace { reachable: true, .. }));
         let deleted = home.run(|| {
             Command::new("ip")

@@ -119,14 +119,27 @@ fn printable(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().map(shown).collect()
 }
 
-/// Whether a process is in the namespace, as far as `proc` shows processes.
-pub fn is_inhabited(proc: &Path, netns: NetnsId) -> bool {
-    let Ok(entries) = fs::read_dir(proc) else { return false };
-    let processes = entries.flatten().filter(|entry| {
-        entry.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let namespaces = processes.filter_map(|process| fs::metadata(process.path().join("ns/net")).ok());
-    namespaces.into_iter().any(|found| NetnsId { device: found.dev(), inode: found.ino() } == netns)
+/// Whether a process is in the namespace.
+///
+/// # Errors
+/// When `proc` does not show all processes, and none of those that it shows is in there.
+pub fn is_inhabited(proc: &Path, netns: NetnsId) -> Result<bool, HostError> {
+    let attempt = format_args!("look for processes of a network namespace in {}", proc.display());
+    let mut hidden = None;
+    for entry in fs::read_dir(proc).map_err(HostError::at(attempt))? {
+        let entry = entry.map_err(HostError::at(attempt))?;
+        if !entry.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
+            continue;
+        }
+        match fs::metadata(entry.path().join("ns/net")) {
+            Ok(found) if (NetnsId { device: found.dev(), inode: found.ino() }) == netns => return Ok(true),
+            Ok(_) => {}
+            // It ended meanwhile.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {}
+            Err(error) => hidden = Some(error),
+        }
+    }
+    hidden.map_or(Ok(false), |error| Err(HostError::at(attempt)(error)))
 }
 
 /// The inode of `socket:[123]`.
@@ -139,6 +152,18 @@ mod tests {
     use std::net::TcpListener as Socket;
 
     use super::*;
+
+    #[test]
+    fn where_processes_cannot_be_seen_a_namespace_is_not_called_empty() {
+        let netns = Netns::current().unwrap().id();
+        assert!(is_inhabited(Path::new("/proc"), netns).unwrap());
+        let proc = tempfile::tempdir().unwrap();
+        assert!(!is_inhabited(proc.path(), netns).unwrap());
+        // A process whose namespace cannot be looked at.
+        fs::write(proc.path().join("7"), "").unwrap();
+        assert!(is_inhabited(proc.path(), netns).is_err());
+        assert!(is_inhabited(Path::new("/no/such/proc"), netns).is_err());
+    }
 
     #[test]
     fn a_process_cannot_speak_to_a_terminal_by_its_name() {
