@@ -12,6 +12,7 @@ use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
 use smc_agent::chain::{self, DEFAULT_PROVENANCE_DIR, FightLimits, Mode};
 use smc_agent::cri::CONTAINERD_SOCKET;
 use smc_agent::http::{DEFAULT_LISTEN, Listen};
+use smc_agent::kubernetes::startup_taint::TaintKey;
 use smc_agent::logging::{self, LogFormat, LoggingError};
 use smc_agent::mesh::MeshMode;
 use smc_agent::terway::NODE_CAPABILITIES_FILE;
@@ -91,6 +92,12 @@ pub(crate) struct RunArgs {
     /// This node's name in Kubernetes
     #[arg(long, env = "NODE_NAME")]
     pub(crate) node_name: Option<String>,
+    /// Key of a taint that nodes join with, to be taken off this node whenever the agent is ready
+    ///
+    /// Pods of a new node start when the plugin is there, then. The agent never puts it on: the node pool does, for one by
+    /// kubelet's --register-with-taints. Takes the rights of the manifests' components/startup-taint.
+    #[arg(long, value_name = "KEY", env = "SMC_AGENT_STARTUP_TAINT")]
+    pub(crate) startup_taint: Option<TaintKey>,
     /// Where to serve /metrics, /healthz, /readyz and /status: an address with a port, or off
     #[arg(long, default_value = DEFAULT_LISTEN, env = "SMC_AGENT_LISTEN")]
     pub(crate) listen: Listen,
@@ -255,6 +262,7 @@ mod tests {
             ("--ueid", "SMC_AGENT_UEID", ""),
             ("--mesh", "SMC_AGENT_MESH", "on"),
             ("--listen", "SMC_AGENT_LISTEN", "9810"),
+            ("--startup-taint", "SMC_AGENT_STARTUP_TAINT", "key:NoSchedule"),
         ] {
             let error = refused(&["run", &format!("{option}={value}")]);
             let set = |name: &str| (name == variable).then(|| value.to_owned());

@@ -83,6 +83,7 @@ fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
         mesh_kubeconfig: args.mesh_kubeconfig,
         kubeconfig: args.kubeconfig,
         node_name: args.node_name,
+        startup_taint: args.startup_taint,
     };
     let mut surfaces = Surfaces::start(options, store.clone(), chain_at_first(args.chain.chain), port)?;
     level.look(&surfaces.board);

@@ -21,6 +21,7 @@ use crate::kubernetes::announcement::Announcement;
 use crate::kubernetes::api::Source;
 use crate::kubernetes::condition::{Condition, condition};
 use crate::kubernetes::event_queue::{CAPACITY, EventQueue};
+use crate::kubernetes::startup_taint::{self, TaintKey};
 use crate::kubernetes::{backoff, events, node_status};
 use crate::mesh::{self, MeshMode, MeshSwitch};
 use crate::metrics::Metrics;
@@ -42,6 +43,8 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// This node's name in Kubernetes.
     pub node_name: Option<String>,
+    /// The taint that nodes join with, to be taken off this one when the agent is ready.
+    pub startup_taint: Option<TaintKey>,
 }
 
 /// Why nothing was started.
@@ -312,7 +315,18 @@ async fn serve(
                 tracing::info!("no --node-name: no node condition and no node label");
             }
         };
-        tokio::join!(events, condition);
+        let taint = async {
+            match (&options.startup_taint, &options.node_name) {
+                (Some(key), Some(name)) => {
+                    startup_taint::keep_off(&source, name, key, board, backoff()).await;
+                }
+                (Some(key), None) => {
+                    tracing::warn!("no --node-name: the taint {key} stays on the node, and keeps pods away");
+                }
+                (None, _) => {}
+            }
+        };
+        tokio::join!(events, condition, taint);
     };
     // Probes first: making a client of an API server takes a while.
     tokio::join!(port, mesh, kubernetes);

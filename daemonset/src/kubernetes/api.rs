@@ -270,6 +270,8 @@ pub enum Fault {
     NoResource,
     /// There is one of this name already.
     AlreadyExists,
+    /// The object was changed since it was read.
+    Conflict,
     /// The request itself is refused.
     Invalid,
     /// The history that a watch wanted is gone: list again. No fault of anybody.
@@ -302,6 +304,7 @@ pub fn fault_of(status: &Status) -> Fault {
             if named { Fault::NotFound } else { Fault::NoResource }
         }
         409 if status.is_already_exists() => Fault::AlreadyExists,
+        409 if status.reason == "Conflict" => Fault::Conflict,
         410 => Fault::Expired,
         400 | 405 | 413 | 415 | 422 => Fault::Invalid,
         _ => Fault::Unreachable,
@@ -327,7 +330,7 @@ pub fn explain_status(status: &Status) -> String {
         Fault::Unauthenticated => "; the credentials are not, or no longer, accepted and are read anew",
         Fault::Forbidden => {
             "; the rights that this takes are in daemonset/manifests: base/rbac.yaml, overlays/ack-asm/rights.yaml for \
-             ASM's switch, uninstall/rbac.yaml"
+             ASM's switch, components/startup-taint/rights.yaml, uninstall/rbac.yaml"
         }
         _ => "",
     };

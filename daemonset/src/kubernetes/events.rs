@@ -135,6 +135,7 @@ fn outcome(fault: Fault, patched: bool) -> Outcome {
         Fault::NotFound | Fault::Terminating => Outcome::Gone,
         Fault::Invalid => Outcome::Rejected,
         Fault::Unreachable
+        | Fault::Conflict
         | Fault::Unauthenticated
         | Fault::Forbidden
         | Fault::NoResource

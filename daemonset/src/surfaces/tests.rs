@@ -54,6 +54,7 @@ fn options(api: &FakeApi) -> Options {
         mesh_kubeconfig: Some(api.kubeconfig()),
         kubeconfig: Some(api.kubeconfig()),
         node_name: Some("node-1".to_owned()),
+        startup_taint: None,
     }
 }
 
@@ -129,6 +130,7 @@ async fn a_fixed_switch_asks_nobody_and_a_node_without_a_cluster_works() {
             mesh_kubeconfig: None,
             kubeconfig: Some(dir.path().join("absent")),
             node_name: Some("node-1".to_owned()),
+            startup_taint: None,
         };
         let mut surfaces = Surfaces::start(options, Store::new(dir.path()), Chain::Unmanaged, None).unwrap();
         let switch = *surfaces.mesh().borrow();
@@ -204,8 +206,13 @@ async fn a_port_that_another_program_has_is_named_with_that_program() {
 #[tokio::test]
 async fn probes_are_answered_as_soon_as_the_surfaces_start() {
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        Options { mesh: MeshMode::Enabled, mesh_kubeconfig: None, kubeconfig: None, node_name: None };
+    let options = Options {
+        mesh: MeshMode::Enabled,
+        mesh_kubeconfig: None,
+        kubeconfig: None,
+        node_name: None,
+        startup_taint: None,
+    };
     let port = listen("127.0.0.1:0".parse().unwrap(), Duration::ZERO, Path::new("/proc")).await.unwrap();
     let address = port.local_addr().unwrap();
     let _surfaces = Surfaces::start(options, Store::new(dir.path()), Chain::Unmanaged, Some(port)).unwrap();

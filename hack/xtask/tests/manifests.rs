@@ -15,8 +15,9 @@ use serde_json::Value;
 use xtask::manifests::{directory, find, render};
 use xtask::rig::repository;
 
-fn overlays() -> [PathBuf; 3] {
-    ["", "overlays/ack", "overlays/ack-asm"].map(|overlay| directory().join(overlay))
+fn overlays() -> [PathBuf; 4] {
+    ["", "overlays/ack", "overlays/ack-asm", "overlays/startup-taint"]
+        .map(|overlay| directory().join(overlay))
 }
 
 fn kustomizations() -> Vec<PathBuf> {
@@ -106,6 +107,33 @@ fn only_the_overlay_for_a_mesh_follows_one_and_by_a_kubeconfig_of_its_own() {
     let mounts = pod.containers[0].volume_mounts.as_ref().unwrap();
     let mount = mounts.iter().find(|mount| mount.name == volume.name).unwrap();
     assert_eq!(kubeconfig, Some(format!("{}/kubeconfig", mount.mount_path)));
+}
+
+/// The right to change nodes' specs, which could be used to take any taint off, comes with the wish for it only.
+#[test]
+fn only_the_overlay_that_takes_a_taint_off_gives_the_right_to_change_nodes() {
+    let may_change_nodes = |overlay: &Path| {
+        let of_cluster = rendered(overlay).into_iter().filter(|document| document["kind"] == "ClusterRole");
+        let rules = of_cluster.flat_map(|role| role["rules"].as_array().unwrap().clone());
+        rules.filter(|rule| rule["resources"] == serde_json::json!(["nodes"])).count()
+    };
+    let key = |overlay: &Path| {
+        let documents = rendered(overlay);
+        let settings = documents.iter().find(|document| document["kind"] == "ConfigMap").unwrap();
+        settings["data"].get("SMC_AGENT_STARTUP_TAINT").cloned()
+    };
+    let taint = directory().join("overlays/startup-taint");
+    for overlay in overlays() {
+        let wanted = overlay == taint;
+        assert_eq!(
+            (may_change_nodes(&overlay) == 1, key(&overlay).is_some()),
+            (wanted, wanted),
+            "{overlay:?}"
+        );
+    }
+    // What the comment tells to register nodes with is what the agent takes off.
+    let told = fs::read_to_string(directory().join("components/startup-taint/kustomization.yaml")).unwrap();
+    assert!(told.contains(&format!("{}:NoSchedule", key(&taint).unwrap().as_str().unwrap())));
 }
 
 #[test]

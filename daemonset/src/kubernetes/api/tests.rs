@@ -20,7 +20,7 @@ fn an_api_servers_refusals_are_told_apart() {
         (json!({"code": 404, "message": "404 page not found"}), Fault::NoResource),
         (json!({"code": 404, "message": "<html>"}), Fault::Unreachable),
         (json!({"code": 409, "reason": "AlreadyExists"}), Fault::AlreadyExists),
-        (json!({"code": 409, "reason": "Conflict"}), Fault::Unreachable),
+        (json!({"code": 409, "reason": "Conflict"}), Fault::Conflict),
         (json!({"code": 410, "reason": "Expired"}), Fault::Expired),
         (json!({"code": 422, "reason": "Invalid"}), Fault::Invalid),
         (json!({"code": 429}), Fault::Unreachable),

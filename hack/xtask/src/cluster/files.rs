@@ -104,8 +104,23 @@ impl Files {
         };
         pki.issue(&format!("{name}/kubelet"), &identity)?;
         self.write_kubeconfig(&format!("{name}/kubelet"), &format!("{name}/kubelet"))?;
-        self.write_settings(&format!("{name}/kubelet.yaml"), &self.kubelet(&name))?;
+        self.write_kubelet(node, None)?;
         self.write_settings(&format!("{name}/proxy.yaml"), &self.proxy(&name, mode))
+    }
+
+    /// Writes the settings of a node's kubelet, which reads them when it starts. It registers a node that is not known yet with
+    /// this taint: its key and effect.
+    pub(crate) fn write_kubelet(
+        &self,
+        node: NodeNumber,
+        taint: Option<(&str, &str)>,
+    ) -> Result<(), ClusterError> {
+        let name = node.host_name();
+        let mut settings = self.kubelet(&name);
+        if let Some((key, effect)) = taint {
+            settings["registerWithTaints"] = json!([{ "key": key, "effect": effect }]);
+        }
+        self.write_settings(&format!("{name}/kubelet.yaml"), &settings)
     }
 
     fn kubelet(&self, node: &str) -> Value {

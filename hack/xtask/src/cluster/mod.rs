@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub use control_plane::Program;
 
 use self::files::Files;
-use crate::layout::KUBERNETES_DIRECTORY;
+use crate::layout::{KUBERNETES_DIRECTORY, NodeNumber};
 use crate::rig::{Families, Link, Progress, Rig, RigError, RigName, StateDirectory, UpOptions};
 
 /// A node's memory in MiB: kubelet, containerd, agent and 110 pods, each with a process of the runtime.
@@ -250,6 +250,12 @@ impl Cluster {
     /// A file of the cluster's certificate authority, for other kubeconfigs.
     pub fn authority(&self) -> PathBuf {
         self.files.path("ca.crt")
+    }
+
+    /// Has a node register itself with this taint, its key and effect, when it joins next.
+    pub fn join_with_taint(&self, node: u8, taint: Option<(&str, &str)>) -> Result<(), ClusterError> {
+        let number = NodeNumber::new(node).ok_or(RigError::NoNode(node))?;
+        self.files.write_kubelet(number, taint)
     }
 
     /// Waits until every node of the rig is Ready.

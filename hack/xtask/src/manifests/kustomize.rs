@@ -21,6 +21,8 @@ struct Kustomization {
     #[serde(default)]
     resources: Vec<PathBuf>,
     #[serde(default)]
+    components: Vec<PathBuf>,
+    #[serde(default)]
     config_map_generator: Vec<ConfigMapGenerator>,
     #[serde(default)]
     patches: Vec<PatchReference>,
@@ -69,53 +71,61 @@ struct Layers {
 
 /// Renders the kustomization in `directory` with all that it builds on.
 pub fn render(directory: &Path) -> Result<Vec<Value>, ManifestError> {
-    let mut layers = load(directory)?;
+    let mut layers = Layers::default();
+    layers.add(directory, OVERLAY)?;
     for name in std::mem::take(&mut layers.generated) {
         layers.add_hash(&name);
     }
     Ok(layers.documents)
 }
 
-fn load(directory: &Path) -> Result<Layers, ManifestError> {
-    let path = directory.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(ManifestError::read(&path))?;
-    let kustomization: Kustomization = serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&path))?;
-    let wrong = |what: String| ManifestError::Kustomization { path: path.clone(), what };
-    if (kustomization.api_version.as_str(), kustomization.kind.as_str())
-        != ("kustomize.config.k8s.io/v1beta1", "Kustomization")
-    {
-        return Err(wrong("not a Kustomization of kustomize.config.k8s.io/v1beta1".to_owned()));
-    }
-    let mut layers = Layers::default();
-    for resource in &kustomization.resources {
-        let resource = directory.join(resource);
-        if resource.is_dir() {
-            let below = load(&resource)?;
-            layers.documents.extend(below.documents);
-            layers.generated.extend(below.generated);
-        } else {
-            layers.documents.extend(parse(&resource)?);
-        }
-    }
-    for generator in &kustomization.config_map_generator {
-        layers.generate(generator).map_err(wrong)?;
-    }
-    for PatchReference { target, path: operations_path } in &kustomization.patches {
-        let operations_path = directory.join(operations_path);
-        let text = std::fs::read_to_string(&operations_path);
-        let text = text.map_err(ManifestError::read(&operations_path))?;
-        let operations: Patch =
-            serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&operations_path))?;
-        let document = layers.document(&target.kind, &target.name);
-        let document =
-            document.ok_or_else(|| wrong(format!("no {} {:?} to patch", target.kind, target.name)))?;
-        json_patch::patch(document, &operations)
-            .map_err(|source| ManifestError::Patch { path: operations_path, source })?;
-    }
-    Ok(layers)
-}
+/// apiVersion and kind of what stands for itself, and of what is added to others.
+const OVERLAY: (&str, &str) = ("kustomize.config.k8s.io/v1beta1", "Kustomization");
+const COMPONENT: (&str, &str) = ("kustomize.config.k8s.io/v1alpha1", "Component");
 
 impl Layers {
+    /// Adds what a directory's kustomization says. A component finds what is there already, an overlay does not.
+    fn add(&mut self, directory: &Path, kind: (&str, &str)) -> Result<(), ManifestError> {
+        let path = directory.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(ManifestError::read(&path))?;
+        let kustomization: Kustomization =
+            serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&path))?;
+        let wrong = |what: String| ManifestError::Kustomization { path: path.clone(), what };
+        if (kustomization.api_version.as_str(), kustomization.kind.as_str()) != kind {
+            return Err(wrong(format!("not a {} of {}", kind.1, kind.0)));
+        }
+        for resource in &kustomization.resources {
+            let resource = directory.join(resource);
+            if resource.is_dir() {
+                let mut below = Self::default();
+                below.add(&resource, OVERLAY)?;
+                self.documents.extend(below.documents);
+                self.generated.extend(below.generated);
+            } else {
+                self.documents.extend(parse(&resource)?);
+            }
+        }
+        for component in &kustomization.components {
+            self.add(&directory.join(component), COMPONENT)?;
+        }
+        for generator in &kustomization.config_map_generator {
+            self.generate(generator).map_err(wrong)?;
+        }
+        for PatchReference { target, path: operations_path } in &kustomization.patches {
+            let operations_path = directory.join(operations_path);
+            let text = std::fs::read_to_string(&operations_path);
+            let text = text.map_err(ManifestError::read(&operations_path))?;
+            let operations: Patch =
+                serde_saphyr::from_str(&text).map_err(ManifestError::yaml(&operations_path))?;
+            let document = self.document(&target.kind, &target.name);
+            let document =
+                document.ok_or_else(|| wrong(format!("no {} {:?} to patch", target.kind, target.name)))?;
+            json_patch::patch(document, &operations)
+                .map_err(|source| ManifestError::Patch { path: operations_path, source })?;
+        }
+        Ok(())
+    }
+
     fn document(&mut self, kind: &str, name: &str) -> Option<&mut Value> {
         self.documents
             .iter_mut()
@@ -209,8 +219,9 @@ mod tests {
         for (name, content) in files {
             let path = directory.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let header = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
-            let header = if name.ends_with(FILE) { header } else { "" };
+            let (version, kind) = if name.starts_with("component/") { COMPONENT } else { OVERLAY };
+            let header = format!("apiVersion: {version}\nkind: {kind}\n");
+            let header = if name.ends_with(FILE) { &header } else { "" };
             fs::write(path, format!("{header}{content}")).unwrap();
         }
         directory
@@ -238,6 +249,24 @@ mod tests {
         let (overlay, data) = names("overlay");
         assert_eq!(data, json!({ "K": "a=b", "L": "<&>" }));
         assert!(base.starts_with("c-") && overlay.starts_with("c-") && base != overlay, "{base} {overlay}");
+    }
+
+    #[test]
+    fn a_component_changes_what_the_overlay_that_lists_it_builds_on() {
+        let files = [
+            ("base/kustomization.yaml", GENERATOR),
+            ("base/pod.yaml", POD),
+            (
+                "component/kustomization.yaml",
+                "configMapGenerator:\n  - {name: c, namespace: n, behavior: merge, literals: [L=m]}\n",
+            ),
+            ("overlay/kustomization.yaml", "resources: [../base]\ncomponents: [../component]\n"),
+            ("alone/kustomization.yaml", "resources: [../component]\n"),
+        ];
+        let directory = directory(&files);
+        let documents = render(&directory.path().join("overlay")).unwrap();
+        assert_eq!(documents[1]["data"], json!({ "K": "a=b", "L": "m" }));
+        assert!(render(&directory.path().join("alone")).is_err(), "a component is no resource");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod dual_stack;
+mod first_minutes;
 mod fortio;
 mod full_node;
 mod install;
@@ -19,7 +20,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 15] = [
+pub(super) const ALL: [&[Scene]; 16] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -34,5 +35,6 @@ pub(super) const ALL: [&[Scene]; 15] = [
     kills::SCENES,
     outages::SCENES,
     nodes::SCENES,
+    first_minutes::SCENES,
     uninstall::SCENES,
 ];

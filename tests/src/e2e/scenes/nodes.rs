@@ -1,4 +1,4 @@
-//! Nodes that are drained, rebooted, removed and joined anew.
+//! Nodes that are drained and rebooted.
 
 use anyhow::{Result, ensure};
 use xtask::rig::PowerCut;
@@ -22,15 +22,10 @@ pub(super) const SCENES: &[Scene] = &[
         run: Run::Long,
         play: power_cut,
     },
-    Scene {
-        name: "joined-anew",
-        shows: "a node is removed, and another joins under its name with an empty disk",
-        run: Run::Long,
-        play: joined_anew,
-    },
 ];
 
-const QUIET: &(dyn Fn(&str) + Sync) = &|_| {};
+/// Says nothing of a boot's progress.
+pub(super) const QUIET: &(dyn Fn(&str) + Sync) = &|_| {};
 
 fn drained(world: &mut World) -> Result<String> {
     let (_, server) = pair(world)?;
@@ -51,23 +46,13 @@ fn power_cut(world: &mut World) -> Result<String> {
     well_again(world, &client.node, &before)
 }
 
-fn joined_anew(world: &mut World) -> Result<String> {
-    let (client, _) = pair(world)?;
-    let number = number(&client.node)?;
-    let before = boot_id(world, &client.node)?;
-    world.cluster.rig().remove_node(number)?;
-    world.kubectl(&["delete", "node", &client.node])?;
-    world.cluster.rig_mut().add_node(number, QUIET)?;
-    well_again(world, &client.node, &before)
-}
-
 /// Which boot of a node the API server knows of.
-fn boot_id(world: &World, node: &str) -> Result<String> {
+pub(super) fn boot_id(world: &World, node: &str) -> Result<String> {
     world.kubectl(&["get", "node", node, "-o", "jsonpath={.status.nodeInfo.bootID}"])
 }
 
 /// Fails unless node, agent and the example's pods are what they were, and speak SMC-R.
-fn well_again(world: &World, node: &str, boot_before: &str) -> Result<String> {
+pub(super) fn well_again(world: &World, node: &str, boot_before: &str) -> Result<String> {
     // Until the kubelet speaks again, all that the API server shows is of before.
     world.eventually(|world| {
         ensure!(boot_id(world, node)? != boot_before, "the API server knows {node} by its boot of before");
@@ -100,6 +85,7 @@ fn well_again(world: &World, node: &str, boot_before: &str) -> Result<String> {
     ))
 }
 
-fn number(node: &str) -> Result<u8> {
+/// The rig's number of a node.
+pub(super) fn number(node: &str) -> Result<u8> {
     Ok(node.trim_start_matches("node").parse()?)
 }
