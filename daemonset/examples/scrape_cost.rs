@@ -21,7 +21,7 @@ use serde_json::json;
 use smc_abi::smc::{FallbackStats, Stats, parse_fallback_stats, parse_stats};
 use smc_abi::{Reply, messages};
 use smc_agent::board::{Board, Chain, PodVerdict, View};
-use smc_agent::http::{Limits, serve};
+use smc_agent::http::{Door, Limits, serve};
 use smc_agent::mesh::{MeshMode, MeshSwitch};
 use smc_agent::metrics::Metrics;
 use smc_host::genl;
@@ -138,7 +138,8 @@ fn serve_metrics(board: &Board) -> Result<SocketAddr> {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     let (board, metrics) = (board.clone(), Metrics::new(board.clone()));
-    std::thread::spawn(move || runtime.block_on(serve(listener, board, metrics, Limits::default())));
+    let served = serve(Door::Port(listener), board, metrics, Limits::default());
+    std::thread::spawn(move || runtime.block_on(served));
     Ok(address)
 }
 

@@ -101,6 +101,9 @@ pub(crate) struct RunArgs {
     /// Where to serve /metrics, /healthz, /readyz and /status: an address with a port, or off
     #[arg(long, default_value = DEFAULT_LISTEN, env = "SMC_AGENT_LISTEN")]
     pub(crate) listen: Listen,
+    /// The UID of this process's pod, by which the pod's probes know its own agent
+    #[arg(long, env = "POD_UID", hide_short_help = true)]
+    pub(crate) pod_uid: Option<String>,
     #[command(flatten)]
     pub(crate) chain: ChainArgs,
 }

@@ -1,4 +1,4 @@
-//! The agent's port: metrics, health and status, for reading only. Nothing can be changed by it.
+//! What the agent answers: metrics, health and status, for reading only. Nothing can be changed by it.
 //!
 //! | path | answers |
 //! |---|---|
@@ -8,9 +8,12 @@
 //! | `/readyz` | 200, or 503 with the reason |
 //! | `/status` | what the agent knows, as JSON; its fields are an interface, see [`status`] |
 //!
+//! Every answer names the pod that gives it, in the header [`POD_HEADER`]: a probe believes its own pod's agent and no other.
+//!
 //! It has a thread of its own, so that probes are answered while the main loop works in the kernel. One request per
 //! connection, a limit on open connections and on how long each may last: whoever is slow is cut off.
 
+mod doors;
 mod routes;
 pub mod status;
 
@@ -30,9 +33,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+pub use doors::{Door, Stream, keep_port, keep_socket};
 pub use routes::{Answer, answer};
 
 use crate::board::{Board, START_WITHIN};
@@ -40,6 +43,8 @@ use crate::metrics::Metrics;
 
 /// Where the agent listens unless told otherwise: only this node's processes can reach it.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:9810";
+/// Names the pod whose agent answers, by its UID.
+pub const POD_HEADER: &str = smc_state::AGENT_POD_HEADER;
 /// How many connections may be open; one more is closed at once.
 const CONNECTIONS: usize = 32;
 /// How long a client may take for the head of its request.
@@ -102,12 +107,12 @@ impl Default for Limits {
     }
 }
 
-/// Answers on `listener` for ever.
-pub async fn serve(listener: TcpListener, board: Board, metrics: Metrics, limits: Limits) {
+/// Answers at a door for ever.
+pub async fn serve(door: Door, board: Board, metrics: Metrics, limits: Limits) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match door.next().await {
+            Ok(stream) => stream,
             Err(error) => {
                 // Such as a client that is gone already, or no free descriptor: neither lasts.
                 tracing::debug!("cannot accept a connection: {error}");
@@ -124,7 +129,7 @@ pub async fn serve(listener: TcpListener, board: Board, metrics: Metrics, limits
     }
 }
 
-async fn connection(stream: TcpStream, board: &Board, metrics: &Metrics, limits: Limits) {
+async fn connection(stream: Box<dyn Stream>, board: &Board, metrics: &Metrics, limits: Limits) {
     let waits = AtomicBool::new(false);
     let waiting = &waits;
     let service = service_fn(|request: Request<Incoming>| async move {
@@ -137,7 +142,8 @@ async fn connection(stream: TcpStream, board: &Board, metrics: &Metrics, limits:
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = std::time::Instant::now();
         let answer = answer(request.method(), request.uri().path(), board, metrics, now, wall);
-        Ok::<_, Infallible>(response(answer))
+        let pod_uid = board.read(|view| view.pod_uid.clone());
+        Ok::<_, Infallible>(response(answer, pod_uid.as_deref()))
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -157,13 +163,16 @@ async fn connection(stream: TcpStream, board: &Board, metrics: &Metrics, limits:
     }
 }
 
-fn response(answer: Answer) -> Response<Full<Bytes>> {
+fn response(answer: Answer, pod_uid: Option<&str>) -> Response<Full<Bytes>> {
     let Answer { status, media_type, body } = answer;
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    if let Some(Ok(uid)) = pod_uid.map(header::HeaderValue::from_str) {
+        headers.insert(POD_HEADER, uid);
+    }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
     }

@@ -7,13 +7,11 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use smc_agent::board::Chain;
 use smc_agent::chain::{self, Mode};
 use smc_agent::ending::Ending;
-use smc_agent::http::Listen;
 use smc_agent::kubernetes::api::Source;
 use smc_agent::log_level::{self, LogLevel};
 use smc_agent::logging::{self, LevelSetter};
@@ -26,8 +24,6 @@ use tokio::runtime::Runtime;
 
 use cli::{ChainArgs, Cli, Command, RunArgs, UninstallArgs};
 
-/// How long another program may have the agent's port: an agent that is older than the lock may still be ending.
-const PORT_PATIENCE: Duration = Duration::from_secs(15);
 /// What the kubelet shows of a container that has ended, also of one that ended well.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -62,30 +58,25 @@ fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
     let mut ending = listen(&runtime)?;
     let mut level = LogLevel::new(&args.state_dir, setter, usual_level);
     let store = Store::new(args.state_dir);
-    let take_node = async {
-        let sole = sole::take(&store, Work::Run).await?;
-        let port = match args.listen {
-            Listen::At(address) => Some(surfaces::listen(address, PORT_PATIENCE, &args.proc).await?),
-            Listen::Off => None,
-        };
-        anyhow::Ok((sole, port))
-    };
     let taken = runtime.block_on(async {
         tokio::select! {
-            taken = take_node => Some(taken),
+            taken = sole::take(&store, Work::Run) => Some(taken),
             () = ending.wanted() => None,
         }
     });
     let Some(taken) = taken else { return Ok(()) };
-    let (_sole, port) = taken?;
+    let _sole = taken?;
     let options = surfaces::Options {
         mesh: args.mesh,
         mesh_kubeconfig: args.mesh_kubeconfig,
         kubeconfig: args.kubeconfig,
         node_name: args.node_name,
         startup_taint: args.startup_taint,
+        listen: args.listen,
+        proc: args.proc.clone(),
+        pod_uid: args.pod_uid,
     };
-    let mut surfaces = Surfaces::start(options, store.clone(), chain_at_first(args.chain.chain), port)?;
+    let mut surfaces = Surfaces::start(options, store.clone(), chain_at_first(args.chain.chain))?;
     level.look(&surfaces.board);
     let node = Options {
         pin_dir: args.pin_dir,

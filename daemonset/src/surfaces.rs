@@ -4,19 +4,17 @@
 //! an API server. The two share the [`Board`] and channels.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as BoundPort};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use smc_model::{NodeFacts, Process};
+use smc_model::NodeFacts;
 use smc_state::{Phase, Store};
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::board::{Board, Chain, NodeCheck, PodVerdict, View};
-use crate::http::{self, Limits};
+use crate::http::{self, Listen};
 use crate::kubernetes::announcement::Announcement;
 use crate::kubernetes::api::Source;
 use crate::kubernetes::condition::{Condition, condition};
@@ -30,7 +28,7 @@ use crate::records::Change;
 /// After the agent's start, a verdict that is older was announced by an earlier run, or is no news.
 const NEWS: Duration = Duration::from_secs(600);
 /// How soon the port is tried again when it is taken.
-const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the command line says about all of this.
 #[derive(Debug, Clone)]
@@ -45,6 +43,12 @@ pub struct Options {
     pub node_name: Option<String>,
     /// The taint that nodes join with, to be taken off this one when the agent is ready.
     pub startup_taint: Option<TaintKey>,
+    /// Where to serve metrics.
+    pub listen: Listen,
+    /// The host's /proc.
+    pub proc: PathBuf,
+    /// The UID of this process's pod.
+    pub pod_uid: Option<String>,
 }
 
 /// Why nothing was started.
@@ -56,62 +60,6 @@ pub enum SurfacesError {
     /// No runtime for it.
     #[error("cannot start the runtime for metrics, health and the API server")]
     Runtime(#[source] io::Error),
-    /// The port cannot be had.
-    #[error(
-        "cannot listen on {address} for metrics and the kubelet's probes (tried for {} s): {answer}{}; end that program, or \
-         give another address by SMC_AGENT_LISTEN (--listen) and its port to the DaemonSet's probes",
-        waited.as_secs(),
-        held_by(holders)
-    )]
-    Port {
-        /// Where.
-        address: SocketAddr,
-        /// How long it was tried.
-        waited: Duration,
-        /// Who listens on that port, as far as that can be seen.
-        holders: Vec<Process>,
-        /// The kernel's answer.
-        answer: io::Error,
-    },
-}
-
-fn held_by(holders: &[Process]) -> String {
-    let names: Vec<String> =
-        holders.iter().map(|process| format!("{} (process {})", process.name, process.pid)).collect();
-    if names.is_empty() { String::new() } else { format!("; the port is {}'s", names.join(" and ")) }
-}
-
-/// Opens the port, the first thing that an agent does: the kubelet's probes are answered from then on, at the latest when
-/// the thread runs. While another program has it, it is tried again for `patience`.
-///
-/// # Errors
-/// [`SurfacesError::Port`], with the program that has it, if `proc` shows it.
-pub async fn listen(
-    address: SocketAddr,
-    patience: Duration,
-    proc: &Path,
-) -> Result<BoundPort, SurfacesError> {
-    let begun = Instant::now();
-    let mut told = false;
-    loop {
-        // Tokio's own sets SO_REUSEADDR: connections of the last agent's, which linger, do not stand in the way.
-        match TcpListener::bind(address).await.and_then(TcpListener::into_std) {
-            Ok(listener) => return Ok(listener),
-            Err(answer) if begun.elapsed() >= patience || answer.kind() != io::ErrorKind::AddrInUse => {
-                let holders = smc_host::listeners::of_port(address.port(), proc).unwrap_or_default();
-                return Err(SurfacesError::Port { address, waited: begun.elapsed(), holders, answer });
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(
-                        "cannot listen on {address} yet: {error}; trying for {} s",
-                        patience.as_secs()
-                    );
-                }
-                tokio::time::sleep(LISTEN_AGAIN).await;
-            }
-        }
-    }
 }
 
 /// The main loop's end of it.
@@ -160,16 +108,12 @@ struct Ends {
 }
 
 impl Surfaces {
-    /// Starts the thread; it ends with the process. `chain` is how the chain's state begins, `port` where to serve.
-    pub fn start(
-        options: Options,
-        store: Store,
-        chain: Chain,
-        port: Option<BoundPort>,
-    ) -> Result<Self, SurfacesError> {
+    /// Starts the thread; it ends with the process. `chain` is how the chain's state begins. The caller has the node.
+    pub fn start(options: Options, store: Store, chain: Chain) -> Result<Self, SurfacesError> {
         let mut view = View::new(options.mesh, MeshSwitch::NOT_KNOWN_YET, chain, Instant::now());
         view.started = wall().as_secs();
         view.node_name.clone_from(&options.node_name);
+        view.pod_uid.clone_from(&options.pod_uid);
         let board = Board::new(view);
         let switch = match options.mesh {
             MeshMode::Enabled => MeshSwitch::fixed(true),
@@ -191,7 +135,7 @@ impl Surfaces {
             .name("surfaces".to_owned())
             .spawn(move || {
                 let (board, metrics) = served;
-                runtime.block_on(serve(&options, port, &store, &board, &metrics, ends));
+                runtime.block_on(serve(&options, &store, &board, &metrics, ends));
             })
             .map_err(SurfacesError::Thread)?;
         let events = Announcer { sender: announcements, board: board.clone() };
@@ -274,14 +218,7 @@ impl Surfaces {
     }
 }
 
-async fn serve(
-    options: &Options,
-    port: Option<BoundPort>,
-    store: &Store,
-    board: &Board,
-    metrics: &Metrics,
-    ends: Ends,
-) {
+async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metrics, ends: Ends) {
     let Ends { mesh, announcements, conditions } = ends;
     let mesh = async {
         if options.mesh == MeshMode::Watch {
@@ -289,17 +226,12 @@ async fn serve(
         }
     };
     let port = async {
-        let Some(port) = port else { return };
-        match TcpListener::from_std(port) {
-            Ok(listener) => {
-                if let Ok(address) = listener.local_addr() {
-                    tracing::info!(%address, "serving /metrics, /healthz, /readyz and /status");
-                }
-                http::serve(listener, board.clone(), metrics.clone(), Limits::default()).await;
-            }
-            Err(error) => board.problem("port", Some(format!("cannot serve metrics and probes: {error}"))),
+        if let Listen::At(address) = options.listen {
+            http::keep_port(address, &options.proc, LISTEN_AGAIN, board, metrics).await;
         }
     };
+    let socket_path = store.agent_socket_path();
+    let socket = http::keep_socket(&socket_path, board, metrics);
     let source = Source::new(options.kubeconfig.clone());
     let kubernetes = async {
         if !source.exists() {
@@ -329,7 +261,7 @@ async fn serve(
         tokio::join!(events, condition, taint);
     };
     // Probes first: making a client of an API server takes a while.
-    tokio::join!(port, mesh, kubernetes);
+    tokio::join!(socket, port, mesh, kubernetes);
 }
 
 fn wall() -> Duration {

@@ -11,6 +11,7 @@
 //! /run/kube-smc/pods/….json.unreadable          a record that could not be read, set aside
 //! /run/kube-smc/pods/….deleted                  a DEL that could not wait, left for the agent's sweep
 //! /run/kube-smc/locks/…                         flock files, never read
+//! /run/kube-smc/agent.sock                      where the agent answers smcctl and its pod's probes; the plugin never asks
 //! ```
 #![forbid(unsafe_code)]
 
@@ -37,6 +38,6 @@ pub use made::{BoundPort, Made};
 pub use node_file::{NODE_FILE_VERSION, NodeFile};
 pub use read_before::ReadBefore;
 pub use record::{Phase, PodName, RECORD_VERSION, Record, StepTiming};
-pub use store::{DEFAULT_STATE_DIR, Listing, Store};
+pub use store::{AGENT_POD_HEADER, DEFAULT_STATE_DIR, Listing, Store};
 pub use text::Text;
 pub use traffic::{FallbackCount, LivePod, Traffic};

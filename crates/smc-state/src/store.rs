@@ -20,6 +20,8 @@ use crate::{
 
 /// Where the state is unless the chain entry or a flag says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/run/kube-smc";
+/// The HTTP header in which the agent names its own pod, by UID.
+pub const AGENT_POD_HEADER: &str = "kube-smc-pod";
 
 /// What node.json needs, and what it never needs.
 const NODE_FILE_ROOM: usize = 4 * 1024;
@@ -255,6 +257,11 @@ impl Store {
     /// Where the lock of [`Store::lock_node`] is. Whoever holds it may write there who that is.
     pub fn node_lock_path(&self) -> PathBuf {
         self.dir.join("agent.lock")
+    }
+
+    /// The socket at which the agent answers, in HTTP. Whoever holds [`Store::lock_node`] may make it.
+    pub fn agent_socket_path(&self) -> PathBuf {
+        self.dir.join("agent.sock")
     }
 
     /// The lock of the one process that changes the whole node: the agent for its life, or what undoes its work. The

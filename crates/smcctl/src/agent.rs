@@ -1,38 +1,60 @@
 //! What the agent answers at `/status`. `smcctl` works without it; it knows more with it.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use smc_state::AGENT_POD_HEADER;
 
 use crate::facts::{AgentFacts, LossFacts};
 
 /// The agent is on this machine, and answers from memory.
-const LIMIT: Duration = Duration::from_secs(3);
+pub(crate) const LIMIT: Duration = Duration::from_secs(3);
 /// More than any status.
 const SIZE_LIMIT: u64 = 16 << 20;
 
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The UID of the pod whose agent it is.
+    pub(crate) pod: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
 /// Asks the agent.
-pub(crate) fn ask(address: SocketAddr) -> Result<AgentFacts> {
-    let body = get(address, "/status").with_context(|| format!("cannot ask smc-agent at {address}"))?;
-    let status = serde_json::from_slice(&body).context("smc-agent's status is not JSON")?;
+pub(crate) fn ask(socket: &Path) -> Result<AgentFacts> {
+    let answer = get(socket, "/status", LIMIT)?;
+    if answer.status != 200 {
+        bail!("smc-agent answered {} at {}", answer.status, socket.display());
+    }
+    let status = serde_json::from_slice(&answer.body).context("smc-agent's status is not JSON")?;
     understand(&status).context("smc-agent's status is not of a form that is known here")
 }
 
-fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+/// One request at the agent's socket; no silence lasts longer than `limit`.
+pub(crate) fn get(socket: &Path, path: &str, limit: Duration) -> Result<Answer> {
+    let context = || format!("cannot ask smc-agent at {}", socket.display());
+    exchange(socket, path, limit).with_context(context)
+}
+
+fn exchange(socket: &Path, path: &str, limit: Duration) -> Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: smc-agent\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(SIZE_LIMIT).read_to_end(&mut answer)?;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").context("no HTTP answer")?;
-    let head = String::from_utf8_lossy(&answer[..end]);
-    if head.split(' ').nth(1) != Some("200") {
-        bail!("it answered {}", head.lines().next().unwrap_or_default());
-    }
-    Ok(answer.split_off(end + 4))
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no HTTP answer")?;
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let pod =
+        headers.find(|(name, _)| name.eq_ignore_ascii_case(AGENT_POD_HEADER)).map(|(_, uid)| uid.to_owned());
+    Ok(Answer { status, pod, body: answer.split_off(end + 4) })
 }
 
 fn understand(status: &Value) -> Option<AgentFacts> {
@@ -62,14 +84,16 @@ fn understand(status: &Value) -> Option<AgentFacts> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
     use std::thread;
 
     use super::*;
 
-    fn answered(answer: &'static str) -> Result<AgentFacts> {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    /// What `of` makes of an agent that answers so.
+    fn answered<T>(answer: &'static str, of: impl FnOnce(&Path) -> T) -> T {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("agent.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             // All of it: what is left unread when the connection is closed would cut the answer short.
@@ -81,9 +105,9 @@ mod tests {
             }
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let facts = ask(address);
+        let made = of(&socket);
         server.join().unwrap();
-        facts
+        made
     }
 
     #[test]
@@ -95,6 +119,7 @@ mod tests {
              \"devices\":[{\"device\":\"erdma_0\",\"queue_pairs_max\":4096},{\"device\":\"x\",\"queue_pairs_max\":null}],\
              \"problems\":[{\"subject\":\"mesh\",\"problem\":\"p\"}],\
              \"losses\":[{\"reason\":\"NoUeid\",\"count\":2,\"last\":60,\"seen\":\"s\"}]}",
+            ask,
         )
         .unwrap();
         assert_eq!((facts.chain.as_str(), facts.chain_why.as_deref()), ("not-loaded", Some("w")));
@@ -105,8 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_tells_whose_agent_it_is() {
+        let head = "HTTP/1.1 503 Service Unavailable\r\nKube-Smc-Pod: 3f2a\r\n\r\nstuck";
+        let answer = answered(head, |socket| get(socket, "/healthz", LIMIT)).unwrap();
+        assert_eq!(
+            (answer.status, answer.pod.as_deref(), &answer.body[..]),
+            (503, Some("3f2a"), &b"stuck"[..])
+        );
+    }
+
+    #[test]
     fn anything_else_is_an_error_that_says_so() {
-        let error = |answer| format!("{:#}", answered(answer).unwrap_err());
+        let error = |answer| format!("{:#}", answered(answer, ask).unwrap_err());
         assert!(error("HTTP/1.0 503 Service Unavailable\r\n\r\n").contains("503"));
         assert!(error("HTTP/1.0 200 OK\r\n\r\n{}").contains("not of a form"));
         assert!(error("").contains("no HTTP answer"));

@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::probe::Stage;
 
 /// Says whether this node's pods speak SMC-R, why not, and what to do.
 ///
@@ -48,15 +50,6 @@ pub struct Options {
     /// The node's CNI programs
     #[arg(long, global = true, value_name = "DIR", default_value = "/opt/cni/bin", hide_short_help = true)]
     pub bin_dir: PathBuf,
-    /// Where the agent answers
-    #[arg(
-        long,
-        global = true,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:9810",
-        hide_short_help = true
-    )]
-    pub agent: SocketAddr,
     /// Take what `smcctl facts` printed, on this node or another, instead of looking
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub facts: Option<PathBuf>,
@@ -115,6 +108,15 @@ pub enum Command {
         /// What is sent
         #[command(flatten)]
         load: Load,
+    },
+    /// Ask this pod's own agent, as its probes do
+    #[command(after_help = PROBE)]
+    Probe {
+        /// What is asked
+        stage: Stage,
+        /// The UID of the pod whose agent alone is believed
+        #[arg(long, value_name = "UID", env = "POD_UID")]
+        pod_uid: Option<String>,
     },
     /// Print all that the other commands decide from, as JSON, for a report
     Facts,
@@ -204,6 +206,13 @@ group holds queue pairs at both ends, for up to 255 connections (32 on Alibaba's
 Examples:
   smcctl capacity
   smcctl capacity --pods 30 --peers 8";
+const PROBE: &str = "\
+Asked at the agent's socket, which no other program can have, as it could a port. Where POD_UID is set, as in the agent's
+container, only the agent of that pod is believed: while a new version waits for the old one to end, the old one answers.
+
+Examples:
+  smcctl probe alive
+  smcctl probe started                   waits for up to 55 s";
 const SELFTEST: &str = "\
 A throw-away network namespace is set up exactly as pods are, data is sent through an ordinary TCP socket, and every byte
 is compared. On one node SMC-R through one RDMA device cannot work on mainline kernels, so there the test shows that
@@ -230,6 +239,15 @@ mod tests {
         assert_eq!(peer("10.0.0.1"), Ok((Ipv4Addr::new(10, 0, 0, 1), PORT)));
         assert_eq!(peer("10.0.0.1:80"), Ok((Ipv4Addr::new(10, 0, 0, 1), 80)));
         assert!(peer("fe80::1").is_err() && peer("10.0.0.1:x").is_err());
+    }
+
+    /// The DaemonSet's.
+    #[test]
+    fn the_probes_of_the_manifests_are_understood() {
+        for (word, stage) in [("started", Stage::Started), ("alive", Stage::Alive)] {
+            let cli = Cli::try_parse_from(["smcctl", "probe", word]).unwrap();
+            assert!(matches!(cli.command, Command::Probe { stage: told, .. } if told == stage));
+        }
     }
 
     #[test]

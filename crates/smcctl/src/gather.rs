@@ -63,7 +63,7 @@ pub(crate) fn facts(options: &Options) -> Facts {
         guard: guard(),
         loopback: ask(&mut smc, |smc| smc::has_loopback(&mut smc.generic, smc.families.smc)),
         published: store.node_facts(&boot_id),
-        agent: agent::ask(options.agent).map_err(|error| format!("{error:#}")),
+        agent: agent::ask(&store.agent_socket_path()).map_err(|error| format!("{error:#}")),
         chain: chain::look(&options.conf_dir, &options.bin_dir),
         managers: managers(),
         link_groups: ask(&mut smc, link_groups),

@@ -15,6 +15,7 @@ mod gather;
 pub mod output;
 mod pod;
 mod pods;
+pub mod probe;
 #[cfg(test)]
 mod recorded;
 mod selftest;
@@ -31,6 +32,7 @@ use capacity::Question;
 use cli::{Cli, Command, Options};
 use facts::Facts;
 use output::{Outcome, Paint, Status};
+use smc_state::Store;
 
 /// Does what was asked. `None`: nothing is to be told.
 pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
@@ -49,6 +51,10 @@ pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
             capacity::capacity(&facts(options)?, question, paint)
         }
         Command::Selftest { side, load } => selftest::selftest(options, side.as_ref(), load, paint),
+        Command::Probe { stage, pod_uid } => {
+            let socket = Store::new(&options.state_dir).agent_socket_path();
+            Ok(probe::probe(&socket, *stage, pod_uid.as_deref()))
+        }
         Command::Facts => {
             let facts = facts(options)?;
             let text = serde_json::to_string_pretty(&facts)? + "\n";

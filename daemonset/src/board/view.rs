@@ -14,6 +14,8 @@ use crate::mesh::{MeshMode, MeshSwitch};
 pub struct View {
     /// The node's name in Kubernetes, when it is known.
     pub node_name: Option<String>,
+    /// The UID of the agent's own pod, when it is known.
+    pub pod_uid: Option<String>,
     /// When the agent started, in seconds since the epoch.
     pub started: u64,
     /// What being ready and alive hang on, with the chain's state.
@@ -97,6 +99,7 @@ impl View {
     pub fn new(mesh_mode: MeshMode, mesh: MeshSwitch, chain: Chain, now: Instant) -> Self {
         Self {
             node_name: None,
+            pod_uid: None,
             started: 0,
             readiness: Readiness::new(chain, now),
             node: None,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 use smc_model::{Reason, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::board::{Chain, NodeCheck, PodVerdict, STUCK_AFTER};
@@ -14,7 +15,7 @@ use crate::test_values::{board, record};
 async fn start(limits: Limits) -> (SocketAddr, Board) {
     let (listener, board) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), board());
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, board.clone(), Metrics::new(board.clone()), limits));
+    tokio::spawn(serve(Door::Port(listener), board.clone(), Metrics::new(board.clone()), limits));
     (address, board)
 }
 
@@ -90,6 +91,15 @@ async fn health_is_lost_when_the_main_loop_is_stuck() {
     let (status, body) = get(address, "/healthz").await;
     assert_eq!(status, 503);
     assert!(body.contains("120 s"), "{body}");
+}
+
+#[tokio::test]
+async fn every_answer_names_the_pod_that_gives_it() {
+    let (address, board) = start(Limits::default()).await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert!(!send(address, request).await.contains(POD_HEADER), "by hand there is no pod");
+    board.update(|view| view.pod_uid = Some("3f2a".to_owned()));
+    assert!(send(address, request).await.contains(&format!("{POD_HEADER}: 3f2a\r\n")));
 }
 
 #[tokio::test]
@@ -216,31 +226,28 @@ fn where_to_listen_is_an_address_or_off() {
     }
 }
 
-/// In a normal start no probe fails, since that is a warning on the pod: the first one is sent when the agent listens, and
-/// is answered when it is ready.
+/// In a normal start no probe fails, since that is a warning on the pod: the first one is answered when the agent is ready.
 #[test]
-fn the_startup_probe_waits_for_the_agent_and_the_others_only_for_the_startup_probe() {
+fn the_probes_ask_this_pods_own_agent_and_the_startup_probe_waits_for_it() {
     let manifest: Value =
         serde_saphyr::from_str(include_str!("../../manifests/base/daemonset.yaml")).unwrap();
     let container = &manifest["spec"]["template"]["spec"]["containers"][0];
-    let startup = &container["startupProbe"];
-    assert_eq!(startup["httpGet"]["path"], "/healthz?wait=ready");
-    let seconds = |field: &str| Duration::from_secs(startup[field].as_u64().unwrap());
-    assert!(seconds("initialDelaySeconds") >= Duration::from_secs(1));
-    assert!(seconds("timeoutSeconds") > START_WITHIN, "the kubelet gives up first");
-    // Two agents, or a taken port: the agent must end by itself, with its own words.
-    let refusals = u32::try_from(startup["failureThreshold"].as_u64().unwrap()).unwrap();
+    let (startup, liveness) = (&container["startupProbe"], &container["livenessProbe"]);
+    // smcctl's own tests hold it to these words.
+    for (probe, stage) in [(startup, "started"), (liveness, "alive")] {
+        assert_eq!(probe["exec"]["command"], serde_json::json!(["/smcctl", "probe", stage]));
+        assert!(probe["initialDelaySeconds"].is_null(), "the probe itself waits");
+    }
+    let seconds = |probe: &Value, field: &str| Duration::from_secs(probe[field].as_u64().unwrap());
+    assert!(seconds(startup, "timeoutSeconds") > START_WITHIN, "the kubelet gives up first");
+    // Two agents: the second must end by itself, with its own words.
     assert!(
-        seconds("periodSeconds") * refusals > 3 * crate::sole::AGENT_WAITS,
+        seconds(startup, "timeoutSeconds") > 3 * crate::sole::AGENT_WAITS,
         "killed before it can say why"
     );
-    for probe in ["readinessProbe", "livenessProbe"] {
-        assert!(container[probe]["httpGet"]["path"].is_string());
-        assert!(container[probe]["initialDelaySeconds"].is_null(), "the startup probe has waited already");
-    }
-    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-        let http = &container[probe]["httpGet"];
-        assert_eq!(format!("{}:{}", http["host"].as_str().unwrap(), http["port"]), DEFAULT_LISTEN);
-    }
+    assert!(container["readinessProbe"].is_null(), "what is wrong with a node must not stop a rollout");
+    let uid = |variable: &&Value| variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.uid";
+    let variable = container["env"].as_array().unwrap().iter().find(uid).unwrap();
+    assert_eq!(variable["name"], "POD_UID");
     assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
 }

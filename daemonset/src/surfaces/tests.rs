@@ -55,6 +55,9 @@ fn options(api: &FakeApi) -> Options {
         kubeconfig: Some(api.kubeconfig()),
         node_name: Some("node-1".to_owned()),
         startup_taint: None,
+        listen: Listen::Off,
+        proc: PathBuf::from("/proc"),
+        pod_uid: None,
     }
 }
 
@@ -76,7 +79,7 @@ async fn only_the_mesh_object_is_read_and_only_events_and_the_nodes_status_are_w
     })
     .await;
     let store = Store::new(api.dir().join("state"));
-    let mut surfaces = Surfaces::start(options(&api), store, Chain::Unmanaged, None).unwrap();
+    let mut surfaces = Surfaces::start(options(&api), store, Chain::Unmanaged).unwrap();
     let mut mesh = surfaces.mesh();
     tokio::time::timeout(PATIENCE, mesh.wait_for(|mesh| mesh.on)).await.unwrap().unwrap();
     surfaces.main_loop_turned();
@@ -104,7 +107,7 @@ async fn after_a_restart_old_verdicts_are_shown_and_neither_announced_nor_timed_
     let api = FakeApi::start(|_, _| Reply::json(&json!({}))).await;
     let options = Options { mesh: MeshMode::Enabled, ..options(&api) };
     let store = Store::new(api.dir().join("state"));
-    let mut surfaces = Surfaces::start(options, store, Chain::Unmanaged, None).unwrap();
+    let mut surfaces = Surfaces::start(options, store, Chain::Unmanaged).unwrap();
     let old = Change::Seen(Arc::new(record("old", Verdict::Configured)));
     surfaces.records_changed(&[old, fresh("meanwhile", Verdict::Configured)]);
     surfaces.records_changed(&[fresh("new", Verdict::refused(Reason::NoRdmaDevice))]);
@@ -131,8 +134,11 @@ async fn a_fixed_switch_asks_nobody_and_a_node_without_a_cluster_works() {
             kubeconfig: Some(dir.path().join("absent")),
             node_name: Some("node-1".to_owned()),
             startup_taint: None,
+            listen: Listen::Off,
+            proc: PathBuf::from("/proc"),
+            pod_uid: None,
         };
-        let mut surfaces = Surfaces::start(options, Store::new(dir.path()), Chain::Unmanaged, None).unwrap();
+        let mut surfaces = Surfaces::start(options, Store::new(dir.path()), Chain::Unmanaged).unwrap();
         let switch = *surfaces.mesh().borrow();
         assert_eq!((switch.on, switch.why), (on, Why::Fixed));
         surfaces.node_is(&facts());
@@ -164,7 +170,7 @@ async fn the_switch_reaches_the_board_and_the_condition() {
     })
     .await;
     let store = Store::new(api.dir().join("state"));
-    let surfaces = Surfaces::start(options(&api), store.clone(), Chain::Unmanaged, None).unwrap();
+    let surfaces = Surfaces::start(options(&api), store.clone(), Chain::Unmanaged).unwrap();
     let mut mesh = surfaces.mesh();
     let usable = usable();
     surfaces.node_is(&usable);
@@ -180,7 +186,7 @@ async fn the_switch_reaches_the_board_and_the_condition() {
 
     // The next run of the agent, while the mesh says off.
     on.store(false, Ordering::SeqCst);
-    let again = Surfaces::start(options(&api), store, Chain::Unmanaged, None).unwrap();
+    let again = Surfaces::start(options(&api), store, Chain::Unmanaged).unwrap();
     again.node_is(&usable);
     let mut mesh = again.mesh();
     tokio::time::timeout(PATIENCE, mesh.wait_for(|mesh| !mesh.on)).await.unwrap().unwrap();
@@ -190,49 +196,11 @@ async fn the_switch_reaches_the_board_and_the_condition() {
 }
 
 #[tokio::test]
-async fn a_port_that_another_program_has_is_named_with_that_program() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let error = listen(address, Duration::ZERO, Path::new("/proc")).await.unwrap_err().to_string();
-    let us = format!("process {}", std::process::id());
-    for part in [&address.to_string(), &us, "in use", "SMC_AGENT_LISTEN", "probes"] {
-        assert!(error.contains(part), "{part}: {error}");
-    }
-    let patient = tokio::spawn(async move { listen(address, PATIENCE, Path::new("/proc")).await });
-    drop(taken);
-    assert_eq!(patient.await.unwrap().unwrap().local_addr().unwrap(), address);
-}
-
-#[tokio::test]
-async fn probes_are_answered_as_soon_as_the_surfaces_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        mesh: MeshMode::Enabled,
-        mesh_kubeconfig: None,
-        kubeconfig: None,
-        node_name: None,
-        startup_taint: None,
-    };
-    let port = listen("127.0.0.1:0".parse().unwrap(), Duration::ZERO, Path::new("/proc")).await.unwrap();
-    let address = port.local_addr().unwrap();
-    let _surfaces = Surfaces::start(options, Store::new(dir.path()), Chain::Unmanaged, Some(port)).unwrap();
-    let answer = tokio::task::spawn_blocking(move || {
-        use std::io::{Read as _, Write as _};
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    });
-    assert!(answer.await.unwrap().starts_with("HTTP/1.1 200"));
-}
-
-#[tokio::test]
 async fn a_rewrite_of_the_chain_does_not_touch_the_condition() {
     let api = FakeApi::start(|_, _| Reply::json(&json!({}))).await;
     let options = Options { mesh: MeshMode::Enabled, ..options(&api) };
     let store = Store::new(api.dir().join("state"));
-    let surfaces = Surfaces::start(options, store, Chain::Unknown, None).unwrap();
+    let surfaces = Surfaces::start(options, store, Chain::Unknown).unwrap();
     surfaces.node_is(&usable());
     surfaces.chain_is(Chain::Loaded);
     let before = surfaces.conditions.borrow().clone();
@@ -303,7 +271,7 @@ async fn the_rights_in_the_manifest_are_exactly_those_that_are_used() {
     })
     .await;
     let store = Store::new(api.dir().join("state"));
-    let mut surfaces = Surfaces::start(options(&api), store, Chain::Unmanaged, None).unwrap();
+    let mut surfaces = Surfaces::start(options(&api), store, Chain::Unmanaged).unwrap();
     surfaces.node_is(&facts());
     for written in 1..=2 {
         surfaces.records_changed(&[fresh("web-1", Verdict::refused(Reason::NoRdmaDevice))]);

@@ -30,12 +30,3 @@ pub(super) fn overlay(manifests: &Path, changes: &Value) -> Result<TempDir> {
 pub(super) fn manifests() -> PathBuf {
     repository().join("daemonset/manifests")
 }
-
-/// README's manifests with one timing changed: the first look at a starting agent comes later. On 100m of an emulated CPU
-/// the agent begins to listen after seconds, not after a tenth of one, and a look before that is a Warning.
-pub(super) fn manifests_with_patience() -> Result<TempDir> {
-    let path = "/spec/template/spec/containers/0/startupProbe/initialDelaySeconds";
-    let later = json!([{ "op": "replace", "path": path, "value": 20 }]);
-    let target = json!({ "kind": "DaemonSet", "name": "smc-agent" });
-    overlay(&manifests(), &json!({ "patches": [{ "target": target, "patch": later.to_string() }] }))
-}

@@ -78,7 +78,7 @@ pub static AGENT_NOT_READY: Entry = Entry {
         },
         Cause {
             what: "it runs and cannot do its work",
-            check: "`kubectl logs` of the agent; `curl 127.0.0.1:9810/status` on the node",
+            check: "`kubectl logs` of the agent; `curl --unix-socket /run/kube-smc/agent.sock http://agent/status` on the node",
         },
     ],
     remedy: "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does",

@@ -10,8 +10,8 @@ use crate::output::counted;
 /// In seconds.
 const AN_HOUR: u64 = 3600;
 
-/// Subjects of the agent's problems that keep no pod from SMC-R: it cannot write to the API server.
-const ABOUT_KUBERNETES: [&str; 2] = ["events", "node condition"];
+/// Subjects of the agent's problems that keep no pod from SMC-R: others are not told of it.
+const ABOUT_TELLING: [&str; 3] = ["events", "node condition", "port"];
 
 pub(super) fn entry(facts: &Facts) -> Check {
     let name = "chain entry";
@@ -64,8 +64,8 @@ pub(super) fn agent(facts: &Facts) -> Check {
     if let Some(why) = agent.not_ready.as_deref().filter(|why| !by_chain(why)) {
         return Check::problem(name, &refusal::AGENT_NOT_READY, format!("not ready: {why}"));
     }
-    let (about_kubernetes, about_the_node): (Vec<_>, Vec<_>) =
-        agent.problems.iter().partition(|(subject, _)| ABOUT_KUBERNETES.contains(&subject.as_str()));
+    let (about_telling, about_the_node): (Vec<_>, Vec<_>) =
+        agent.problems.iter().partition(|(subject, _)| ABOUT_TELLING.contains(&subject.as_str()));
     let about_the_node: Vec<_> = about_the_node
         .into_iter()
         .filter(|(subject, _)| not_loaded.is_none() || subject != "chain")
@@ -81,10 +81,10 @@ pub(super) fn agent(facts: &Facts) -> Check {
         None => format!("{} answers and is ready", agent.version),
         Some(_) => format!("{} answers, and waits for the runtime to load the chain entry", agent.version),
     };
-    if about_kubernetes.is_empty() {
+    if about_telling.is_empty() {
         return Check::fine(name, ready);
     }
-    Check::fine(name, format!("{ready}; Kubernetes is not told of it ({})", told(&about_kubernetes)))
+    Check::fine(name, format!("{ready}; not all are told what it knows ({})", told(&about_telling)))
 }
 
 /// Only told when it is off.

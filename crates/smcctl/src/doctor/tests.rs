@@ -42,7 +42,8 @@ fn the_output_for_a_sick_node_is_as_committed() {
     let mut facts = rig();
     facts.ueids = Ok(Vec::new());
     facts.smc_diag = false;
-    facts.agent = Err("cannot ask smc-agent at 127.0.0.1:9810: Connection refused (os error 111)".to_owned());
+    facts.agent =
+        Err("cannot ask smc-agent at /run/kube-smc/agent.sock: Connection refused (os error 111)".to_owned());
     facts.pods[0].now.as_mut().unwrap().as_mut().unwrap().pnetids.clear();
     golden_outcome("doctor-sick", &doctor(&facts, Paint::PLAIN).unwrap());
 }
@@ -122,6 +123,8 @@ fn each_fault_of_a_node_is_named() {
     };
     assert_eq!(says("chain"), ["AgentNotReady"]);
     assert!(says("events").is_empty(), "an API server that cannot be reached keeps no pod from SMC-R");
+    assert!(says("port").is_empty(), "nor does a port that is another program's");
+    assert_eq!(says("startup taint"), ["AgentNotReady"], "pods may not start at all");
     let devices = |facts: &mut Facts| {
         facts.devices = Ok(Vec::new());
         facts.ports = Ok(Vec::new());

@@ -156,6 +156,8 @@ fn environment(
             (_, Some("status.hostIP" | "status.podIP")) => place.node_ip.to_string(),
             (_, Some("metadata.name")) => name.to_owned(),
             (_, Some("metadata.namespace")) => namespace.to_owned(),
+            // Any: it is compared with itself.
+            (_, Some("metadata.uid")) => format!("{namespace}-{name}"),
             _ => return Err(unsupported(&format!("the source of the environment variable {variable}"))),
         };
         environment.push((variable.clone(), value));

@@ -3,7 +3,6 @@
 use anyhow::{Context as _, Result, ensure};
 use xtask::rig::repository;
 
-use crate::e2e::overlay::manifests_with_patience;
 use crate::e2e::world::{AGENTS, SYSTEM, World};
 use crate::e2e::{Run, Scene};
 
@@ -15,10 +14,7 @@ pub(super) const SCENES: &[Scene] = &[Scene {
 }];
 
 fn install(world: &mut World) -> Result<String> {
-    let patient = manifests_with_patience()?;
-    let apply = readme_command("kubectl apply -k daemonset/manifests")?;
-    let directory = patient.path().display().to_string();
-    world.as_readme_says(&apply.replace("daemonset/manifests", &directory))?;
+    world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?)?;
     world.as_readme_says(&readme_command("kubectl -n kube-system rollout status daemonset/smc-agent")?)?;
     let nodes = world.nodes();
     for node in &nodes {
@@ -33,10 +29,7 @@ fn install(world: &mut World) -> Result<String> {
         })?;
     }
     let quiet = quiet_start(world)?;
-    Ok(format!(
-        "{} agents Ready, nodes labelled, {quiet} (patched: the startup probe begins after 20 s)",
-        nodes.len()
-    ))
+    Ok(format!("{} agents Ready, nodes labelled, {quiet}", nodes.len()))
 }
 
 /// Fails unless agents start without a Warning. A start that this machine stalled (its emulated CPUs share two real ones with

@@ -11,6 +11,7 @@ mod kills;
 mod mesh;
 mod nodes;
 mod outages;
+mod port;
 mod rollout;
 mod services;
 mod uninstall;
@@ -20,7 +21,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 16] = [
+pub(super) const ALL: [&[Scene]; 17] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -34,6 +35,7 @@ pub(super) const ALL: [&[Scene]; 16] = [
     bad_input::SCENES,
     kills::SCENES,
     outages::SCENES,
+    port::SCENES,
     nodes::SCENES,
     first_minutes::SCENES,
     uninstall::SCENES,
