@@ -3,6 +3,7 @@
 mod losses;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_host::conversion::TCP2SMC;
@@ -13,15 +14,15 @@ use smc_host::offer;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, conversion, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
-    Reason, SmcModule, Switch, SynOption, Ueid,
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, Owned, PnetId, RdmaNetnsMode,
+    RdmaPort, Reason, SmcModule, Switch, SynOption, Ueid, Verdict,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
 use crate::guard::{self, GuardError};
 use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
-use smc_state::{BoundPort, Made};
+use smc_state::{BoundPort, Made, Record, Store};
 
 pub use losses::{losses, renamed_ports};
 
@@ -42,11 +43,41 @@ pub struct Options {
 /// compare it, and run nft.
 #[derive(Debug, Default)]
 pub struct LastLook {
+    /// Something was made here, by this agent or an earlier one, and is kept from then on.
+    standing: bool,
     conversion: Option<(Pinned, Conversion)>,
     /// What the kernel's SYNs offer SMC by, with the conversion by which that was seen.
     offer: Option<(Conversion, Option<SynOption>)>,
     /// The generation of the nftables rules with which the guard was right.
     guard: Option<u32>,
+}
+
+impl LastLook {
+    /// Before the first look: whether an earlier agent or the plugin left something of ours here.
+    pub fn at_start(store: &Store, pin_dir: &Path) -> Self {
+        // What cannot be read may be ours, and is kept.
+        let made = store
+            .read_document::<Made>()
+            .map_or(true, |made| made.is_some_and(|made| made != Made::default()));
+        let pinned = Pinned::look(pin_dir).map_or(true, |pinned| pinned.is_some());
+        let of_pod = |record: &Arc<Record>| {
+            let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
+            record.is_live() && (set_up || record.owned != Owned::default())
+        };
+        let standing = made || pinned || store.list().records.iter().any(of_pod);
+        Self { standing, ..Self::default() }
+    }
+}
+
+/// Whether there is anything to be prepared for: acceleration is wanted, and a device that SMC of this kernel can use. Mainline's
+/// takes no iWARP devices (`smc_ib_add_dev` wants RoCE).
+fn is_wanted(switch: &Switch, devices: &[RdmaDevice], family: KernelFamily) -> bool {
+    let usable = |device: &RdmaDevice| match device.node_type {
+        NodeType::ChannelAdapter => true,
+        NodeType::Rnic => family == KernelFamily::Alibaba,
+        NodeType::Switch | NodeType::Router | NodeType::Other(_) => false,
+    };
+    *switch == Switch::On && devices.iter().any(usable)
 }
 
 /// A prepared node.
@@ -66,7 +97,7 @@ pub struct Prepared {
     pub made: Made,
 }
 
-/// Looks at the node and makes what is missing. Run again, it makes only what was lost; with the same `last` it is cheap
+/// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run again, it makes only what was lost; with the same `last` it is cheap
 /// while nothing changed. What others made (PNETIDs, enterprise ids) is adopted.
 ///
 /// # Errors
@@ -76,13 +107,37 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     let release = kernel::release()?;
     let mut node = Preparation::default();
     let (devices, rdma_netns_mode) = node.rdma();
+    let proc_sys = Sysctl::at(options.proc.join("sys"));
+    let has_tcp2smc = || proc_sys.read(TCP2SMC).is_ok_and(|value| value.is_some());
+    let loaded = kernel::module_is_loaded("smc");
+    let family = KernelFamily::of(&release, loaded, has_tcp2smc());
+    if !last.standing && !is_wanted(&switch, &devices, family) {
+        let why = "this node is only looked at".to_owned();
+        let facts = NodeFacts {
+            kernel: Kernel { release, family },
+            smc_loaded: loaded,
+            smc_missing: None,
+            smc_module: None,
+            conversion: Conversion::None { why: why.clone() },
+            syn_option: None,
+            rdma_netns_mode,
+            ports: Vec::new(),
+            ueids: Vec::new(),
+            guard: Guard::Missing { why: why.clone() },
+            anchor: Anchor::Missing { why },
+            datapath: node.datapath(&options.terway_capabilities),
+            switch,
+            only_looked_at: true,
+        };
+        return Ok(node.done(facts, devices));
+    }
+    last.standing = true;
     let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
     let loaded = modules::ensure_loaded(iwarp, &options.proc);
     let (smc_loaded, smc_missing) = (loaded.is_ok(), loaded.clone().err());
     node.check("load the smc module", loaded);
 
-    let tcp2smc = Sysctl::at(options.proc.join("sys")).read(TCP2SMC);
-    let has_tcp2smc = tcp2smc.is_ok_and(|value| value.is_some());
+    let has_tcp2smc = has_tcp2smc();
     let family = KernelFamily::of(&release, smc_loaded, has_tcp2smc);
     let conversion =
         if has_tcp2smc { Conversion::Tcp2smc } else { node.bpf(&options.pin_dir, smc_loaded, last) };
@@ -119,10 +174,9 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
         anchor,
         datapath: node.datapath(&options.terway_capabilities),
         switch,
+        only_looked_at: false,
     };
-    let devices = devices.into_iter().map(|device| device.name).collect();
-    let Preparation { problems, notes, restored, made } = node;
-    Ok(Prepared { facts, devices, problems, notes, restored, made })
+    Ok(node.done(facts, devices))
 }
 
 /// Connections of the host's own network namespace.
@@ -156,6 +210,12 @@ struct Preparation {
 }
 
 impl Preparation {
+    fn done(self, facts: NodeFacts, devices: Vec<RdmaDevice>) -> Prepared {
+        let devices = devices.into_iter().map(|device| device.name).collect();
+        let Self { problems, notes, restored, made } = self;
+        Prepared { facts, devices, problems, notes, restored, made }
+    }
+
     fn check<T>(&mut self, attempt: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|error| self.problems.push(format!("cannot {attempt}: {error}"))).ok()
     }
@@ -374,4 +434,45 @@ fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError
     let family = smc.families.pnetid;
     pnet::set_port(&mut smc.generic, family, &port.device, port.port, &pnetid)?;
     Ok(pnetid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_values::record;
+
+    fn device(node_type: NodeType) -> RdmaDevice {
+        let (index, name) = (0, "rdma0".to_owned());
+        RdmaDevice { index, name, node_type, node_guid: 0, port_count: 1, firmware: None, protocol: None }
+    }
+
+    #[test]
+    fn a_node_is_prepared_for_a_device_that_its_smc_takes_while_the_switch_is_on() {
+        let off = Switch::Off { why: "x".to_owned() };
+        let (iwarp, roce) = ([device(NodeType::Rnic)], [device(NodeType::ChannelAdapter)]);
+        for family in [KernelFamily::Alibaba, KernelFamily::Mainline] {
+            assert!(is_wanted(&Switch::On, &roce, family));
+            assert!(!is_wanted(&off, &roce, family));
+            assert!(!is_wanted(&Switch::On, &[], family));
+            assert_eq!(is_wanted(&Switch::On, &iwarp, family), family == KernelFamily::Alibaba);
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_agent_or_the_plugin_left_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, pins) = (Store::new(dir.path().join("state")), dir.path().join("pins"));
+        assert!(!LastLook::at_start(&store, &pins).standing);
+        store.create().unwrap();
+        store.write(&record("web-1", Verdict::refused(Reason::NoRdmaDevice))).unwrap();
+        assert!(!LastLook::at_start(&store, &pins).standing, "nothing was made for a pod that was refused");
+        store.write(&record("web-2", Verdict::Configured)).unwrap();
+        assert!(LastLook::at_start(&store, &pins).standing);
+
+        let store = Store::new(dir.path().join("other"));
+        store.create().unwrap();
+        let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
+        Made { ports: [port].into(), ..Made::default() }.remember(&store).unwrap();
+        assert!(LastLook::at_start(&store, &pins).standing);
+    }
 }

@@ -64,8 +64,8 @@ pub async fn run(
         surfaces.metrics.clone(),
     );
     let board = surfaces.board.clone();
-    let mut node =
-        Node { store, board, boot_id, last: LastLook::default(), published: None, told: Vec::new() };
+    let last = LastLook::at_start(store, &options.pin_dir);
+    let mut node = Node { store, board, boot_id, last, published: None, told: Vec::new() };
     node.look(options, switch.into()).await?;
     let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());

@@ -33,6 +33,7 @@ pub(crate) fn node(ports: Vec<RdmaPort>) -> NodeFacts {
         anchor: Anchor::Ready { index: 3 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,
+        only_looked_at: false,
     }
 }
 

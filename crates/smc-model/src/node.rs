@@ -41,6 +41,10 @@ pub struct NodeFacts {
     /// Whether the operator wants pods to be accelerated at all.
     #[serde(default)]
     pub switch: Switch,
+    /// Nothing was made on this node, nor looked for where looking loads a module: it has no RDMA device that SMC could use, or
+    /// the switch is off; and nothing of ours is there to be kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_looked_at: bool,
 }
 
 /// The numbers that SMC's generic netlink families got when the smc module was loaded. They hold while sysfs shows the
@@ -233,6 +237,9 @@ pub enum Datapath {
 impl NodeFacts {
     /// The reason for pods while the smc module is not there.
     pub fn without_smc(&self) -> Reason {
+        if self.only_looked_at {
+            return Reason::NoRdmaDevice;
+        }
         Reason::SmcNotAvailable { kernel: self.kernel.release.clone(), why: self.smc_missing.clone() }
     }
 
@@ -249,6 +256,9 @@ impl NodeFacts {
         let kernel = || self.kernel.release.clone();
         if let Switch::Off { why } = &self.switch {
             return Some(Reason::SwitchedOff { why: why.clone() });
+        }
+        if self.only_looked_at {
+            return Some(Reason::NoRdmaDevice);
         }
         if !self.smc_loaded {
             return Some(self.without_smc());

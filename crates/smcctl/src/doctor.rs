@@ -75,11 +75,13 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     let conversion = node::conversion(facts);
     // An old kernel that cannot convert will not be used for SMC-R, whatever else it lacks.
     let hopeless = [&kernel, &conversion].iter().all(|check| check.state == State::Problem);
+    // Nothing was made on such a node, and nothing of it is missed.
+    let only_looked_at = facts.published.as_ref().is_ok_and(|published| published.only_looked_at);
     let mut checks = vec![kernel, node::modules(facts), rdma::device(facts)];
     checks.extend(rdma::driver_mode(facts));
     checks.push(rdma::namespaces(facts));
     checks.extend(rdma::mtu(facts));
-    if facts.smc && !hopeless {
+    if facts.smc && !hopeless && !only_looked_at {
         checks.extend(smc::port(facts));
         checks.extend(smc::pnetids(facts));
         checks.push(smc::ueid(facts));
@@ -87,7 +89,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         checks.push(smc::source_anchor(facts));
         checks.push(smc::same_node_guard(facts));
     }
-    if facts.smc {
+    if facts.smc && !only_looked_at {
         if conversion.state == State::Fine {
             checks.extend(node::syn_option(facts));
         }

@@ -32,6 +32,7 @@ fn facts() -> NodeFacts {
         anchor: Anchor::NotNeeded,
         datapath: Datapath::Netfilter,
         switch: Switch::On,
+        only_looked_at: false,
     }
 }
 

@@ -1,9 +1,9 @@
 //! The node's own state decides for its pods.
 
-use rig_tests::{PATIENCE, client, eventually, plugin, shell, start, two_nodes};
+use rig_tests::{Kernel, PATIENCE, agent, client, eventually, plugin, shell, start, two_nodes};
 use smc_model::{ANNOTATION, Reason, Verdict};
-use xtask::layout::RDMA_NIC;
-use xtask::rig::Node;
+use xtask::layout::{RDMA_DEVICE, RDMA_NIC};
+use xtask::rig::{Ending, Node};
 
 #[test]
 fn while_the_rdma_port_is_down_pods_start_on_tcp() {
@@ -24,6 +24,53 @@ fn while_the_rdma_port_is_down_pods_start_on_tcp() {
         let record = pod.record();
         if record.verdict == Some(Verdict::Configured) { Ok(()) } else { Err(record.seen) }
     });
+}
+
+/// Neither while the switch is off nor without a device is anything made; with both, everything is, at once.
+#[test]
+fn a_node_with_nothing_to_be_prepared_for_is_only_looked_at() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(2);
+    let node = cluster.node(2);
+    let annotated = |name: &str| start(&node, &client(name).annotate(ANNOTATION, "true"));
+    let mut ended = agent::end(&node, Ending::Terminate);
+    agent::uninstall(&node);
+    let bare = Kernel(&node).snapshot(&[]);
+    ended.start_chained(&["--mesh=disabled"]);
+    assert_eq!(Kernel(&node).snapshot(&[]), bare);
+    assert_eq!(annotated("switched-off").refused().name(), "SwitchedOff");
+    assert_eq!(Kernel(&node).snapshot(&[]), bare);
+
+    let mut ended = agent::end(&node, Ending::Terminate);
+    shell(&node, r#"rdma link delete "$1""#, &[RDMA_DEVICE]);
+    let plugged = Plugged(&node);
+    let bare = Kernel(&node).snapshot(&[]);
+    ended.start_chained(&[]);
+    assert_eq!(Kernel(&node).snapshot(&[]), bare);
+    assert_eq!(annotated("no-device").refused(), Reason::NoRdmaDevice);
+
+    let before = agent::log(&node);
+    drop(plugged);
+    eventually(PATIENCE, || {
+        let seen = shell(&node, "jq -c .facts.ueids /run/kube-smc/node.json", &[]);
+        if seen == r#"["SMCV2-DEFAULT-UEID"]"# { Ok(()) } else { Err(format!("the UEIDs are {seen}")) }
+    });
+    annotated("plugged-in").configured();
+    let log = agent::log(&node);
+    let since = log.strip_prefix(&before).unwrap_or(&log);
+    assert!(!since.contains("somebody took this away"), "what is made for the first time was not lost: {since}");
+}
+
+/// The node's RDMA device is there again when this is dropped.
+struct Plugged<'n, 'a>(&'n Node<'a>);
+
+impl Drop for Plugged<'_, '_> {
+    fn drop(&mut self) {
+        let script = r#"rdma link add "$1" type rxe netdev "$2""#;
+        let added = self.0.exec(&["sh", "-ec", script, "sh", RDMA_DEVICE, RDMA_NIC]);
+        let added = added.is_ok_and(|output| output.status.success());
+        assert!(added || std::thread::panicking(), "{RDMA_DEVICE} is not there again");
+    }
 }
 
 /// Waits until the agent has published whether the node's RDMA port is active.

@@ -48,6 +48,9 @@ pub(super) fn modules(facts: &Facts) -> Check {
             &finding::SMC_DIAG_MISSING,
             "smc is loaded, smc_diag is not: connections cannot be listed",
         ),
+        (false, _) if facts.published.as_ref().is_ok_and(|published| published.only_looked_at) => {
+            Check::fine("modules", "smc is not loaded: nothing here asks for it")
+        }
         (false, _) => {
             let why = facts.published.as_ref().ok().and_then(|published| published.smc_missing.as_ref());
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -31,6 +31,32 @@ fn healthy_nodes_are_fine() {
     }
 }
 
+/// As the agent leaves a node: no module, no program, no link, no id.
+#[test]
+fn of_a_node_that_is_only_looked_at_nothing_is_missed_but_what_it_was_not_prepared_for() {
+    let looked_at = |facts: &mut Facts| {
+        facts.published.as_mut().unwrap().only_looked_at = true;
+        (facts.smc, facts.smc_diag) = (false, false);
+        facts.conversion.link_pinned = false;
+        facts.conversion.map_pinned = false;
+        facts.ports = Ok(Vec::new());
+        facts.ueids = Ok(Vec::new());
+        facts.anchored = Ok(None);
+        facts.guard = Ok(crate::facts::GuardFacts { set: false, rule: false });
+        facts.pods.clear();
+    };
+    let without_device = |facts: &mut Facts| {
+        looked_at(facts);
+        facts.devices = Ok(Vec::new());
+    };
+    assert_eq!(problems(without_device), ["NoRdmaDevice"]);
+    let off = |facts: &mut Facts| {
+        looked_at(facts);
+        facts.published.as_mut().unwrap().switch = Switch::Off { why: "x".to_owned() };
+    };
+    assert_eq!(problems(off), ["SwitchedOff"]);
+}
+
 #[test]
 fn the_output_for_healthy_nodes_is_as_committed() {
     golden_outcome("doctor-rig", &doctor(&rig(), Paint::PLAIN).unwrap());

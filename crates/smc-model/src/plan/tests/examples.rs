@@ -38,6 +38,7 @@ pub(super) fn node() -> NodeFacts {
         anchor: Anchor::Ready { index: 7 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,
+        only_looked_at: false,
     }
 }
 

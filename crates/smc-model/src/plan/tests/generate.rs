@@ -96,8 +96,9 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
         anchor,
         mostly(Datapath::Netfilter, Datapath::Bypass { name: "datapathv2".into() }),
         mostly(Switch::On, Switch::Off { why: "smcEnabled is false".into() }),
+        mostly(false, true),
     );
-    (first, second).prop_map(|(first, (ueids, guard, anchor, datapath, switch))| {
+    (first, second).prop_map(|(first, (ueids, guard, anchor, datapath, switch, only_looked_at))| {
         let (family, smc_loaded, conversion, rdma_netns_mode, ports) = first;
         let kernel = KernelFact { release: "6.12.117".into(), family };
         NodeFacts {
@@ -114,6 +115,7 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
             anchor,
             datapath,
             switch,
+            only_looked_at,
         }
     })
 }

@@ -61,7 +61,7 @@ fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     need(node.smc_loaded, "SmcNotAvailable");
     need(!matches!(node.conversion, Conversion::None { .. }), "NoConversion");
     need(node.rdma_netns_mode == RdmaNetnsMode::Shared, "RdmaNetnsExclusive");
-    need(!node.ports.is_empty(), "NoRdmaDevice");
+    need(!node.ports.is_empty() && !node.only_looked_at, "NoRdmaDevice");
     need(!node.ueids.is_empty(), "NoUeid");
     need(!bypassed, "DatapathBypassesNetfilter");
     need(!matches!(node.guard, Guard::Missing { .. }), "SameNodeGuardMissing");

@@ -91,6 +91,26 @@ fn a_node_without_smc_says_that_before_anything_else() {
 }
 
 #[test]
+fn a_node_that_is_only_looked_at_has_no_device_or_is_switched_off() {
+    let looked_at = |node: &mut NodeFacts| {
+        node.only_looked_at = true;
+        node.smc_loaded = false;
+        node.conversion = Conversion::None { why: "not prepared".into() };
+        node.ports.clear();
+    };
+    assert_eq!(obstacle(looked_at), Reason::NoRdmaDevice);
+    let off = || crate::Switch::Off { why: "the node was told".into() };
+    let reason = obstacle(|node| {
+        looked_at(node);
+        node.switch = off();
+    });
+    assert_eq!(reason.name(), "SwitchedOff");
+    let mut node = node();
+    looked_at(&mut node);
+    assert_eq!(node.without_smc(), Reason::NoRdmaDevice, "nor is the module's absence to be mended");
+}
+
+#[test]
 fn exclusive_rdma_namespaces_are_an_obstacle() {
     assert_eq!(obstacle(|node| node.rdma_netns_mode = RdmaNetnsMode::Exclusive), Reason::RdmaNetnsExclusive);
 }
