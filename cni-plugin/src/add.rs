@@ -43,7 +43,7 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
     if call.store().is_uninstalled() {
         return Ok(output.to_vec());
     }
-    if wish == Wish::Enabled
+    if wish.is_granted()
         && let Some(why) = waits_for_agent(call)
     {
         tell(&why);

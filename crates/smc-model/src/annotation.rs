@@ -1,7 +1,19 @@
-//! The one annotation that switches a pod on.
+//! The annotation that switches a pod on, and those that stand in its way.
 
 /// The annotation that asks for SMC; ASM's own name for it.
 pub const ANNOTATION: &str = "smc.asm.alibabacloud.com/enabled";
+/// The annotation by which a pod's owner, with the string `true`, takes it that the pod's bandwidth limit does not hold for
+/// SMC-R. Without it such a pod stays on TCP.
+pub const UNLIMITED_ANNOTATION: &str = "smc.asm.alibabacloud.com/unlimited";
+
+/// The annotations that limit a pod's bandwidth: Kubernetes' own (the CNI plugin `bandwidth`, Cilium) and Terway's. They shape
+/// what leaves and enters the pod's network interface, which RDMA does not pass.
+const LIMITS: [&str; 4] = [
+    "kubernetes.io/ingress-bandwidth",
+    "kubernetes.io/egress-bandwidth",
+    "k8s.aliyun.com/ingress-bandwidth",
+    "k8s.aliyun.com/egress-bandwidth",
+];
 
 /// What a pod's annotation asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +22,13 @@ pub enum Wish {
     Disabled,
     /// Exactly the string `true`.
     Enabled,
+    /// The same, and a bandwidth limit, which RDMA does not keep.
+    Limited {
+        /// The annotation that has the limit.
+        key: String,
+        /// Whether the owner takes it that the limit does not hold.
+        accepted: bool,
+    },
     /// Anything else. It is reported, never guessed.
     Invalid(String),
     /// No such annotation, but one whose key is nearly its own. It is reported, never guessed.
@@ -26,20 +45,32 @@ impl Wish {
     /// Reads a pod's annotations. A misspelt key counts only where the right one is absent, and not when it says `false`:
     /// that pod is as its owner wants it.
     pub fn of<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut misspelt = None;
+        let (mut misspelt, mut limit, mut accepted) = (None, None, false);
         let mut wish = None;
         for (key, value) in annotations {
             if key == ANNOTATION {
                 // The last of equal keys counts, as in the runtimes' own JSON library.
                 wish = Some(value);
+            } else if key == UNLIMITED_ANNOTATION {
+                accepted = value == "true";
+            } else if LIMITS.contains(&key) {
+                limit = Some(key);
             } else if misspelt.is_none() && value != "false" && is_misspelt(key) {
                 misspelt = Some(key);
             }
         }
         match (wish, misspelt) {
             (None, Some(key)) => Self::Misspelt { key: key.to_owned() },
-            (wish, _) => Self::from_annotation(wish),
+            (wish, _) => match (Self::from_annotation(wish), limit) {
+                (Self::Enabled, Some(key)) => Self::Limited { key: key.to_owned(), accepted },
+                (wish, _) => wish,
+            },
         }
+    }
+
+    /// Whether the pod is to be set up, as far as its annotations say.
+    pub fn is_granted(&self) -> bool {
+        matches!(self, Self::Enabled | Self::Limited { accepted: true, .. })
     }
 
     /// Reads the annotation's value. Annotations are strings in Kubernetes: only `true` and `false`, exactly.
@@ -128,6 +159,28 @@ mod tests {
             assert_eq!(Wish::of([(ANNOTATION, right), (wrong, "true")].into_iter()), expected);
         }
         assert_eq!(Wish::of([(ANNOTATION, "false"), (ANNOTATION, "true")].into_iter()), Wish::Enabled);
+    }
+
+    #[test]
+    fn a_bandwidth_limit_stands_in_the_way_until_its_owner_takes_it_that_it_does_not_hold() {
+        let on = (ANNOTATION, "true");
+        for limit in LIMITS {
+            let limited = |accepted| Wish::Limited { key: limit.to_owned(), accepted };
+            assert_eq!(Wish::of([on, (limit, "10M")].into_iter()), limited(false));
+            assert_eq!(Wish::of([(limit, "10M"), on].into_iter()), limited(false));
+            assert_eq!(
+                Wish::of([on, (limit, "10M"), (UNLIMITED_ANNOTATION, "true")].into_iter()),
+                limited(true)
+            );
+            assert_eq!(
+                Wish::of([on, (limit, "10M"), (UNLIMITED_ANNOTATION, "yes")].into_iter()),
+                limited(false)
+            );
+            assert_eq!(Wish::of([(ANNOTATION, "false"), (limit, "10M")].into_iter()), Wish::Disabled);
+            assert!(limited(true).is_granted() && !limited(false).is_granted());
+        }
+        assert_eq!(Wish::of([on, (UNLIMITED_ANNOTATION, "true")].into_iter()), Wish::Enabled);
+        assert!(!is_misspelt(UNLIMITED_ANNOTATION));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod traffic;
 mod ueid;
 mod verdict;
 
-pub use annotation::{ANNOTATION, Wish, is_misspelt};
+pub use annotation::{ANNOTATION, UNLIMITED_ANNOTATION, Wish, is_misspelt};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
 pub use judge::{Counted, Elsewhere, Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};

@@ -114,6 +114,11 @@ pub enum Note {
         /// What was attempted, with the kernel's answer.
         error: String,
     },
+    /// The pod's bandwidth limit does not hold for SMC-R, and its owner takes it so.
+    NotLimited {
+        /// The annotation that has the limit.
+        key: String,
+    },
     /// A PNETID that no usable RDMA port bears was on the pod's interface and is replaced.
     StalePnetidReplaced {
         /// The pod's interface.
@@ -158,6 +163,9 @@ impl fmt::Display for Note {
                     f,
                     "whether a program listens on an older socket, which stays TCP, is not known: {error}"
                 )
+            }
+            Self::NotLimited { key } => {
+                write!(f, "its limit, {key}, does not hold for SMC-R, as its owner wants it")
             }
             Self::StalePnetidReplaced { interface, stale } => {
                 write!(

@@ -25,6 +25,11 @@ pub enum Reason {
         /// The key.
         key: String,
     },
+    /// The pod has a bandwidth limit.
+    BandwidthLimited {
+        /// The annotation that has it.
+        key: String,
+    },
     /// The pod uses the host's network.
     HostNetworkPod,
     /// The operator switched the feature off.
@@ -177,6 +182,7 @@ impl Reason {
         match self {
             Self::AnnotationInvalid { .. } => &refusal::ANNOTATION_INVALID,
             Self::AnnotationMisspelt { .. } => &refusal::ANNOTATION_MISSPELT,
+            Self::BandwidthLimited { .. } => &refusal::BANDWIDTH_LIMITED,
             Self::HostNetworkPod => &refusal::HOST_NETWORK_POD,
             Self::SwitchedOff { .. } => &refusal::SWITCHED_OFF,
             Self::AgentNotReady { .. } => &refusal::AGENT_NOT_READY,
@@ -235,6 +241,7 @@ impl Reason {
         match self {
             Self::AnnotationInvalid { .. }
             | Self::AnnotationMisspelt { .. }
+            | Self::BandwidthLimited { .. }
             | Self::SwitchedOff { .. }
             | Self::DatapathBypassesNetfilter { .. }
             | Self::SameNodeGuardMissing { .. }
@@ -275,6 +282,9 @@ impl fmt::Display for Reason {
             }
             Self::AnnotationMisspelt { key } => {
                 write!(f, "the annotation is called {key:?}, not {ANNOTATION:?}")
+            }
+            Self::BandwidthLimited { key } => {
+                write!(f, "the annotation {key} limits its bandwidth, which RDMA would not keep to")
             }
             Self::SwitchedOff { why } => write!(f, "acceleration is switched off: {why}"),
             Self::AgentNotReady { path } => write!(f, "{path} is not there"),
@@ -351,6 +361,7 @@ mod tests {
         for reason in [
             Reason::AnnotationInvalid { value: why() },
             Reason::AnnotationMisspelt { key: why() },
+            Reason::BandwidthLimited { key: why() },
             Reason::SameNodeGuardMissing { why: why() },
             Reason::DatapathBypassesNetfilter { datapath: why() },
             Reason::StepFailed { step: why(), error: why() },
@@ -369,6 +380,13 @@ mod tests {
         ] {
             assert!(!reason.ends_conversion(), "{reason:?}");
         }
+    }
+
+    #[test]
+    fn a_limited_pod_is_told_the_annotation_that_lets_it_be_accelerated() {
+        let reason = Reason::BandwidthLimited { key: "kubernetes.io/egress-bandwidth".into() };
+        assert!(reason.remedy().contains(crate::UNLIMITED_ANNOTATION), "{}", reason.remedy());
+        assert!(reason.to_string().contains("kubernetes.io/egress-bandwidth"), "{reason}");
     }
 
     #[test]

@@ -108,7 +108,10 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
             Verdict::Configured
             | Verdict::Refused {
                 reason:
-                    Reason::AnnotationInvalid { .. } | Reason::AnnotationMisspelt { .. } | Reason::HostNetworkPod,
+                    Reason::AnnotationInvalid { .. }
+                    | Reason::AnnotationMisspelt { .. }
+                    | Reason::BandwidthLimited { .. }
+                    | Reason::HostNetworkPod,
             },
         ) => None,
         Some(Verdict::NeedsRestart { .. }) => Some(Why::NeedsRestart),

@@ -58,7 +58,10 @@ fn a_node_with_nothing_to_be_prepared_for_is_only_looked_at() {
     annotated("plugged-in").configured();
     let log = agent::log(&node);
     let since = log.strip_prefix(&before).unwrap_or(&log);
-    assert!(!since.contains("somebody took this away"), "what is made for the first time was not lost: {since}");
+    assert!(
+        !since.contains("somebody took this away"),
+        "what is made for the first time was not lost: {since}"
+    );
 }
 
 /// The node's RDMA device is there again when this is dropped.

@@ -99,7 +99,10 @@ impl<'a, M: Machine> Work<'a, M> {
         match &self.job.wish {
             Wish::Invalid(value) => return Err(Reason::AnnotationInvalid { value: value.clone() }.into()),
             Wish::Misspelt { key } => return Err(Reason::AnnotationMisspelt { key: key.clone() }.into()),
-            Wish::Enabled | Wish::Disabled => {}
+            Wish::Limited { key, accepted: false } => {
+                return Err(Reason::BandwidthLimited { key: key.clone() }.into());
+            }
+            Wish::Enabled | Wish::Limited { accepted: true, .. } | Wish::Disabled => {}
         }
         let published = self.store.node_facts(self.boot_id)?;
         if let Switch::Off { why } = &published.switch {
@@ -109,6 +112,12 @@ impl<'a, M: Machine> Work<'a, M> {
         self.forget_other_namespace(record, entered.cookie());
         let result = self.converge(record, &published, &mut entered);
         self.entered = Some(entered);
+        if let (Ok(()), Wish::Limited { key, .. }) = (&result, &self.job.wish) {
+            let note = Note::NotLimited { key: key.clone() };
+            if !record.plan.notes.contains(&note) {
+                record.plan.notes.push(note);
+            }
+        }
         result
     }
 

@@ -29,6 +29,21 @@ pub static ANNOTATION_MISSPELT: Entry = Entry {
     remedy: "correct the key in the pod's template to smc.asm.alibabacloud.com/enabled, or remove it",
 };
 
+/// BandwidthLimited.
+pub static BANDWIDTH_LIMITED: Entry = Entry {
+    name: "BandwidthLimited",
+    kernel: None,
+    seen: "the pod has a bandwidth limit",
+    meaning: "the limit is kept at the pod's network interface, which RDMA does not pass: over SMC-R the pod would have as much of \
+              the node's network as there is",
+    causes: &[Cause {
+        what: "kubernetes.io/ingress-bandwidth, kubernetes.io/egress-bandwidth, or one of k8s.aliyun.com",
+        check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`",
+    }],
+    remedy: "take the limit off, or, where it need not hold for SMC-R, annotate the pod with smc.asm.alibabacloud.com/unlimited: \
+             \"true\"; and restart it",
+};
+
 /// HostNetworkPod.
 pub static HOST_NETWORK_POD: Entry = Entry {
     name: "HostNetworkPod",
@@ -377,6 +392,7 @@ pub static BUDGET_EXCEEDED: Entry = Entry {
 pub(super) static ALL: &[&Entry] = &[
     &ANNOTATION_INVALID,
     &ANNOTATION_MISSPELT,
+    &BANDWIDTH_LIMITED,
     &HOST_NETWORK_POD,
     &SWITCHED_OFF,
     &AGENT_NOT_READY,

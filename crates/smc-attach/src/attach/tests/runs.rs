@@ -129,6 +129,23 @@ fn a_misspelt_annotation_leaves_the_pod_as_it_is() {
 }
 
 #[test]
+fn a_limited_pod_stays_tcp_unless_its_owner_takes_it_that_the_limit_does_not_hold() {
+    let rig = Rig::new(Fake::mainline());
+    let limited = |accepted| Wish::Limited { key: "kubernetes.io/egress-bandwidth".into(), accepted };
+    let refused = rig.try_attach(limited(false), budget()).unwrap().record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "BandwidthLimited");
+    assert!(!rig.converted());
+    // Also when it is looked at again.
+    for _ in 0..2 {
+        let record = rig.try_attach(limited(true), budget()).unwrap().record;
+        assert_eq!(record.verdict, Some(Verdict::Configured));
+        let notes: Vec<String> = record.plan.notes.iter().map(ToString::to_string).collect();
+        let [note] = &notes[..] else { panic!("{notes:?}") };
+        assert!(note.contains("egress-bandwidth") && note.contains("does not hold"), "{note}");
+    }
+}
+
+#[test]
 fn a_converted_pod_whose_annotation_became_invalid_becomes_plain_tcp() {
     for kernel in [Fake::mainline(), Fake::alibaba()] {
         let rig = Rig::new(kernel);
