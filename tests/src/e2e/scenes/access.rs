@@ -32,7 +32,7 @@ pub(super) const SCENES: &[Scene] = &[
 const NODE_PORT: u16 = 30080;
 const HOST_PORT: u16 = 18090;
 /// The list that the network's own plugin wrote.
-const LIST: &str = "/etc/cni/net.d/10-terway.conflist";
+pub(super) const LIST: &str = "/etc/cni/net.d/10-terway.conflist";
 
 fn ways_in(world: &mut World) -> Result<String> {
     let (client, server) = pair(world)?;

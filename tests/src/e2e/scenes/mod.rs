@@ -8,6 +8,7 @@ mod fortio;
 mod full_node;
 mod install;
 mod kills;
+mod lists;
 mod mesh;
 mod nodes;
 mod outages;
@@ -21,7 +22,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 17] = [
+pub(super) const ALL: [&[Scene]; 18] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -36,6 +37,7 @@ pub(super) const ALL: [&[Scene]; 17] = [
     kills::SCENES,
     outages::SCENES,
     port::SCENES,
+    lists::SCENES,
     nodes::SCENES,
     first_minutes::SCENES,
     uninstall::SCENES,
