@@ -76,10 +76,19 @@ fn ways_in(world: &mut World) -> Result<String> {
 
 /// Adds a plugin to a node's CNI list, or takes it out again, as an operator does: by a new file in the old one's place.
 fn edit_list(world: &World, node: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<()> {
+    edit_whole_list(world, node, |list| {
+        if let Some(plugins) = list["plugins"].as_array_mut() {
+            edit(plugins);
+        }
+    })
+}
+
+/// Changes a node's list as a careful operator does: beside it, then in its place.
+pub(super) fn edit_whole_list(world: &World, node: &str, edit: impl FnOnce(&mut Value)) -> Result<()> {
     let node = world.node(node)?;
     let list = node.command(&["cat", LIST]).check()?;
     let mut list: Value = serde_json::from_slice(&list.stdout)?;
-    edit(list["plugins"].as_array_mut().context("the list has no plugins")?);
+    edit(&mut list);
     let script = r#"cat >"$1.new" && mv "$1.new" "$1""#;
     node.command(&["sh", "-ec", script, "sh", LIST]).stdin(format!("{list:#}\n")).check()?;
     Ok(())

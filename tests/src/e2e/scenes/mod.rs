@@ -13,6 +13,7 @@ mod mesh;
 mod nodes;
 mod outages;
 mod port;
+mod required;
 mod rollout;
 mod services;
 mod uninstall;
@@ -22,7 +23,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 18] = [
+pub(super) const ALL: [&[Scene]; 19] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -38,6 +39,7 @@ pub(super) const ALL: [&[Scene]; 18] = [
     outages::SCENES,
     port::SCENES,
     lists::SCENES,
+    required::SCENES,
     nodes::SCENES,
     first_minutes::SCENES,
     uninstall::SCENES,
