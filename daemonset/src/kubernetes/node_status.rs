@@ -11,8 +11,9 @@ use super::condition::{Condition, Since, patch};
 use crate::board::Board;
 
 const SUBJECT: &str = "node condition";
-/// How often the condition is written when it did not change: somebody may have made the node anew.
-pub const HEARTBEAT: Duration = Duration::from_secs(600);
+/// How often the condition is written when it did not change: somebody may have made the node anew, and a `lastHeartbeatTime` that
+/// is older says that no agent speaks for the node any more. As often as kubelets do.
+pub const HEARTBEAT: Duration = Duration::from_secs(300);
 
 /// Writes the condition when it changes, and every [`HEARTBEAT`], until nobody can change it any more. `None` is not
 /// written: nothing is known yet. Trouble is told on the board.

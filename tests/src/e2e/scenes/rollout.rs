@@ -19,7 +19,7 @@ pub(super) const SCENES: &[Scene] = &[Scene {
 }];
 
 fn restart(world: &mut World) -> Result<String> {
-    let begun = Instant::now();
+    let (begun, written) = (Instant::now(), configurations(world)?);
     let answers = under_load(world, |world| {
         world.kubectl(&["rollout", "restart", "-n", SYSTEM, "daemonset/smc-agent"])?;
         world
@@ -28,7 +28,26 @@ fn restart(world: &mut World) -> Result<String> {
     })?;
     let took = begun.elapsed().as_secs_f32();
     let quiet = quiet_start(world)?;
-    Ok(format!("{answers}; {took:.0} s for all nodes, {quiet}"))
+    let after = configurations(world)?;
+    ensure!(
+        after == written,
+        "of the nodes' CNI configurations something was written:\n{written}then\n{after}"
+    );
+    Ok(format!("{answers}; {took:.0} s for all nodes, {quiet}; no CNI configuration was touched"))
+}
+
+/// Every file and directory of all nodes' CNI configurations, with its inode and when it was changed: a runtime loads them
+/// anew when one of these is another.
+fn configurations(world: &World) -> Result<String> {
+    let mut all = String::new();
+    for node in world.nodes() {
+        let find = ["find", "/etc/cni/net.d", "-printf", r"%p %i %T@ %C@\n"];
+        let found = world.node(&node)?.command(&find).check()?;
+        let mut lines: Vec<String> = String::from_utf8(found.stdout)?.lines().map(str::to_owned).collect();
+        lines.sort();
+        all.extend(lines.iter().map(|line| format!("{node} {line}\n")));
+    }
+    Ok(all)
 }
 
 /// Does something to the cluster while the example's client asks its server, over connections that last and over new ones.
