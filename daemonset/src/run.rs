@@ -67,7 +67,7 @@ pub async fn run(
     let last = LastLook::at_start(store, &options.pin_dir);
     let mut node = Node { store, board, boot_id, last, published: None, told: Vec::new() };
     node.look(options, switch.into()).await?;
-    let repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
+    let mut repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
     let tools = Tools { store: store.clone(), board, announcer, lost: repair.lost() };
     let traffic = Traffic::start(tools).context("cannot start the thread that looks at traffic")?;
@@ -132,6 +132,7 @@ pub async fn run(
         if records_changed || records.need_a_look(store) {
             let news = records.look(store);
             worked |= !news.is_empty();
+            repair.make_up_for(&news);
             surfaces.records_changed(&news);
             traffic.records_changed(&news);
         }

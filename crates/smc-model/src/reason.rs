@@ -219,6 +219,17 @@ impl Reason {
         matches!(self, Self::SwitchedOff { .. })
     }
 
+    /// Whether an attempt failed, and not the pod or its node: another attempt at once may go well.
+    pub fn is_of_the_moment(&self) -> bool {
+        matches!(
+            self,
+            Self::StepFailed { .. }
+                | Self::ReadBackFailed { .. }
+                | Self::CannotObserve { .. }
+                | Self::BudgetExceeded { .. }
+        )
+    }
+
     /// A stable name for logs, labels and queries.
     pub fn name(&self) -> &'static str {
         self.entry().name

@@ -6,19 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use smc_state::AttachmentId;
+use smc_model::{Reason, Verdict};
+use smc_state::{AttachmentId, Phase, Record};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::Repairer;
 use super::due::Wanted;
 use crate::board::Board;
 use crate::cri::Cri;
 use crate::mesh::MeshSwitch;
+use crate::records::Change;
 
 /// How often every pod is looked at without a reason.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 /// How long events are gathered before a look: containers come in bursts.
 const GATHER: Duration = Duration::from_millis(500);
+/// When an ADD is made up for that failed at its moment: the runtime lists a sandbox as ready only some time after its ADD, and
+/// most servers do not listen yet by then.
+const AFTER_AN_ADD: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
 /// How soon the runtime's events are asked for again when they ended.
 const EVENTS_AGAIN: Duration = Duration::from_secs(10);
 
@@ -60,6 +67,7 @@ impl LostPods {
 pub struct Looks {
     wanted: watch::Sender<Wanted>,
     lost: LostPods,
+    made_up_for: BTreeSet<AttachmentId>,
 }
 
 impl Looks {
@@ -69,7 +77,7 @@ impl Looks {
         let lost = LostPods::default();
         tokio::spawn(follow_events(repairer.cri.clone(), lost.now.clone()));
         tokio::spawn(look_again_and_again(repairer, receiver, lost.clone(), board));
-        Self { wanted: sender, lost }
+        Self { wanted: sender, lost, made_up_for: BTreeSet::new() }
     }
 
     /// For whoever finds that something of a pod's set-up was taken away.
@@ -82,10 +90,41 @@ impl Looks {
         self.wanted.send_replace(wanted);
     }
 
+    /// Looks at once and again in the next seconds, if an ADD failed at its moment and not for what the node is. Once for each
+    /// attachment: where repair fails as well, it is tried again as everything is.
+    pub fn make_up_for(&mut self, changes: &[Change]) {
+        let mut any = false;
+        for change in changes {
+            match change {
+                Change::Ended(attachment) => drop(self.made_up_for.remove(attachment)),
+                Change::Seen(record) if failed_at_its_moment(record) => {
+                    any |= self.made_up_for.insert(record.attachment.clone());
+                }
+                Change::Seen(_) => {}
+            }
+        }
+        if !any {
+            return;
+        }
+        let now = self.lost.now.clone();
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            for after in AFTER_AN_ADD {
+                tokio::time::sleep_until(begun + after).await;
+                now.notify_one();
+            }
+        });
+    }
+
     /// Looks as soon as the look under way is over.
     pub fn look_now(&self) {
         self.lost.now.notify_one();
     }
+}
+
+fn failed_at_its_moment(record: &Record) -> bool {
+    let reason = record.verdict.as_ref().and_then(Verdict::reason);
+    record.phase == Phase::Settled && reason.is_some_and(Reason::is_of_the_moment)
 }
 
 async fn look_again_and_again(
@@ -130,5 +169,43 @@ async fn follow_events(cri: Cri, now: Arc<Notify>) {
             Err(error) => tracing::debug!("{error}"),
         }
         tokio::time::sleep(EVENTS_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_values::record;
+
+    fn refused(reason: Reason) -> Change {
+        Change::Seen(Arc::new(record("web-1", Verdict::refused(reason))))
+    }
+
+    fn out_of_time() -> Reason {
+        Reason::BudgetExceeded { during: "add 10.0.0.9 to the same-node guard".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_add_that_failed_at_its_moment_is_made_up_for_at_once_and_in_the_next_seconds_and_once() {
+        let (wanted, lost) = (watch::channel(Wanted::Unknown).0, LostPods::default());
+        let mut looks = Looks { wanted, lost, made_up_for: BTreeSet::new() };
+        let silent = async |looks: &Looks| {
+            tokio::time::timeout(Duration::from_secs(60), looks.lost.now.notified()).await.is_err()
+        };
+        looks.make_up_for(&[refused(Reason::NoRdmaDevice)]);
+        assert!(silent(&looks).await, "no attempt at once would go better");
+
+        looks.make_up_for(&[refused(Reason::NoRdmaDevice), refused(out_of_time())]);
+        let begun = Instant::now();
+        for after in AFTER_AN_ADD {
+            looks.lost.now.notified().await;
+            assert_eq!(begun.elapsed().as_secs(), after.as_secs());
+        }
+        assert!(silent(&looks).await);
+        looks.make_up_for(&[refused(out_of_time())]);
+        assert!(silent(&looks).await, "where repair fails as well, it would never rest");
+        let Change::Seen(record) = refused(out_of_time()) else { unreachable!("it is seen") };
+        looks.make_up_for(&[Change::Ended(record.attachment.clone())]);
+        assert!(looks.made_up_for.is_empty());
     }
 }
