@@ -45,10 +45,24 @@ pub struct Options {
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub proc: Option<PathBuf>,
     /// The node's CNI configurations
-    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/cni/net.d", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/etc/cni/net.d",
+        env = "SMC_AGENT_CONF_DIR",
+        hide_short_help = true
+    )]
     pub conf_dir: PathBuf,
     /// The node's CNI programs
-    #[arg(long, global = true, value_name = "DIR", default_value = "/opt/cni/bin", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/opt/cni/bin",
+        env = "SMC_AGENT_BIN_DIR",
+        hide_short_help = true
+    )]
     pub bin_dir: PathBuf,
     /// Take what `smcctl facts` printed, on this node or another, instead of looking
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
