@@ -42,7 +42,9 @@ pub(crate) enum Command {
     /// SIGTERM leaves all of it in place: pods keep working and new ones are still set up.
     Run(Box<RunArgs>),
     /// Copy the plugin to the node and add it to the node's CNI chain, once
-    Install(ChainArgs),
+    ///
+    /// Nothing is written where the container runtime says that it looks elsewhere.
+    Install(InstallArgs),
     /// Undo everything that kube-smc made on this node, and leave what others made
     ///
     /// Delete the DaemonSet first: while an agent runs on the node, nothing is undone. Needs no API server; with one, and
@@ -140,6 +142,15 @@ pub(crate) struct LogLevelArgs {
     /// Directory shared with the plugin
     #[arg(long, default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Where the container runtime listens; it tells where it looks for configurations and plugins
+    #[arg(long, default_value = CONTAINERD_SOCKET, env = "SMC_AGENT_CRI_SOCKET")]
+    pub(crate) cri_socket: PathBuf,
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
 }
 
 /// Where the plugin and its chain entry go.

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use smc_agent::board::Chain;
-use smc_agent::chain::{self, Mode};
+use smc_agent::chain::{self, Mode, Runtime as _};
+use smc_agent::cri::LoadedByRuntime;
 use smc_agent::ending::Ending;
 use smc_agent::kubernetes::api::Source;
 use smc_agent::log_level::{self, LogLevel};
@@ -22,7 +23,7 @@ use smc_agent::{run, uninstall};
 use smc_state::{DEFAULT_STATE_DIR, Store};
 use tokio::runtime::Runtime;
 
-use cli::{ChainArgs, Cli, Command, RunArgs, UninstallArgs};
+use cli::{Cli, Command, InstallArgs, RunArgs, UninstallArgs};
 
 /// What the kubelet shows of a container that has ended, also of one that ended well.
 const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -150,8 +151,18 @@ fn pause() -> Result<()> {
     Ok(())
 }
 
-fn install(args: ChainArgs) -> Result<()> {
-    let installed = chain::install_once(args.options(Path::new(DEFAULT_STATE_DIR))?)?;
+fn install(args: InstallArgs) -> Result<()> {
+    let options = args.chain.options(Path::new(DEFAULT_STATE_DIR))?;
+    // Asked before anything is written; one that does not run yet will look where it is told.
+    match runtime()?.block_on(LoadedByRuntime::at(args.cri_socket).loaded_chain()) {
+        Ok(theirs) => {
+            if let Some(elsewhere) = theirs.looks_elsewhere(&options.conf_dir, &options.bin_dir) {
+                return Err(elsewhere.into());
+            }
+        }
+        Err(error) => tracing::info!("where the container runtime looks for plugins is not known: {error}"),
+    }
+    let installed = chain::install_once(options)?;
     let choice = installed.choice;
     tracing::info!(
         binary_copied = installed.binary_copied,
