@@ -1,13 +1,13 @@
 //! Replace a file in one step that also survives a power cut.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid, fchown};
 
-/// In the name of every temporary file of ours. What follows is a process id, so no runtime takes the file for a
+/// In the name of every temporary file or directory of ours. What follows is a process id, so no runtime takes it for a
 /// configuration: those end in `.conf`, `.conflist` or `.json`.
 const MARK: &str = ".kube-smc-";
 
@@ -32,9 +32,13 @@ impl Access {
     }
 }
 
-/// Writes `content` beside `target` (a rename from another directory is invisible to containerd), syncs it, asks
-/// `still` whether to go on, renames it over `target` and syncs the directory. Returns whether it went on; nothing
-/// stays behind when it did not or something failed.
+/// Writes `content` in a directory of its own below `target`'s, syncs it, asks `still` whether to go on, renames it over
+/// `target`, removes that directory and syncs. Returns whether it went on; nothing stays behind when it did not or something
+/// failed.
+///
+/// For containerd this is one event, after the file is in place: of what happens in a directory that it watches it takes no
+/// notice of creations, renames into it among them, but of writes and removals (`internal/cri/server/cni_conf_syncer.go`). Each
+/// makes it load its network anew, which waits for ADDs under way, and its status waits for that.
 pub fn replace_if(
     target: &Path,
     content: &[u8],
@@ -44,16 +48,16 @@ pub fn replace_if(
     let (Some(dir), Some(name)) = (target.parent(), target.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };
-    let temporary = dir.join(format!(".{}{MARK}{}", name.to_string_lossy(), std::process::id()));
+    let aside = dir.join(format!(".{}{MARK}{}", name.to_string_lossy(), std::process::id()));
+    match fs::remove_dir_all(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Nobody else can look into it until owner and mode are what they shall be.
+    DirBuilder::new().mode(0o700).create(&aside)?;
+    let temporary = aside.join(name);
     let write = || -> io::Result<bool> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            // Readable by nobody else until owner and mode are what they shall be.
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         if let Some((user, group)) = access.owner {
             let made = file.metadata()?;
@@ -67,14 +71,19 @@ pub fn replace_if(
         // that starts or ends at this moment would find no plugin.
         drop(file);
         if !still() {
-            fs::remove_file(&temporary)?;
             return Ok(false);
         }
         fs::rename(&temporary, target)?;
-        File::open(dir)?.sync_all()?;
         Ok(true)
     };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+    let written = write();
+    let removed = fs::remove_dir_all(&aside);
+    let written = written?;
+    removed?;
+    if written {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(written)
 }
 
 /// Writes `content` to `target`, as [`replace_if`] without a question.
@@ -82,7 +91,7 @@ pub fn replace(target: &Path, content: &[u8], access: Access) -> io::Result<()> 
     replace_if(target, content, access, || true).map(drop)
 }
 
-/// Removes the temporary files that an earlier process of ours left in `dir` when it was killed. The caller makes sure
+/// Removes what an earlier process of ours left in `dir` when it was killed. The caller makes sure
 /// that no other one is at work there. Returns how many there were.
 pub fn sweep(dir: &Path) -> io::Result<usize> {
     let entries = match fs::read_dir(dir) {
@@ -93,7 +102,11 @@ pub fn sweep(dir: &Path) -> io::Result<usize> {
     for entry in entries {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(is_temporary) {
-            fs::remove_file(entry.path())?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
             swept += 1;
         }
     }
@@ -115,6 +128,8 @@ fn is_temporary(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
@@ -137,6 +152,43 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         assert_eq!(Access::of(&fs::metadata(&file).unwrap()), access);
         assert_eq!(names(dir.path()), ["10-a.conflist"]);
+    }
+
+    /// What containerd loads its network anew for, by its own watch (fsnotify's): writes, removals, and renames away.
+    fn reloads(watch: &Inotify) -> Vec<String> {
+        let ignored = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
+        let events = match watch.read_events() {
+            Err(nix::errno::Errno::EAGAIN) => Vec::new(),
+            events => events.unwrap(),
+        };
+        let heeded = events.into_iter().filter(|event| !event.mask.intersects(ignored));
+        heeded.map(|event| format!("{:?} {:?}", event.mask, event.name)).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_one_event_for_the_runtime_and_it_is_in_place_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("10-a.conflist");
+        fs::write(&file, "old").unwrap();
+        let watch = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        let heeded = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_ATTRIB
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVE;
+        watch.add_watch(dir.path(), heeded).unwrap();
+        let seen_when_asked = std::cell::RefCell::new(Vec::new());
+        let still = || {
+            seen_when_asked.borrow_mut().extend(reloads(&watch));
+            true
+        };
+        assert!(replace_if(&file, b"new", Access::own(0o644), still).unwrap());
+        assert_eq!(*seen_when_asked.borrow(), [""; 0], "nothing is seen of what is being written");
+        let seen = reloads(&watch);
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert!(seen[0].contains("IN_DELETE"), "after the rename: {seen:?}");
+        nudge(dir.path()).unwrap();
+        assert_eq!(reloads(&watch).len(), 1);
     }
 
     #[test]
@@ -173,7 +225,10 @@ mod tests {
         for name in others.iter().chain(&[".10-a.conflist.kube-smc-7", ".nudge.kube-smc-8"]) {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        assert_eq!(sweep(dir.path()).unwrap(), 2);
+        let aside = dir.path().join(".10-b.conflist.kube-smc-9");
+        fs::create_dir(&aside).unwrap();
+        fs::write(aside.join("10-b.conflist"), "").unwrap();
+        assert_eq!(sweep(dir.path()).unwrap(), 3);
         assert_eq!(
             names(dir.path()),
             [".10-a.conflist.swp", ".kube-smc-", ".x.kube-smc-7a", "10-a.conflist", "x.kube-smc-7"]
