@@ -26,7 +26,7 @@ const LABELS: &str = "app=full";
 /// for a hundred on one emulated CPU.
 const STEP: usize = 12;
 /// For all of them to go.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(900);
 
 fn full(world: &mut World) -> Result<String> {
     let node = world.json(&["get", "node", NODE])?;
