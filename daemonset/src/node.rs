@@ -1,9 +1,9 @@
 //! Prepare the node: everything that pods need once per node, made or adopted, and published as facts.
 
 mod losses;
+mod wanted;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_host::conversion::TCP2SMC;
@@ -14,15 +14,15 @@ use smc_host::offer;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, conversion, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, Owned, PnetId, RdmaNetnsMode,
-    RdmaPort, Reason, SmcModule, Switch, SynOption, Ueid, Verdict,
+    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
+    Reason, SmcModule, Switch, SynOption, Ueid,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
 use crate::guard::{self, GuardError};
 use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
-use smc_state::{BoundPort, Made, Record, Store};
+use smc_state::{BoundPort, Made, Store};
 
 pub use losses::{losses, renamed_ports};
 
@@ -53,31 +53,10 @@ pub struct LastLook {
 }
 
 impl LastLook {
-    /// Before the first look: whether an earlier agent or the plugin left something of ours here.
+    /// Before the first look, at a node where an earlier agent or the plugin may have left something.
     pub fn at_start(store: &Store, pin_dir: &Path) -> Self {
-        // What cannot be read may be ours, and is kept.
-        let made = store
-            .read_document::<Made>()
-            .map_or(true, |made| made.is_some_and(|made| made != Made::default()));
-        let pinned = Pinned::look(pin_dir).map_or(true, |pinned| pinned.is_some());
-        let of_pod = |record: &Arc<Record>| {
-            let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
-            record.is_live() && (set_up || record.owned != Owned::default())
-        };
-        let standing = made || pinned || store.list().records.iter().any(of_pod);
-        Self { standing, ..Self::default() }
+        Self { standing: wanted::is_standing(store, pin_dir), ..Self::default() }
     }
-}
-
-/// Whether there is anything to be prepared for: acceleration is wanted, and a device that SMC of this kernel can use. Mainline's
-/// takes no iWARP devices (`smc_ib_add_dev` wants RoCE).
-fn is_wanted(switch: &Switch, devices: &[RdmaDevice], family: KernelFamily) -> bool {
-    let usable = |device: &RdmaDevice| match device.node_type {
-        NodeType::ChannelAdapter => true,
-        NodeType::Rnic => family == KernelFamily::Alibaba,
-        NodeType::Switch | NodeType::Router | NodeType::Other(_) => false,
-    };
-    *switch == Switch::On && devices.iter().any(usable)
 }
 
 /// A prepared node.
@@ -97,8 +76,9 @@ pub struct Prepared {
     pub made: Made,
 }
 
-/// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run again, it makes only what was lost; with the same `last` it is cheap
-/// while nothing changed. What others made (PNETIDs, enterprise ids) is adopted.
+/// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run
+/// again, it makes only what was lost; with the same `last` it is cheap while nothing changed. What others made (PNETIDs,
+/// enterprise ids) is adopted.
 ///
 /// # Errors
 /// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
@@ -111,25 +91,12 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     let has_tcp2smc = || proc_sys.read(TCP2SMC).is_ok_and(|value| value.is_some());
     let loaded = kernel::module_is_loaded("smc");
     let family = KernelFamily::of(&release, loaded, has_tcp2smc());
-    if !last.standing && !is_wanted(&switch, &devices, family) {
-        let why = "this node is only looked at".to_owned();
-        let facts = NodeFacts {
-            kernel: Kernel { release, family },
-            smc_loaded: loaded,
-            smc_missing: None,
-            smc_module: None,
-            conversion: Conversion::None { why: why.clone() },
-            syn_option: None,
-            rdma_netns_mode,
-            ports: Vec::new(),
-            ueids: Vec::new(),
-            guard: Guard::Missing { why: why.clone() },
-            anchor: Anchor::Missing { why },
-            datapath: node.datapath(&options.terway_capabilities),
-            switch,
-            only_looked_at: true,
-        };
-        return Ok(node.done(facts, devices));
+    if !last.standing && !wanted::is_wanted(&switch, &devices, family) {
+        let kernel = Kernel { release, family };
+        let datapath = node.datapath(&options.terway_capabilities);
+        return Ok(
+            node.done(wanted::only_looked_at(kernel, loaded, rdma_netns_mode, datapath, switch), devices)
+        );
     }
     last.standing = true;
     let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
@@ -434,45 +401,4 @@ fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError
     let family = smc.families.pnetid;
     pnet::set_port(&mut smc.generic, family, &port.device, port.port, &pnetid)?;
     Ok(pnetid)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_values::record;
-
-    fn device(node_type: NodeType) -> RdmaDevice {
-        let (index, name) = (0, "rdma0".to_owned());
-        RdmaDevice { index, name, node_type, node_guid: 0, port_count: 1, firmware: None, protocol: None }
-    }
-
-    #[test]
-    fn a_node_is_prepared_for_a_device_that_its_smc_takes_while_the_switch_is_on() {
-        let off = Switch::Off { why: "x".to_owned() };
-        let (iwarp, roce) = ([device(NodeType::Rnic)], [device(NodeType::ChannelAdapter)]);
-        for family in [KernelFamily::Alibaba, KernelFamily::Mainline] {
-            assert!(is_wanted(&Switch::On, &roce, family));
-            assert!(!is_wanted(&off, &roce, family));
-            assert!(!is_wanted(&Switch::On, &[], family));
-            assert_eq!(is_wanted(&Switch::On, &iwarp, family), family == KernelFamily::Alibaba);
-        }
-    }
-
-    #[test]
-    fn what_an_earlier_agent_or_the_plugin_left_is_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, pins) = (Store::new(dir.path().join("state")), dir.path().join("pins"));
-        assert!(!LastLook::at_start(&store, &pins).standing);
-        store.create().unwrap();
-        store.write(&record("web-1", Verdict::refused(Reason::NoRdmaDevice))).unwrap();
-        assert!(!LastLook::at_start(&store, &pins).standing, "nothing was made for a pod that was refused");
-        store.write(&record("web-2", Verdict::Configured)).unwrap();
-        assert!(LastLook::at_start(&store, &pins).standing);
-
-        let store = Store::new(dir.path().join("other"));
-        store.create().unwrap();
-        let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
-        Made { ports: [port].into(), ..Made::default() }.remember(&store).unwrap();
-        assert!(LastLook::at_start(&store, &pins).standing);
-    }
 }
