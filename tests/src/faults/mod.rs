@@ -60,6 +60,7 @@ fn script(fault: &str) -> Option<Script> {
         "middlebox-strips-option" => pod_faults::middlebox_strips_option,
         "host-network-pod" => pod_faults::host_network_pod,
         "annotation-True" => pod_faults::annotation_of_another_value,
+        "bandwidth-limited" => pod_faults::bandwidth_limited,
         "annotation-misspelt" => pod_faults::annotation_misspelt,
         "conf-entry-lost" => chain_faults::conf_entry_lost,
         "entry-not-loaded" => chain_faults::entry_not_loaded,

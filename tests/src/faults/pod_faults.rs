@@ -85,6 +85,11 @@ pub(super) fn annotation_of_another_value(stage: &Stage<'_>, watch: &mut Watch<'
     start_and_watch(stage, watch, &client("faults-annotation").annotate(ANNOTATION, "True"));
 }
 
+pub(super) fn bandwidth_limited(stage: &Stage<'_>, watch: &mut Watch<'_>) {
+    let pod = annotated(client("faults-limited")).annotate("kubernetes.io/egress-bandwidth", "10M");
+    start_and_watch(stage, watch, &pod);
+}
+
 pub(super) fn annotation_misspelt(stage: &Stage<'_>, watch: &mut Watch<'_>) {
     let misspelt = ANNOTATION.strip_suffix('d').expect("the annotation ends in enabled");
     start_and_watch(stage, watch, &client("faults-misspelt").annotate(misspelt, "true"));

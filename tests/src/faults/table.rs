@@ -161,7 +161,7 @@ mod tests {
     use crate::faults::script;
 
     /// The specification's list.
-    const FAULTS: [&str; 26] = [
+    const FAULTS: [&str; 27] = [
         "no UEID",
         "UEIDs that differ between nodes",
         "no PNETID on the device",
@@ -184,6 +184,7 @@ mod tests {
         "host-network pod annotated",
         "annotation misspelt",
         "annotation \"True\"",
+        "an annotated pod has a bandwidth limit",
         "conf entry lost",
         "runtime has not loaded the entry",
         "QP limit reached",

@@ -13,7 +13,7 @@ const HEALTHY: Duration = Duration::from_secs(30);
 fn faults_are_named_and_healthy_traffic_raises_no_alarm() {
     let Some(cluster) = two_nodes() else { return };
     // Those of pods; one that changes a node comes after them.
-    let of_pods = ["pnet-entry-deleted", "peer-not-annotated", "annotation-True"];
+    let of_pods = ["pnet-entry-deleted", "peer-not-annotated", "annotation-True", "bandwidth-limited"];
     inject(cluster, HEALTHY, &[&of_pods, &["conf-entry-lost"]]);
 }
 
