@@ -50,7 +50,7 @@ fn beside(world: &World) -> Result<String> {
     let agent = world.agent(NODE)?;
     let log = world.eventually(|world| {
         let log = world.kubectl(&["logs", "-n", SYSTEM, &agent.name])?;
-        ensure!(log.contains("the port is python3's"), "{log}");
+        ensure!(log.contains("the port is python3"), "{log}");
         Ok(log)
     })?;
     ensure!(log.contains("SMC_AGENT_LISTEN"), "{log}");
@@ -60,6 +60,6 @@ fn beside(world: &World) -> Result<String> {
     let warnings = world.events_on(SYSTEM, &agent.name, "Warning")?;
     ensure!(warnings.is_empty(), "{warnings:?}");
     let doctor = world.smcctl(NODE, &["doctor"])?;
-    ensure!(doctor.contains("the port is python3's"), "smcctl doctor:\n{doctor}");
+    ensure!(doctor.contains("the port is python3"), "smcctl doctor:\n{doctor}");
     Ok(format!("Ready, not restarted in {} s, named in its log and by smcctl doctor", PROBED.as_secs()))
 }
