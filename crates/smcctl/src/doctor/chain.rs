@@ -22,9 +22,17 @@ pub(super) fn entry(facts: &Facts) -> Check {
     let Some(list) = &chain.list else {
         return Check::problem(name, &finding::CHAIN_ENTRY_MISSING, "there is no CNI configuration yet");
     };
+    // The agent has judged list and entry, and says what is wrong with them and what to do; a usual remedy beside it misleads.
+    let problems = facts.agent.iter().flat_map(|agent| &agent.problems);
+    let judged =
+        problems.filter(|(subject, _)| subject == "chain").map(|(_, problem)| problem.as_str()).next();
     let Some(entry) = &chain.entry else {
+        let problem = |seen| Check::problem(name, &finding::CHAIN_ENTRY_MISSING, seen);
         let seen = format!("{list} has no entry of smc-cni");
-        return Check::problem(name, &finding::CHAIN_ENTRY_MISSING, seen);
+        return match judged {
+            Some(judged) => Check { fix: None, ..problem(format!("{seen}: {judged}")) },
+            None => problem(seen),
+        };
     };
     if !chain.program {
         let seen = format!("{entry} has the entry of smc-cni, and the program is not there");
@@ -33,9 +41,14 @@ pub(super) fn entry(facts: &Facts) -> Check {
     match facts.agent.as_ref().map(|agent| (agent.chain.as_str(), &agent.chain_why)) {
         Ok(("loaded", _)) => Check::fine(name, format!("in {entry}, and the runtime has loaded it")),
         Ok(("not-loaded", why)) => {
-            let why = why.as_deref().unwrap_or("it does not say why");
-            let seen = format!("in {entry}, but the runtime has not loaded it: {why}");
-            Check::problem(name, &finding::CHAIN_ENTRY_NOT_LOADED, seen)
+            let problem = |why| {
+                let seen = format!("in {entry}, but the runtime has not loaded it: {why}");
+                Check::problem(name, &finding::CHAIN_ENTRY_NOT_LOADED, seen)
+            };
+            match judged {
+                Some(judged) => Check { fix: None, ..problem(judged) },
+                None => problem(why.as_deref().unwrap_or("it does not say why")),
+            }
         }
         Ok(("unmanaged", _)) => Check::fine(name, format!("in {entry}; the agent does not look after it")),
         Ok(("untold", _)) => {

@@ -134,6 +134,21 @@ fn each_fault_of_a_node_is_named() {
         agent.problems = vec![("chain".to_owned(), "x".to_owned())];
     };
     assert_eq!(problems(not_loaded), ["ChainEntryNotLoaded"], "the agent waits for the runtime");
+    let line = |change: &dyn Fn(&mut Facts)| {
+        let mut facts = rig();
+        change(&mut facts);
+        checks(&facts).into_iter().find(|check| check.name == "chain entry").unwrap().seen
+    };
+    let judged = |facts: &mut Facts| {
+        not_loaded(facts);
+        facts.agent.as_mut().unwrap().problems = vec![("chain".to_owned(), "its policy is wrong".to_owned())];
+    };
+    assert!(line(&judged).ends_with("has not loaded it: its policy is wrong"), "{}", line(&judged));
+    let refused = |facts: &mut Facts| {
+        judged(facts);
+        facts.chain.entry = None;
+    };
+    assert!(line(&refused).ends_with("has no entry of smc-cni: its policy is wrong"), "{}", line(&refused));
     let not_checked = |facts: &mut Facts| {
         not_loaded(facts);
         facts.agent.as_mut().unwrap().not_ready = Some("the node has not been checked yet".to_owned());
