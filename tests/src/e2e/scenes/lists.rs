@@ -38,22 +38,22 @@ const CASES: [Case; 7] = [
     Case { name: "version 0.2.0", list: |list| list["cniVersion"] = json!("0.2.0"), said: Some("0.2.0") },
     Case {
         name: "wrong stateDir",
-        list: |list| entry(list, &json!({ "stateDir": "x" })),
+        list: |list| plugins(list).push(entry(&json!({ "stateDir": "x" }))),
         said: Some("stateDir"),
     },
     Case {
         name: "wrong logMaxBytes",
-        list: |list| entry(list, &json!({ "logMaxBytes": "4M" })),
+        list: |list| plugins(list).push(entry(&json!({ "logMaxBytes": "4M" }))),
         said: Some("logMaxBytes"),
     },
     Case {
         name: "wrong policy",
-        list: |list| entry(list, &json!({ "policy": "Required" })),
+        list: |list| plugins(list).push(entry(&json!({ "policy": "Required" }))),
         said: Some("policy"),
     },
     Case {
         name: "entry first",
-        list: |list| plugins(list).insert(0, json!({ "type": ENTRY })),
+        list: |list| plugins(list).insert(0, entry(&json!({}))),
         said: Some("first"),
     },
     Case { name: "version 1.0.0", list: |list| list["cniVersion"] = json!("1.0.0"), said: None },
@@ -73,13 +73,13 @@ fn plugins(list: &mut Value) -> &mut Vec<Value> {
     list["plugins"].as_array_mut().expect("it is an array now")
 }
 
-/// An entry of the operator's with these fields, where it belongs.
-fn entry(list: &mut Value, fields: &Value) {
+/// An entry of the operator's with these fields.
+fn entry(fields: &Value) -> Value {
     let mut entry = json!({ "type": ENTRY, "capabilities": { "io.kubernetes.cri.pod-annotations": true } });
     for (key, value) in fields.as_object().into_iter().flatten() {
         entry[key] = value.clone();
     }
-    plugins(list).push(entry);
+    entry
 }
 
 fn lists(world: &mut World) -> Result<String> {
