@@ -145,10 +145,10 @@ struct Converter<'n, 'a>(&'n Node<'a>);
 impl<'n, 'a> Converter<'n, 'a> {
     const MAP: &'static str = "/sys/fs/bpf/neighbour/converting_netns";
 
-    /// It attaches its program, converts nobody, and ends.
+    /// It attaches its program, knows of no pod that it could convert, and ends.
     fn attach(node: &'n Node<'a>) -> Self {
         let script = r#"
-            "$1" run --mesh disabled --chain off --listen off --cri-socket /run/neighbour/none \
+            "$1" run --mesh enabled --chain off --listen off --cri-socket /run/neighbour/none \
                 --pin-dir /sys/fs/bpf/neighbour --state-dir /run/neighbour >/run/neighbour.log 2>&1 &
             for _ in $(seq 300); do
                 if grep -q "watching pods" /run/neighbour.log; then break; fi
