@@ -231,6 +231,20 @@ async fn read_kubeconfig(path: &Path) -> Result<Config, ConnectError> {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(use_error)
 }
 
+/// What went wrong with a call about this node, on one line, and how long the server asked to wait. A client whose credentials
+/// are not accepted is dropped, so that the next call reads them anew.
+pub fn node_call_failed(kept: &mut Option<ApiClient>, error: &kube::Error) -> (String, Duration) {
+    let Some(client) = kept else { return (explain(error), Duration::ZERO) };
+    let asked = client.asked_to_wait();
+    let mut why = client.explain(error);
+    match fault(error) {
+        Fault::NotFound => why.push_str("; is --node-name right?"),
+        Fault::Unauthenticated => *kept = None,
+        _ => {}
+    }
+    (why, asked)
+}
+
 type ApiRequest = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
 /// The request that creates an object under a collection's path.

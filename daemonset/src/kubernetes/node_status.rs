@@ -6,7 +6,7 @@ use kube::runtime::utils::Backoff;
 use smc_state::Store;
 use tokio::sync::watch;
 
-use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, patch_status};
+use super::api::{ApiClient, Pace, Source, explain_connect, node_call_failed, patch_status};
 use super::condition::{Condition, Since, patch};
 use crate::board::Board;
 
@@ -80,14 +80,7 @@ async fn write(
     let Err(error) = client.write(patch_status("/api/v1/nodes", node_name, patch)).await else {
         return Ok(());
     };
-    let asked = client.asked_to_wait();
-    let mut why = client.explain(&error);
-    match fault(&error) {
-        Fault::NotFound => why.push_str("; is --node-name right?"),
-        Fault::Unauthenticated => *api = None,
-        _ => {}
-    }
-    Err((why, asked))
+    Err(node_call_failed(api, &error))
 }
 
 #[cfg(test)]

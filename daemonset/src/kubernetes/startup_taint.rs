@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, patch};
+use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, node_call_failed, patch};
 use crate::board::Board;
 
 const SUBJECT: &str = "startup taint";
@@ -155,14 +155,7 @@ async fn take_off(
         Ok(taken) => return Ok(taken),
         Err(error) => error,
     };
-    let asked = client.asked_to_wait();
-    let mut why = client.explain(&error);
-    match fault(&error) {
-        Fault::NotFound => why.push_str("; is --node-name right?"),
-        Fault::Unauthenticated => *api = None,
-        _ => {}
-    }
-    Err((why, asked))
+    Err(node_call_failed(api, &error))
 }
 
 async fn attempt(client: &ApiClient, node_name: &str, key: &TaintKey) -> kube::Result<bool> {
