@@ -13,6 +13,7 @@ use smc_state::Record;
 
 use crate::call::{Call, wish};
 use crate::clock::Clock;
+use crate::in_time::in_time;
 use crate::log::{Line, Log};
 
 /// ADD: sets an annotated pod up and hands the previous result on, byte for byte. A pod that cannot be accelerated
@@ -49,6 +50,21 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
         tell(&why);
         return Err(CniError::new(code::TRY_AGAIN_LATER, why));
     }
+    match in_time(call.clock, || set_up_and_tell(call, wish.clone(), required)) {
+        Ok(answer) => answer.map(|()| output.to_vec()),
+        Err(problem) => {
+            tell(&problem);
+            if !(required && asks(&wish)) {
+                return Ok(output.to_vec());
+            }
+            let message = "SMC is required for this pod, which could not be set up in time";
+            Err(CniError::new(code::ACCELERATION_FAILED, message).with_details(problem))
+        }
+    }
+}
+
+/// Whether the pod may start, once all was done for it and logged.
+fn set_up_and_tell(call: &Call<'_>, wish: Wish, required: bool) -> Result<(), CniError> {
     let log = call.log();
     let line = Line::of(call, "ADD");
     match set_up(call, wish) {
@@ -58,14 +74,14 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
                 Some(Verdict::Refused { reason }) if required && was_asked_for(&reason) => {
                     Err(refused(&reason))
                 }
-                _ => Ok(output.to_vec()),
+                _ => Ok(()),
             }
         }
         Err(failure) => {
             log.write(&line.problem(&failure.text), call.clock);
             match failure.code {
                 // The state directory is no concern of a pod that may run on plain TCP.
-                code::IO_FAILURE if !required => Ok(output.to_vec()),
+                code::IO_FAILURE if !required => Ok(()),
                 code => Err(CniError::new(code, failure.message).with_details(failure.text)),
             }
         }

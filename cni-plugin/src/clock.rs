@@ -6,23 +6,32 @@ use smc_attach::Budget;
 
 /// The whole of an ADD: longer waits in plugins hold up the runtime's other pods.
 const BUDGET: Duration = Duration::from_secs(2);
+/// What is left after it for taking back what was begun, before the call answers without its worker.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// When a call began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     began: Instant,
     wall: SystemTime,
+    /// The process that was called; workers are others.
+    process: u32,
 }
 
 impl Clock {
     /// Begins now.
     pub(crate) fn start() -> Self {
-        Self { began: Instant::now(), wall: SystemTime::now() }
+        Self { began: Instant::now(), wall: SystemTime::now(), process: std::process::id() }
     }
 
-    /// When the call must have ended.
+    /// When the work must have ended.
     pub(crate) fn deadline(&self) -> Instant {
         self.began + BUDGET
+    }
+
+    /// When the call answers, whatever became of the work.
+    pub(crate) fn answers_by(&self) -> Instant {
+        self.deadline() + PATIENCE
     }
 
     /// The budget of the work on one attachment.
@@ -40,6 +49,6 @@ impl Clock {
     /// An id for this call that no other call on this node has: the time and the process.
     pub(crate) fn call_id(&self) -> String {
         let since_epoch = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{:x}-{:x}", since_epoch.as_micros(), std::process::id())
+        format!("{:x}-{:x}", since_epoch.as_micros(), self.process)
     }
 }

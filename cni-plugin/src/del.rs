@@ -5,6 +5,7 @@ use smc_attach::detach;
 
 use crate::call::{attachment, log, store};
 use crate::clock::Clock;
+use crate::in_time::in_time;
 use crate::log::Line;
 
 /// DEL: releases what the attachment owns. It comes twice, without a namespace, without a previous result, and with
@@ -12,13 +13,22 @@ use crate::log::Line;
 pub(crate) fn del(environment: &Environment, config: Result<NetworkConfig<'_>, ConfigError>, clock: &Clock) {
     let config = config.ok();
     let Ok(attachment) = attachment(environment) else { return };
-    let detached = detach(&store(config.as_ref()), &attachment, clock.deadline());
+    let store = store(config.as_ref());
+    if !store.knows(&attachment) {
+        return;
+    }
     let line = Line::from_environment(environment, "DEL", clock);
     let log = log(config.as_ref());
-    for problem in &detached.problems {
-        log.write(&line.clone().problem(problem), clock);
-    }
-    if let Some(record) = &detached.record {
-        log.write(&line.released(record), clock);
+    let released = in_time(clock, || {
+        let detached = detach(&store, &attachment, clock.deadline());
+        for problem in &detached.problems {
+            log.write(&line.clone().problem(problem), clock);
+        }
+        if let Some(record) = &detached.record {
+            log.write(&line.clone().released(record), clock);
+        }
+    });
+    if let Err(problem) = released {
+        log.write(&line.problem(&problem), clock);
     }
 }

@@ -3,16 +3,24 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cni_spec::Attachment;
 use smc_attach::{Remains, detach};
 use smc_state::Record;
 
 use crate::call::Call;
+use crate::in_time::in_time;
 use crate::log::Line;
 
 /// GC: detaches every living record of this network that is not in the runtime's list, and of whose pod nothing is left: another
 /// runtime of the node may have a network of the same name. Without a list nothing is known to be garbage.
 pub(crate) fn gc(call: &Call<'_>) {
     let Some(valid) = &call.config.valid_attachments else { return };
+    if let Err(problem) = in_time(call.clock, || release_all_but(valid, call)) {
+        call.log().write(&Line::of(call, "GC").problem(&problem), call.clock);
+    }
+}
+
+fn release_all_but(valid: &[Attachment], call: &Call<'_>) {
     let store = call.store();
     let log = call.log();
     for record in store.list().records {

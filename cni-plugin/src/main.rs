@@ -10,6 +10,7 @@ mod call;
 mod clock;
 mod del;
 mod gc;
+mod in_time;
 mod log;
 
 use std::io::{self, Read, Write};

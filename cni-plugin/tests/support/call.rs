@@ -1,6 +1,7 @@
 //! One call of the built plugin.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -111,6 +112,22 @@ impl Call {
 }
 
 impl Running {
+    /// The process that does the call's work, once there is one that has let go of the call's standard output.
+    pub(crate) fn worker(&self) -> u32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let is_at_work = |worker: &u32| {
+            fs::read_link(format!("/proc/{worker}/fd/2")).is_ok_and(|stderr| stderr == Path::new("/dev/null"))
+        };
+        while self.began.elapsed() < LIMIT {
+            let children = fs::read_to_string(&children).unwrap();
+            if let Some(worker) = children.split(' ').find_map(|pid| pid.parse().ok()).filter(is_at_work) {
+                return worker;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("the call has no worker");
+    }
+
     /// Waits for the end; a call that hangs is killed and fails the test.
     pub(crate) fn finish(mut self) -> Outcome {
         let mut stdout = self.child.stdout.take().unwrap();

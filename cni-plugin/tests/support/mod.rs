@@ -6,6 +6,7 @@
 
 mod call;
 mod conf;
+mod held;
 mod lab;
 mod netns;
 mod node;
@@ -13,6 +14,7 @@ mod trace;
 
 pub(crate) use call::{Call, Outcome, ends_in_time};
 pub(crate) use conf::{Conf, PREV_RESULT, VERSIONS, quoted};
+pub(crate) use held::held;
 pub(crate) use lab::{Lab, files_below};
 pub(crate) use netns::Namespace;
 pub(crate) use node::{node_facts, part_with};

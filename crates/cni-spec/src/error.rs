@@ -1,5 +1,6 @@
 //! The error result of a plugin.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::config::ConfigError;
@@ -39,7 +40,7 @@ pub mod code {
 }
 
 /// What a plugin prints instead of a result, before it exits with a status other than 0.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{msg}")]
 pub struct CniError {
     /// One of [`code`].

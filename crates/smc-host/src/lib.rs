@@ -30,5 +30,6 @@ mod sockopt;
 pub mod sysctl;
 pub mod traffic;
 pub mod veth;
+pub mod worker;
 
 pub use error::{Cause, HostError, with_causes};

@@ -1,0 +1,65 @@
+//! Answering in time, whatever the kernel does.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smc_host::worker::{self, Held, Outcome};
+
+use crate::clock::Clock;
+
+/// Does `work`, which calls into the kernel, in a process that is left behind when the kernel holds it past the call's time.
+///
+/// # Errors
+/// Why there is no answer, for the log. A worker that was left behind ends what it began, or takes it back, once the kernel lets it.
+pub(crate) fn in_time<T: Serialize + DeserializeOwned>(
+    clock: &Clock,
+    work: impl FnOnce() -> T,
+) -> Result<T, String> {
+    // What cannot be serialised would be no answer either.
+    match worker::run(clock.answers_by(), || serde_json::to_vec(&work()).unwrap_or_default()) {
+        Ok(Outcome::Done(answer)) => serde_json::from_slice(&answer)
+            .map_err(|error| format!("the worker's answer cannot be read: {error}")),
+        Ok(Outcome::LeftBehind(held)) => Err(words(&held, clock.elapsed_us() / 1000)),
+        Err(error) => Err(error.with_cause()),
+    }
+}
+
+fn words(held: &Held, after_ms: u64) -> String {
+    let function = held.waits_in.as_deref();
+    let holder = match function {
+        Some(function) if function.contains("nf_tables") || function.contains("nfnetlink") => {
+            "another program changes nftables (kube-proxy with many Services, a firewall)"
+        }
+        Some(function) if function.contains("rtnl") || function.contains("rtnetlink") => {
+            "another program changes links, addresses or routes"
+        }
+        _ => "it waits for a lock of the kernel's, or the node has no CPU time for it",
+    };
+    let place = function.map(|function| format!(" in {function}")).unwrap_or_default();
+    format!(
+        "no answer from the kernel in {after_ms} ms: process {} waits{place}; {holder}. It ends by itself when the kernel lets it go",
+        held.pid
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(function: Option<&str>) -> String {
+        words(&Held { pid: 77, waits_in: function.map(str::to_owned) }, 2_500)
+    }
+
+    #[test]
+    fn the_lock_that_is_waited_for_is_named_by_who_may_have_it() {
+        let said_of = |function| said(Some(function));
+        assert!(
+            said_of("nf_tables_valid_genid").contains("kube-proxy"),
+            "{}",
+            said_of("nf_tables_valid_genid")
+        );
+        assert!(said_of("nfnetlink_rcv_batch").contains("kube-proxy"));
+        assert!(said_of("rtnetlink_rcv_msg").contains("links, addresses or routes"));
+        assert!(said_of("rtnl_dumpit").contains("process 77 waits in rtnl_dumpit; another program"));
+        assert!(said(None).contains("process 77 waits; it waits for a lock"), "{}", said(None));
+    }
+}
