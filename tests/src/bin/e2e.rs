@@ -103,6 +103,7 @@ fn wanted(cli: &Cli) -> Result<Vec<Scene>> {
         Run::Short => true,
         Run::Long => !cli.short,
         Run::DualStack => cli.dual_stack,
+        Run::Nftables => cli.proxy == ProxyMode::Nftables && !cli.short,
     };
     Ok(all.into_iter().filter(is_wanted).collect())
 }

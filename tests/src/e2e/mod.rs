@@ -36,6 +36,8 @@ pub enum Run {
     Long,
     /// Those on a cluster of both families, `--dual-stack`.
     DualStack,
+    /// Those on a cluster whose kube-proxy does Services by nftables, `--proxy nftables`.
+    Nftables,
 }
 
 /// All scenes in the order in which they are played.

@@ -9,6 +9,7 @@ mod full_node;
 mod install;
 mod kills;
 mod lists;
+mod many_services;
 mod mesh;
 mod nodes;
 mod outages;
@@ -23,7 +24,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 19] = [
+pub(super) const ALL: [&[Scene]; 20] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -31,6 +32,7 @@ pub(super) const ALL: [&[Scene]; 19] = [
     access::SCENES,
     workloads::SCENES,
     full_node::SCENES,
+    many_services::SCENES,
     rollout::SCENES,
     mesh::SCENES,
     upgrade::SCENES,

@@ -1,0 +1,192 @@
+//! kube-proxy in nftables mode with thousands of Services: its transactions hold the kernel's nf_tables for seconds, and the
+//! same-node guard is in nf_tables, too.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use smc_model::ANNOTATION;
+use xtask::layout::PAUSE_IMAGE;
+
+use super::kills::kill;
+use crate::e2e::world::World;
+use crate::e2e::{Run, Scene};
+
+pub(super) const SCENES: &[Scene] = &[Scene {
+    name: "many-services",
+    shows: "3,000 Services of 5 endpoints in nftables mode: kube-proxy's table is deleted and kube-proxy restarted while 30 \
+            annotated pods start and 10 end; no call of the plugin takes above 3 s, no pod needs a restart",
+    run: Run::Nftables,
+    play: many_services,
+}];
+
+const NODE: &str = "node1";
+const NAMESPACE: &str = "many";
+const SERVICES: usize = 3_000;
+const ENDPOINTS: usize = 5;
+/// How many objects are made by one kubectl.
+const BATCH: usize = 500;
+const STARTING: usize = 30;
+const ENDING: usize = 10;
+/// For kube-proxy, on one emulated CPU, to write all of them.
+const LIMIT: Duration = Duration::from_secs(1_800);
+/// What no call may take because of us.
+const MOST: Duration = Duration::from_secs(3);
+const LOG: &str = "/var/log/kube-smc/cni.log";
+
+fn many_services(world: &mut World) -> Result<String> {
+    let begun = Instant::now();
+    world.apply(&namespace_and_pods().to_string())?;
+    world.rolled_out(NAMESPACE, "deployment/ending")?;
+    for numbers in (0..SERVICES).collect::<Vec<_>>().chunks(BATCH) {
+        world.send(&["create", "-f", "-"], &services(numbers).to_string())?;
+    }
+    written(world)?;
+    let prepared = begun.elapsed();
+    let lines = log_lines(world)?.len();
+
+    disturb(world)?;
+    world.kubectl(&["scale", "-n", NAMESPACE, "deployment/starting", &format!("--replicas={STARTING}")])?;
+    world.kubectl(&["scale", "-n", NAMESPACE, "deployment/ending", "--replicas=0"])?;
+    let ready = |world: &World, app: &str| -> Result<usize> {
+        Ok(world.pods(NAMESPACE, &format!("app={app}"))?.iter().filter(|pod| pod.ready).count())
+    };
+    let mut disturbed = 1;
+    world.within(LIMIT, |world| {
+        // Again and again, as soon as it has written all of it.
+        if written_on(world)? {
+            disturb(world)?;
+            disturbed += 1;
+        }
+        let seen = (ready(world, "starting")?, world.pods(NAMESPACE, "app=ending")?.len());
+        ensure!(
+            seen == (STARTING, 0),
+            "{} of {STARTING} are Ready, {} of {ENDING} are still there",
+            seen.0,
+            seen.1
+        );
+        Ok(())
+    })?;
+    world.within(LIMIT, all_set_up)?;
+    let calls = calls(&log_lines(world)?[lines..]);
+    let longest = calls.values().map(|call| call.took).max().context("no call is on log")?;
+    let without_worker = calls.values().filter(|call| call.without_worker).count();
+    let said = format!(
+        "{} calls beside {disturbed} rewrites of {SERVICES} Services, which took {:.0} s to write at first: the longest {:.1} s, \
+         {without_worker} answered without the kernel; {STARTING} of {STARTING} pods set up, none to be restarted",
+        calls.len(),
+        prepared.as_secs_f32(),
+        longest.as_secs_f32()
+    );
+    world.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=600s"])?;
+    ensure!(longest <= MOST, "{said}");
+    Ok(said)
+}
+
+/// Takes kube-proxy's rules and kube-proxy itself away; the node's init starts it again, and it writes all of them anew.
+fn disturb(world: &World) -> Result<()> {
+    kill(world, NODE, "kube-proxy")?;
+    world.node(NODE)?.command(&["nft", "delete", "table", "ip", "kube-proxy"]).check()?;
+    Ok(())
+}
+
+/// Waits until kube-proxy has written all Services.
+fn written(world: &World) -> Result<()> {
+    world.within(LIMIT, |world| {
+        ensure!(written_on(world)?, "kube-proxy has not written all {SERVICES} Services");
+        Ok(())
+    })
+}
+
+fn written_on(world: &World) -> Result<bool> {
+    let script = r#"nft -j list map ip kube-proxy service-ips 2>/dev/null | grep -o '"goto"' | wc -l"#;
+    let count = world.node(NODE)?.command(&["sh", "-c", script]).check()?;
+    let count: usize = String::from_utf8_lossy(&count.stdout).trim().parse()?;
+    Ok(count >= SERVICES)
+}
+
+/// Fails unless `smcctl pods` knows all pods as set up, with nothing to be said of them.
+fn all_set_up(world: &World) -> Result<()> {
+    let said: Value = serde_json::from_str(&world.smcctl(NODE, &["pods", "--json"])?)?;
+    let rows: Vec<&Value> =
+        said["pods"].as_array().into_iter().flatten().filter(|row| row["namespace"] == NAMESPACE).collect();
+    let set_up = rows.iter().filter(|row| ["configured", "active"].iter().any(|is| row["verdict"] == *is));
+    ensure!(set_up.count() == STARTING, "of {STARTING} pods smcctl says: {rows:?}");
+    Ok(())
+}
+
+/// A call of the plugin by its log.
+struct Call {
+    took: Duration,
+    without_worker: bool,
+}
+
+fn log_lines(world: &World) -> Result<Vec<Value>> {
+    let log = world.node(NODE)?.command(&["sh", "-c", r#"cat "$1" 2>/dev/null || :"#, "sh", LOG]).check()?;
+    let log = String::from_utf8(log.stdout)?;
+    log.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+}
+
+/// ADDs and DELs by pod and command. Where a call answered without its worker, the worker's own line tells how long that went on.
+fn calls(lines: &[Value]) -> BTreeMap<(String, String), Call> {
+    let mut calls: BTreeMap<(String, String), Call> = BTreeMap::new();
+    for line in lines {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let took = Duration::from_micros(line["took_us"].as_u64().unwrap_or_default());
+        let without_worker = text("message").starts_with("no answer from the kernel");
+        let call = calls
+            .entry((text("container"), text("command")))
+            .or_insert(Call { took: Duration::ZERO, without_worker: false });
+        match (call.without_worker, without_worker) {
+            (false, true) => *call = Call { took, without_worker },
+            (false, false) => call.took = call.took.max(took),
+            (true, _) => {}
+        }
+    }
+    calls
+}
+
+fn namespace_and_pods() -> Value {
+    let deployment = |name: &str, replicas: usize| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": NAMESPACE },
+            "spec": {
+                "replicas": replicas, "selector": { "matchLabels": { "app": name } }, "progressDeadlineSeconds": 3600,
+                "template": {
+                    "metadata": { "labels": { "app": name }, "annotations": { ANNOTATION: "true" } },
+                    "spec": {
+                        "nodeSelector": { "kubernetes.io/hostname": NODE }, "automountServiceAccountToken": false,
+                        "enableServiceLinks": false, "terminationGracePeriodSeconds": 1,
+                        "containers": [{ "name": "pause", "image": PAUSE_IMAGE }],
+                    },
+                },
+            },
+        })
+    };
+    json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } },
+        deployment("starting", 0),
+        deployment("ending", ENDING),
+    ] })
+}
+
+/// Services of these numbers, each with its endpoints; nobody is there (198.18.0.0/15 is for benchmarks, RFC 2544).
+fn services(numbers: &[usize]) -> Value {
+    let objects = numbers.iter().flat_map(|number| {
+        let name = format!("service-{number}");
+        let endpoint = |index: usize| {
+            let host = number * ENDPOINTS + index;
+            json!({ "addresses": [format!("198.18.{}.{}", host / 250, host % 250 + 1)], "conditions": { "ready": true } })
+        };
+        [
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": NAMESPACE },
+                    "spec": { "ports": [{ "name": "http", "port": 80 }] } }),
+            json!({ "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                    "metadata": { "name": name, "namespace": NAMESPACE, "labels": { "kubernetes.io/service-name": name } },
+                    "addressType": "IPv4", "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
+                    "endpoints": (0..ENDPOINTS).map(endpoint).collect::<Vec<_>>() }),
+        ]
+    });
+    json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() })
+}
