@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::de::DeserializeOwned;
@@ -15,14 +15,19 @@ use serde_json::Value;
 use xtask::manifests::{directory, find, render};
 use xtask::rig::repository;
 
-fn overlays() -> [PathBuf; 4] {
-    ["", "overlays/ack", "overlays/ack-asm", "overlays/startup-taint"]
-        .map(|overlay| directory().join(overlay))
+fn overlays() -> [PathBuf; 7] {
+    ["", "ack", "ack-asm", "startup-taint", "k3s", "rke2", "cri-o"].map(overlay)
+}
+
+/// The base where `name` is empty.
+fn overlay(name: &str) -> PathBuf {
+    if name.is_empty() { directory() } else { directory().join("overlays").join(name) }
 }
 
 fn kustomizations() -> Vec<PathBuf> {
     let mut all = overlays().to_vec();
     all.extend(["base", "monitoring", "uninstall"].map(|name| directory().join(name)));
+    all.push(overlay("uninstall-k3s"));
     all.push(repository().join("daemonset/examples/fortio"));
     all
 }
@@ -92,10 +97,10 @@ fn only_the_overlay_for_a_mesh_follows_one_and_by_a_kubeconfig_of_its_own() {
         let settings = settings.data.unwrap();
         (settings["SMC_AGENT_MESH"].clone(), settings.get("SMC_AGENT_MESH_KUBECONFIG").cloned())
     };
-    for overlay in ["", "overlays/ack"] {
-        assert_eq!(settings(&directory().join(overlay)), ("enabled".to_owned(), None), "{overlay}");
+    let asm = overlay("ack-asm");
+    for overlay in overlays().iter().filter(|overlay| **overlay != asm) {
+        assert_eq!(settings(overlay), ("enabled".to_owned(), None), "{}", overlay.display());
     }
-    let asm = directory().join("overlays/ack-asm");
     let (mode, kubeconfig) = settings(&asm);
     assert_eq!(mode, "watch");
     // It is in the directory that the Secret fills, by the key that the overlay's comment has.
@@ -122,7 +127,7 @@ fn only_the_overlay_that_takes_a_taint_off_gives_the_right_to_change_nodes() {
         let settings = documents.iter().find(|document| document["kind"] == "ConfigMap").unwrap();
         settings["data"].get("SMC_AGENT_STARTUP_TAINT").cloned()
     };
-    let taint = directory().join("overlays/startup-taint");
+    let taint = overlay("startup-taint");
     for overlay in overlays() {
         let wanted = overlay == taint;
         assert_eq!(
@@ -134,6 +139,43 @@ fn only_the_overlay_that_takes_a_taint_off_gives_the_right_to_change_nodes() {
     // What the comment tells to register nodes with is what the agent takes off.
     let told = fs::read_to_string(directory().join("components/startup-taint/kustomization.yaml")).unwrap();
     assert!(told.contains(&format!("{}:NoSchedule", key(&taint).unwrap().as_str().unwrap())));
+}
+
+/// The agent compares its paths with those that the runtime tells, so a directory has the same path in its container.
+#[test]
+fn what_an_overlay_tells_the_agent_of_a_runtime_is_mounted_by_the_same_path() {
+    let mount_of = |pod: &PodSpec, container: &Container, name: &str| {
+        let volume = pod.volumes.iter().flatten().find(|volume| volume.name == name).unwrap();
+        let mount = container.volume_mounts.iter().flatten().find(|mount| mount.name == name).unwrap();
+        let host = volume.host_path.as_ref().unwrap().path.clone();
+        assert_eq!(mount.mount_path, host, "{name}");
+        host
+    };
+    let mut told = BTreeMap::new();
+    for overlay in overlays() {
+        let documents = rendered(&overlay);
+        let settings = documents.iter().find(|document| document["kind"] == "ConfigMap").unwrap();
+        let setting = |key: &str| settings["data"][key].as_str().map(str::to_owned);
+        let pod = agent(&overlay).spec.unwrap().template.spec.unwrap();
+        let mount = |name: &str| mount_of(&pod, &pod.containers[0], name);
+        let or = |key: &str, default: &str| setting(key).unwrap_or_else(|| default.to_owned());
+        assert_eq!(mount("cni-configuration"), or("SMC_AGENT_CONF_DIR", "/etc/cni/net.d"));
+        assert_eq!(mount("cni-binaries"), or("SMC_AGENT_BIN_DIR", "/opt/cni/bin"));
+        let socket = or("SMC_AGENT_CRI_SOCKET", "/run/containerd/containerd.sock");
+        assert_eq!(Path::new(&socket).parent(), Some(Path::new(&mount("containerd"))));
+        told.insert(overlay, (socket, mount("cni-configuration")));
+    }
+    assert_eq!(told[&overlay("cri-o")].0, "/run/crio/crio.sock");
+    assert_eq!(told[&overlay("rke2")].0, told[&overlay("k3s")].0);
+
+    let uninstall: DaemonSet =
+        find(&rendered(&overlay("uninstall-k3s")), "DaemonSet", "smc-uninstall").unwrap();
+    let pod = uninstall.spec.unwrap().template.spec.unwrap();
+    let work = &pod.init_containers.as_ref().unwrap()[0];
+    let lists = &told[&overlay("k3s")].1;
+    assert_eq!(&mount_of(&pod, work, "cni-configuration"), lists);
+    let variable = work.env.iter().flatten().find(|variable| variable.name == "SMC_AGENT_CONF_DIR");
+    assert_eq!(variable.unwrap().value.as_ref(), Some(lists));
 }
 
 #[test]
@@ -268,6 +310,8 @@ fn mounts_are_of_known_directories_and_what_grows_later_is_seen() {
                 "/run/kube-smc",
                 "/opt/cni/bin",
                 "/etc/cni/net.d",
+                "/var/lib/rancher/k3s/data/cni",
+                "/var/lib/rancher/k3s/agent/etc/cni/net.d",
                 "/var/lib/kube-smc",
                 "/sys/fs/bpf",
                 "/proc/sys/net",
@@ -277,7 +321,7 @@ fn mounts_are_of_known_directories_and_what_grows_later_is_seen() {
                 !["/", "/run", "/etc", "/var", "/sys", "/dev", "/opt"].contains(&path),
                 "{path} is too wide"
             );
-            let grows = ["/run/netns", "/run/containerd", "/sys/fs/bpf"].contains(&path);
+            let grows = ["network-namespaces", "containerd", "bpffs"].contains(&mount.name.as_str());
             let propagation = mount.mount_propagation.as_deref();
             assert_eq!(propagation, grows.then_some("HostToContainer"), "{path}");
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_cri::v1;
 use k8s_openapi::api::core::v1::{
-    AppArmorProfile, Container, SeccompProfile, SecurityContext, Volume, VolumeMount,
+    AppArmorProfile, Container, SELinuxOptions, SeccompProfile, SecurityContext, Volume, VolumeMount,
 };
 
 use super::super::spec::{self, CONTAINER_NAME_LABEL};
@@ -112,6 +112,7 @@ impl Workload {
             masked_paths: paths(&MASKED_PATHS),
             readonly_paths: paths(&READ_ONLY_PATHS),
             seccomp: own.seccomp_profile.or(pod.seccomp_profile).as_ref().map(seccomp),
+            selinux_options: own.se_linux_options.or(pod.se_linux_options).map(selinux),
             apparmor: own.app_armor_profile.or(pod.app_armor_profile).as_ref().map(apparmor),
             ..Default::default()
         }
@@ -139,6 +140,16 @@ impl Workload {
             propagation: propagation.into(),
             ..Default::default()
         })
+    }
+}
+
+fn selinux(options: SELinuxOptions) -> v1::SeLinuxOption {
+    let or_empty = Option::unwrap_or_default;
+    v1::SeLinuxOption {
+        user: or_empty(options.user),
+        role: or_empty(options.role),
+        r#type: or_empty(options.type_),
+        level: or_empty(options.level),
     }
 }
 
