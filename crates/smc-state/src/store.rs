@@ -31,6 +31,8 @@ const NODE_FILE_LIMIT: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
+    /// The node's own, of a store beside it.
+    node: Option<Box<Store>>,
 }
 
 /// What is in the record directory.
@@ -47,7 +49,13 @@ pub struct Listing {
 impl Store {
     /// A store in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), node: None }
+    }
+
+    /// A store in `dir` for attachments that are not the agent's to look after, on the node whose store is `node`. The host has
+    /// one table of addresses: its lock is the node's, and what the node's pods own is others'.
+    pub fn beside(node: &Self, dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), node: Some(Box::new(node.clone())) }
     }
 
     /// The directory.
@@ -240,7 +248,11 @@ impl Store {
             return Err(error);
         }
         let others = listing.records.into_iter().filter(|r| r.is_live() && r.attachment != *attachment);
-        Ok(others.flat_map(|record| record.owned.addresses()).collect())
+        let mut addresses: BTreeSet<Ipv4Addr> = others.flat_map(|record| record.owned.addresses()).collect();
+        if let Some(node) = &self.node {
+            addresses.extend(node.addresses_of_others(attachment)?);
+        }
+        Ok(addresses)
     }
 
     /// The lock around observe, apply and record of one attachment.
@@ -251,7 +263,8 @@ impl Store {
     /// The lock around "who else owns this address" and its change in the host's namespace: taken by whoever adds
     /// or removes addresses, inside the attachment's lock, for as short as possible.
     pub fn lock_addresses(&self, deadline: Instant) -> Result<Lock, StateError> {
-        self.lock_file(&self.locks_dir().join(".addresses"), deadline)
+        let node = self.node.as_deref().unwrap_or(self);
+        node.lock_file(&node.locks_dir().join(".addresses"), deadline)
     }
 
     /// Where the lock of [`Store::lock_node`] is. Whoever holds it may write there who that is.

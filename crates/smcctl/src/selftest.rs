@@ -15,6 +15,7 @@ use smc_state::Store;
 use crate::cli::{Load, Options, PORT, Side};
 use crate::gather::{self, Smc};
 use crate::output::{Outcome, Paint};
+use address::Reach;
 use place::{Cleanup, Place};
 use verdict::{Proof, Report, Role, Socket};
 
@@ -33,12 +34,13 @@ pub(crate) fn selftest(options: &Options, side: Option<&Side>, load: &Load, pain
         bail!("the kernel's SMC is not loaded: run smc-agent on this node first");
     }
     let mut smc = Smc::connect().map_err(anyhow::Error::msg)?;
-    let cleanup = Cleanup::begin(&options.state_dir)?;
+    let cleanup = Cleanup::begin(&store)?;
     cleanup.on_signals()?;
     let world = World { options, boot_id: &boot_id, cleanup: &cleanup };
+    let reach = if side.is_some() { Reach::OtherNodes } else { Reach::ThisNode };
     let mut take = |wanted: Option<Ipv4Addr>, others: &[Ipv4Addr]| match wanted {
         Some(address) => Ok(address),
-        None => address::free(&mut smc, &store, others),
+        None => address::free(&mut smc, &store, others, reach),
     };
     let mut run = || -> Result<Vec<Report>> {
         match side {

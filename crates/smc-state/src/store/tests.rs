@@ -95,6 +95,22 @@ fn an_address_belongs_to_others_only_while_their_record_lives() {
 }
 
 #[test]
+fn a_store_beside_the_nodes_leaves_the_addresses_of_its_pods_alone_and_waits_for_its_lock() {
+    let (dir, node) = store();
+    let beside = Store::beside(&node, dir.path().join("selftest/1"));
+    beside.create().unwrap();
+    let (mine, pods) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
+    beside.write(&mine).unwrap();
+    node.write(&pods).unwrap();
+    assert_eq!(beside.addresses_of_others(&mine.attachment).unwrap().len(), 1);
+    assert_eq!(beside.list().records.len(), 1, "its own attachments only");
+    let held = node.lock_addresses(Instant::now()).unwrap();
+    assert!(beside.lock_addresses(Instant::now()).is_err());
+    drop(held);
+    beside.lock_addresses(Instant::now()).unwrap();
+}
+
+#[test]
 fn an_unreadable_record_is_listed_as_an_error_and_hides_no_other() {
     let (_dir, store) = store();
     store.write(&record("a", [10, 0, 0, 1])).unwrap();

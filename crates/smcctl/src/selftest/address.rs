@@ -18,9 +18,18 @@ const TRIES: usize = 16;
 /// How long somebody may take to answer for an address.
 const ANSWER: Duration = Duration::from_millis(1200);
 
-/// An address that is beside this node's pods', in the subnet of an RDMA network device, not in `others`, and that
-/// nobody answers for.
-pub(super) fn free(smc: &mut Smc, store: &Store, others: &[Ipv4Addr]) -> Result<Ipv4Addr> {
+/// Who must be able to reach the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// This node alone: any address of the subnet does, and one that pods get last, or never (the highest are the network's own in
+    /// a VPC), is taken.
+    ThisNode,
+    /// Other nodes: networks that know whose an address is bring to this node what is near its pods'.
+    OtherNodes,
+}
+
+/// An address in the subnet of an RDMA network device, not in `others`, that nobody answers for.
+pub(super) fn free(smc: &mut Smc, store: &Store, others: &[Ipv4Addr], reach: Reach) -> Result<Ipv4Addr> {
     let ports = observe::named_ports(&mut smc.route, &mut smc.generic, smc.families)?;
     let netdevs = ports.iter().filter(|port| port.active).filter_map(|port| port.netdev.as_ref());
     let nets: Vec<(u32, Ipv4Net)> =
@@ -30,9 +39,9 @@ pub(super) fn free(smc: &mut Smc, store: &Store, others: &[Ipv4Addr]) -> Result<
     let mut taken: BTreeSet<Ipv4Addr> = others.iter().copied().collect();
     taken.extend(route::addresses(&mut smc.route)?.into_iter().map(|(_, net)| net.address()));
     taken.extend(&pods);
-    for address in
-        candidates(&nets.iter().map(|(_, net)| *net).collect::<Vec<_>>(), &pods, &taken).take(TRIES)
-    {
+    let near = if reach == Reach::OtherNodes { pods } else { BTreeSet::new() };
+    let subnets: Vec<Ipv4Net> = nets.iter().map(|(_, net)| *net).collect();
+    for address in candidates(&subnets, &near, &taken).take(TRIES) {
         // By the RDMA network device, or already routed to nobody but it: not to a pod of this node.
         let way = route::way_to(&mut smc.route, address)?;
         let towards_net =
@@ -46,14 +55,14 @@ pub(super) fn free(smc: &mut Smc, store: &Store, others: &[Ipv4Addr]) -> Result<
     )
 }
 
-/// Addresses of the subnets that are not taken: those next to pods first, then from the end of each subnet.
+/// Addresses of the subnets that are not taken: those next to `near` first, then from the end of each subnet.
 fn candidates(
     nets: &[Ipv4Net],
-    pods: &BTreeSet<Ipv4Addr>,
+    near: &BTreeSet<Ipv4Addr>,
     taken: &BTreeSet<Ipv4Addr>,
 ) -> impl Iterator<Item = Ipv4Addr> {
     let mut ordered = Vec::new();
-    for pod in pods {
+    for pod in near {
         for distance in 1..=8_u32 {
             ordered.push(Ipv4Addr::from(u32::from(*pod).wrapping_add(distance)));
             ordered.push(Ipv4Addr::from(u32::from(*pod).wrapping_sub(distance)));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -40,7 +40,8 @@ pub(super) struct Place {
 /// What has to be taken back. Shared with the thread that waits for signals.
 #[derive(Debug, Clone)]
 pub(super) struct Cleanup {
-    dir: PathBuf,
+    /// Its own, beside the node's.
+    store: Store,
     made: Arc<Mutex<Made>>,
 }
 
@@ -56,15 +57,15 @@ struct Made {
 impl Cleanup {
     /// Takes back what killed self-tests left, and makes a state directory for this one: the agent does not know these
     /// namespaces and must not look after them.
-    pub(super) fn begin(state_dir: &Path) -> Result<Self> {
-        let all = state_dir.join("selftest");
-        sweep(&all);
+    pub(super) fn begin(node: &Store) -> Result<Self> {
+        let all = node.dir().join("selftest");
+        sweep(node, &all);
         let dir = all.join(format!("{}-{:x}", process::id(), since_epoch().as_micros()));
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let alive = File::create(dir.join(ALIVE))?;
         alive.lock()?;
         let made = Made { _alive: Some(alive), ..Made::default() };
-        Ok(Self { dir, made: Arc::new(Mutex::new(made)) })
+        Ok(Self { store: Store::beside(node, dir), made: Arc::new(Mutex::new(made)) })
     }
 
     /// From now on SIGINT, SIGTERM and SIGHUP take everything back and end the process. For the main thread, before
@@ -108,7 +109,7 @@ impl Cleanup {
             bail!("interrupted");
         }
         let netns = Netns::make()?;
-        let store = Store::new(&self.dir);
+        let store = &self.store;
         store.create()?;
         fs::copy(node_file, store.node_path())
             .with_context(|| format!("cannot copy {}", node_file.display()))?;
@@ -128,7 +129,7 @@ impl Cleanup {
         made.attachments.push(attachment);
         let started_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
         let budget = Budget { deadline: Instant::now() + BUDGET, started_ms };
-        let outcome = repair(&store, boot_id, &job, budget, &netns, proc)?;
+        let outcome = repair(store, boot_id, &job, budget, &netns, proc)?;
         if let Some(Verdict::Refused { reason }) = &outcome.record.verdict {
             bail!(
                 "the throw-away namespace was refused, as a pod would be: {reason} [{}]; {}",
@@ -145,10 +146,9 @@ impl Cleanup {
     pub(super) fn finish(&self) -> Vec<String> {
         let mut made = self.made();
         made.over = true;
-        let store = Store::new(&self.dir);
         let mut left = Vec::new();
         for attachment in made.attachments.drain(..) {
-            left.extend(detach(&store, &attachment, Instant::now() + PATIENCE).problems);
+            left.extend(detach(&self.store, &attachment, Instant::now() + PATIENCE).problems);
         }
         for link in made.links.drain(..) {
             let removed =
@@ -157,23 +157,23 @@ impl Cleanup {
         }
         // What could not be taken back stays on record for the next self-test.
         if left.is_empty()
-            && let Err(error) = fs::remove_dir_all(&self.dir)
+            && let Err(error) = fs::remove_dir_all(self.store.dir())
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            left.push(format!("cannot remove {}: {error}", self.dir.display()));
+            left.push(format!("cannot remove {}: {error}", self.store.dir().display()));
         }
         left
     }
 }
 
 /// Takes back what self-tests left that were killed.
-fn sweep(all: &Path) {
+fn sweep(node: &Store, all: &Path) {
     for dir in fs::read_dir(all).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let dead = File::open(dir.join(ALIVE)).is_ok_and(|alive| alive.try_lock().is_ok());
         if !dead {
             continue;
         }
-        let store = Store::new(&dir);
+        let store = Store::beside(node, &dir);
         let records = store.list().records;
         let problems: Vec<String> = records
             .iter()
@@ -200,20 +200,21 @@ mod tests {
     #[test]
     fn what_a_killed_self_test_left_is_swept_and_a_living_ones_is_not() {
         let state = tempfile::tempdir().unwrap();
-        let living = Cleanup::begin(state.path()).unwrap();
+        let node = Store::new(state.path());
+        let living = Cleanup::begin(&node).unwrap();
         let dead = state.path().join("selftest/77-1");
         fs::create_dir_all(&dead).unwrap();
         fs::write(dead.join(ALIVE), "").unwrap();
-        let next = Cleanup::begin(state.path()).unwrap();
-        assert!(living.dir.exists() && next.dir.exists() && !dead.exists());
+        let next = Cleanup::begin(&node).unwrap();
+        assert!(living.store.dir().exists() && next.store.dir().exists() && !dead.exists());
         assert_eq!((living.finish(), next.finish()), (Vec::new(), Vec::new()));
-        assert!(!living.dir.exists() && !next.dir.exists());
+        assert!(!living.store.dir().exists() && !next.store.dir().exists());
     }
 
     #[test]
     fn nothing_is_made_after_the_end() {
         let state = tempfile::tempdir().unwrap();
-        let cleanup = Cleanup::begin(state.path()).unwrap();
+        let cleanup = Cleanup::begin(&Store::new(state.path())).unwrap();
         cleanup.finish();
         let address = Ipv4Addr::LOCALHOST;
         let error = cleanup.set_up("x", address, Path::new("/none"), "", Path::new("/proc")).unwrap_err();
