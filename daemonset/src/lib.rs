@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod modules;
 pub mod node;
 pub mod plugin_binary;
+pub mod published;
 pub mod records;
 pub mod repair;
 pub mod replace;

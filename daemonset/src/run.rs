@@ -1,21 +1,19 @@
 //! `smc-agent run`: prepare the node, publish it, keep it so, and follow the pods' records.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use smc_host::{kernel, memory};
-use smc_model::{NodeFacts, Switch};
-use smc_state::{NODE_FILE_VERSION, NodeFile, ReadBefore, Store};
-use smc_verbs::DeviceLimits;
+use smc_state::{ReadBefore, Store};
 use tokio::sync::watch;
 
-use crate::board::Board;
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
 use crate::cri::{Cri, LoadedByRuntime};
 use crate::ending::Ending;
 use crate::log_level::LogLevel;
-use crate::node::{self, LastLook, Options, Prepared};
+use crate::node::{LastLook, Options};
+use crate::published::PublishedNode;
 use crate::records::{self, Records};
 use crate::repair::{Looks, Repairer};
 use crate::surfaces::Surfaces;
@@ -63,15 +61,14 @@ pub async fn run(
         options.proc.clone(),
         surfaces.metrics.clone(),
     );
-    let board = surfaces.board.clone();
     let last = LastLook::at_start(store, &options.pin_dir);
-    let mut node = Node { store, board, boot_id, last, published: None, told: Vec::new() };
+    let mut node = PublishedNode::new(store, surfaces.board.clone(), boot_id, last);
     node.look(options, switch.into()).await?;
     let mut repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
     let tools = Tools { store: store.clone(), board, announcer, lost: repair.lost() };
     let traffic = Traffic::start(tools).context("cannot start the thread that looks at traffic")?;
-    node.tell(surfaces, &traffic);
+    tell(&node, surfaces, &traffic);
     let kept = if chain.mode == Mode::Off {
         None
     } else {
@@ -125,7 +122,7 @@ pub async fn run(
             }
         }
         surfaces.main_loop_turned();
-        node.tell(surfaces, &traffic);
+        tell(&node, surfaces, &traffic);
         if records_changed {
             tokio::time::sleep(GATHER).await;
         }
@@ -142,6 +139,13 @@ pub async fn run(
     }
     ended();
     Ok(())
+}
+
+fn tell(node: &PublishedNode<'_>, surfaces: &Surfaces, traffic: &Traffic) {
+    if let Some(facts) = node.facts() {
+        surfaces.node_is(facts);
+        traffic.node_is(facts);
+    }
 }
 
 fn ended() {
@@ -195,110 +199,5 @@ impl ChainTold {
         (self.insertions, self.exposed) = (status.insertions, status.exposed);
         surfaces.chain_is(status.into());
         surfaces.board.problem("chain", status.problem.as_ref().map(|problem| problem.message.clone()));
-    }
-}
-
-struct Node<'a> {
-    store: &'a Store,
-    board: Board,
-    boot_id: String,
-    last: LastLook,
-    published: Option<NodeFacts>,
-    told: Vec<String>,
-}
-
-impl Node<'_> {
-    fn tell(&self, surfaces: &Surfaces, traffic: &Traffic) {
-        if let Some(facts) = &self.published {
-            surfaces.node_is(facts);
-            traffic.node_is(facts);
-        }
-    }
-
-    /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
-    /// they come and go.
-    async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool> {
-        if self.store.is_uninstalled() {
-            tracing::warn!(
-                "somebody left word in {} that kube-smc was uninstalled from this node, for which the plugin hands every pod \
-                 through; this agent is installed here: the word is taken back",
-                self.store.dir().display()
-            );
-            self.store
-                .unmark_uninstalled()
-                .context("cannot take back the word that kube-smc was uninstalled")?;
-        }
-        let prepared = node::prepare(options, switch, &mut self.last).await?;
-        let Prepared { facts, devices, problems, notes, restored, made } = prepared;
-        made.remember(self.store).context("cannot put on record what was made on this node")?;
-        for note in notes {
-            tracing::info!("{note}");
-        }
-        if let Some(before) = &self.published {
-            for reason in node::renamed_ports(before, &facts, &restored) {
-                tracing::warn!(reason = reason.name(), "{reason} by somebody else; pods are set up with it");
-                self.board.node_lost(reason);
-            }
-            for reason in node::losses(before, &facts, restored) {
-                let name = reason.name();
-                tracing::warn!(
-                    reason = name,
-                    "somebody took this away since the last look: {reason}; it was put back"
-                );
-                self.board.node_lost(reason);
-            }
-        }
-        for problem in problems.iter().filter(|problem| !self.told.contains(problem)) {
-            tracing::warn!("{problem}");
-        }
-        for problem in self.told.iter().filter(|problem| !problems.contains(problem)) {
-            tracing::info!("no longer: {problem}");
-        }
-        self.told = problems;
-        if self.published.as_ref() == Some(&facts) {
-            return Ok(false);
-        }
-        log(&facts);
-        let written = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let file = NodeFile {
-            version: NODE_FILE_VERSION,
-            boot_id: self.boot_id.clone(),
-            agent: env!("CARGO_PKG_VERSION").to_owned(),
-            written,
-            facts: facts.clone(),
-        };
-        self.store.write_node(&file).context("cannot publish the node's facts")?;
-        if self.published.is_none() {
-            for device in devices {
-                log_limits(&device);
-            }
-        }
-        self.published = Some(facts);
-        Ok(true)
-    }
-}
-
-fn log(facts: &NodeFacts) {
-    for port in &facts.ports {
-        let netdev = port.netdev.as_ref().map_or("none", |netdev| netdev.name.as_str());
-        let pnetid = port.pnetid.as_ref().map_or("none", |id| id.as_str());
-        let state = if port.active { "ACTIVE" } else { "not ACTIVE" };
-        tracing::info!(%port, netdev, pnetid, state, "RDMA port");
-    }
-    match facts.unfit() {
-        None => tracing::info!(kernel = facts.kernel.release, "annotated pods of this node can use SMC-R"),
-        Some(reason) => tracing::warn!(
-            kernel = facts.kernel.release,
-            reason = reason.name(),
-            fix = reason.remedy(),
-            "annotated pods of this node stay on TCP: {reason}"
-        ),
-    }
-}
-
-fn log_limits(device: &str) {
-    match smc_verbs::device_limits(device) {
-        DeviceLimits::Known(limits) => tracing::info!(device, max_qp = limits.max_qp, "RDMA device limits"),
-        DeviceLimits::Unknown(why) => tracing::info!(device, "RDMA device limits unknown: {why}"),
     }
 }

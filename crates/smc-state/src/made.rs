@@ -35,14 +35,19 @@ impl Document for Made {
 }
 
 impl Made {
+    /// Adds what else was made.
+    pub fn extend(&mut self, more: Self) {
+        self.ports.extend(more.ports);
+        self.ueids.extend(more.ueids);
+    }
+
     /// Adds to what is on record.
-    pub fn remember(self, store: &Store) -> Result<(), StateError> {
-        if self == Self::default() {
+    pub fn remember(&self, store: &Store) -> Result<(), StateError> {
+        if *self == Self::default() {
             return Ok(());
         }
         let mut all: Self = store.read_document()?.unwrap_or_default();
-        all.ports.extend(self.ports);
-        all.ueids.extend(self.ueids);
+        all.extend(self.clone());
         store.write_document(&all)
     }
 }

@@ -9,6 +9,7 @@ use xtask::layout::PAUSE_IMAGE;
 
 use super::install::quiet_start;
 use super::kills::anew;
+use super::rollout::configurations;
 use crate::e2e::world::World;
 use crate::e2e::{Run, Scene};
 
@@ -36,7 +37,7 @@ fn full(world: &mut World) -> Result<String> {
     let already =
         world.kubectl(&["get", "pods", "-A", "--field-selector", &field, "-o", "name"])?.lines().count();
     let wanted = most - already;
-    let begun = Instant::now();
+    let (begun, written) = (Instant::now(), configurations(world)?);
     world.apply(&deployment().to_string())?;
     for replicas in (STEP..wanted).step_by(STEP).chain([wanted]) {
         world.kubectl(&["scale", "-n", NAMESPACE, "deployment/full", &format!("--replicas={replicas}")])?;
@@ -78,10 +79,16 @@ fn full(world: &mut World) -> Result<String> {
         ensure!(known == 0, "smcctl pods still knows {known} pods that are gone");
         Ok(())
     })?;
+    let after = configurations(world)?;
+    ensure!(
+        after == written,
+        "of the nodes' CNI configurations something was written:\n{written}then\n{after}"
+    );
     Ok(format!(
         "{wanted} annotated pods beside {already} on {NODE}, all set up after {:.0} s, kept by a new agent \
-         ({quiet}; {memory} MiB), all forgotten when they were gone",
-        started.as_secs_f32()
+         ({quiet}; {memory} MiB), all forgotten when they were gone; no CNI configuration was touched in {:.0} s",
+        started.as_secs_f32(),
+        begun.elapsed().as_secs_f32()
     ))
 }
 

@@ -17,6 +17,7 @@ mod port;
 mod required;
 mod rollout;
 mod services;
+mod survives;
 mod uninstall;
 mod upgrade;
 mod workloads;
@@ -24,7 +25,7 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 20] = [
+pub(super) const ALL: [&[Scene]; 21] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
@@ -40,6 +41,7 @@ pub(super) const ALL: [&[Scene]; 20] = [
     kills::SCENES,
     outages::SCENES,
     port::SCENES,
+    survives::SCENES,
     lists::SCENES,
     required::SCENES,
     nodes::SCENES,

@@ -38,7 +38,7 @@ fn restart(world: &mut World) -> Result<String> {
 
 /// Every file and directory of all nodes' CNI configurations, with its inode and when it was changed: a runtime loads them
 /// anew when one of these is another.
-fn configurations(world: &World) -> Result<String> {
+pub(super) fn configurations(world: &World) -> Result<String> {
     let mut all = String::new();
     for node in world.nodes() {
         let find = ["find", "/etc/cni/net.d", "-printf", r"%p %i %T@ %C@\n"];

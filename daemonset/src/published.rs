@@ -1,0 +1,189 @@
+//! The node as it was last seen, and as it is published to the plugin.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use smc_host::HostError;
+use smc_model::{NodeFacts, Reason, Switch};
+use smc_state::{Made, NODE_FILE_VERSION, NodeFile, StateError, Store};
+use smc_verbs::DeviceLimits;
+
+use crate::board::Board;
+use crate::node::{self, LastLook, Options, Prepared};
+
+/// A node that is kept prepared.
+#[derive(Debug)]
+pub struct PublishedNode<'a> {
+    store: &'a Store,
+    board: Board,
+    boot_id: String,
+    last: LastLook,
+    /// As it was last seen.
+    seen: Option<NodeFacts>,
+    /// What is in node.json.
+    published: Option<NodeFacts>,
+    /// What was made and is not on record yet.
+    made: Made,
+    told: Vec<String>,
+}
+
+impl<'a> PublishedNode<'a> {
+    /// A node that was not looked at yet.
+    pub fn new(store: &'a Store, board: Board, boot_id: String, last: LastLook) -> Self {
+        let (seen, published, made, told) = Default::default();
+        Self { store, board, boot_id, last, seen, published, made, told }
+    }
+
+    /// The node as it was last seen.
+    pub fn facts(&self) -> Option<&NodeFacts> {
+        self.seen.as_ref()
+    }
+
+    /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
+    /// they come and go; a state directory that cannot be written is one, and is tried again at the next look.
+    ///
+    /// # Errors
+    /// When the node cannot be looked at at all.
+    pub async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool, HostError> {
+        let prepared = node::prepare(options, switch, &mut self.last).await?;
+        let Prepared { facts, devices, problems, notes, restored, made } = prepared;
+        for note in notes {
+            tracing::info!("{note}");
+        }
+        self.tell_losses(&facts, restored);
+        self.tell_problems(problems);
+        self.made.extend(made);
+        let first = self.seen.is_none();
+        if self.seen.as_ref() != Some(&facts) {
+            log(&facts);
+            self.seen = Some(facts.clone());
+        }
+        if first {
+            for device in &devices {
+                log_limits(device);
+            }
+        }
+        let written = self.write(facts);
+        let problem = written.as_ref().err().map(|error| {
+            format!(
+                "{}; until it can be written pods are set up by what was known before. Is there room in {}?",
+                error.with_cause(),
+                self.store.dir().display()
+            )
+        });
+        self.board.problem("state", problem);
+        Ok(written.unwrap_or(false))
+    }
+
+    /// Puts in the state directory what is not there yet, and says whether the published facts changed.
+    fn write(&mut self, facts: NodeFacts) -> Result<bool, StateError> {
+        if self.store.is_uninstalled() {
+            tracing::warn!(
+                "somebody left word in {} that kube-smc was uninstalled from this node, for which the plugin hands every pod \
+                 through; this agent is installed here: the word is taken back",
+                self.store.dir().display()
+            );
+            self.store.unmark_uninstalled()?;
+        }
+        self.made.remember(self.store)?;
+        self.made = Made::default();
+        if self.published.as_ref() == Some(&facts) {
+            return Ok(false);
+        }
+        let written = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let file = NodeFile {
+            version: NODE_FILE_VERSION,
+            boot_id: self.boot_id.clone(),
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            written,
+            facts,
+        };
+        self.store.write_node(&file)?;
+        self.published = Some(file.facts);
+        Ok(true)
+    }
+
+    fn tell_losses(&self, facts: &NodeFacts, restored: Vec<Reason>) {
+        let Some(before) = &self.seen else { return };
+        for reason in node::renamed_ports(before, facts, &restored) {
+            tracing::warn!(reason = reason.name(), "{reason} by somebody else; pods are set up with it");
+            self.board.node_lost(reason);
+        }
+        for reason in node::losses(before, facts, restored) {
+            let name = reason.name();
+            tracing::warn!(
+                reason = name,
+                "somebody took this away since the last look: {reason}; it was put back"
+            );
+            self.board.node_lost(reason);
+        }
+    }
+
+    fn tell_problems(&mut self, problems: Vec<String>) {
+        for problem in problems.iter().filter(|problem| !self.told.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        for problem in self.told.iter().filter(|problem| !problems.contains(problem)) {
+            tracing::info!("no longer: {problem}");
+        }
+        self.told = problems;
+    }
+}
+
+fn log(facts: &NodeFacts) {
+    for port in &facts.ports {
+        let netdev = port.netdev.as_ref().map_or("none", |netdev| netdev.name.as_str());
+        let pnetid = port.pnetid.as_ref().map_or("none", |id| id.as_str());
+        let state = if port.active { "ACTIVE" } else { "not ACTIVE" };
+        tracing::info!(%port, netdev, pnetid, state, "RDMA port");
+    }
+    match facts.unfit() {
+        None => tracing::info!(kernel = facts.kernel.release, "annotated pods of this node can use SMC-R"),
+        Some(reason) => tracing::warn!(
+            kernel = facts.kernel.release,
+            reason = reason.name(),
+            fix = reason.remedy(),
+            "annotated pods of this node stay on TCP: {reason}"
+        ),
+    }
+}
+
+fn log_limits(device: &str) {
+    match smc_verbs::device_limits(device) {
+        DeviceLimits::Known(limits) => tracing::info!(device, max_qp = limits.max_qp, "RDMA device limits"),
+        DeviceLimits::Unknown(why) => tracing::info!(device, "RDMA device limits unknown: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use smc_state::BoundPort;
+
+    use super::*;
+    use crate::test_values::{board, node};
+
+    #[test]
+    fn what_could_not_be_written_is_written_as_soon_as_it_can_be_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let mut published = PublishedNode::new(&store, board(), "this boot".to_owned(), LastLook::default());
+        let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
+        published.made.ports.insert(port.clone());
+        // Root may write everywhere; but not a file where a directory is.
+        let in_the_way = [dir.path().join("made.json"), store.node_path()];
+        for path in &in_the_way {
+            fs::create_dir(path).unwrap();
+        }
+        for path in &in_the_way {
+            let error = published.write(node(Vec::new())).unwrap_err();
+            assert!(error.with_cause().contains(path.to_str().unwrap()), "{}", error.with_cause());
+            fs::remove_dir(path).unwrap();
+        }
+        assert!(published.write(node(Vec::new())).unwrap());
+        assert!(!published.write(node(Vec::new())).unwrap(), "nothing changed");
+        let made: Made = store.read_document().unwrap().unwrap();
+        assert_eq!(made.ports, [port].into());
+        assert_eq!(store.node_facts("this boot").unwrap(), node(Vec::new()));
+    }
+}
