@@ -73,7 +73,9 @@ fn state_full(world: &mut World) -> Result<String> {
     let unwritten = facts()? == before;
     let freed = shell(world, &format!("rm -f {BALLAST} {BALLAST}2"));
     let back = node.command(&["rdma", "link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC]).check();
-    (changed?, freed?, back?);
+    freed?;
+    changed?;
+    back?;
     ensure!(unwritten, "node.json was written where there was no room");
     let log = world.eventually(|world| {
         let log = log_of(world, &agent.name)?;
@@ -131,7 +133,7 @@ fn all_fine_but_for_inotify(world: &World) -> Result<()> {
 fn past_a_broken_node(world: &mut World) -> Result<String> {
     let mut version = Value::Null;
     edit_whole_list(world, NODE, |list| {
-        version = std::mem::replace(&mut list["cniVersion"], json!("0.2.0"))
+        version = std::mem::replace(&mut list["cniVersion"], json!("0.2.0"));
     })?;
     let played = roll_out(world);
     edit_whole_list(world, NODE, |list| list["cniVersion"] = version)?;
