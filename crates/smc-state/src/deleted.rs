@@ -42,6 +42,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<AttachmentId>, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ReadBefore;
 
     #[test]
     fn a_mark_is_listed_until_it_is_removed() {
@@ -64,6 +65,10 @@ mod tests {
         store.create().unwrap();
         std::fs::write(store.pods_dir().join("a-eth0.deleted"), "").unwrap();
         assert_eq!(store.list().errors.len(), 1);
-        assert!(store.addresses_of_others(&AttachmentId::new("b", "eth0").unwrap()).is_ok());
+        assert!(
+            store
+                .addresses_of_others(&AttachmentId::new("b", "eth0").unwrap(), &ReadBefore::default())
+                .is_ok()
+        );
     }
 }

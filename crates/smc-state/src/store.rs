@@ -239,9 +239,13 @@ impl Store {
 
     /// The addresses that living attachments other than `attachment` hold in the host's namespace. When a record
     /// cannot be read nobody can tell whose it is: that is an error, so that nothing is taken from a living pod, until
-    /// the record is set aside (see [`Store::read_or_quarantine`]).
-    pub fn addresses_of_others(&self, attachment: &AttachmentId) -> Result<BTreeSet<Ipv4Addr>, StateError> {
-        let listing = self.list();
+    /// the record is set aside (see [`Store::read_or_quarantine`]). Only what was written since `before` was filled is read.
+    pub fn addresses_of_others(
+        &self,
+        attachment: &AttachmentId,
+        before: &ReadBefore,
+    ) -> Result<BTreeSet<Ipv4Addr>, StateError> {
+        let listing = self.list_again(before);
         let of_record =
             |error: &StateError| !matches!(error, StateError::Malformed { what: deleted::WHAT, .. });
         if let Some(error) = listing.errors.into_iter().find(of_record) {
@@ -250,7 +254,7 @@ impl Store {
         let others = listing.records.into_iter().filter(|r| r.is_live() && r.attachment != *attachment);
         let mut addresses: BTreeSet<Ipv4Addr> = others.flat_map(|record| record.owned.addresses()).collect();
         if let Some(node) = &self.node {
-            addresses.extend(node.addresses_of_others(attachment)?);
+            addresses.extend(node.addresses_of_others(attachment, &ReadBefore::default())?);
         }
         Ok(addresses)
     }

@@ -10,7 +10,7 @@ use smc_model::{
     NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Step, Switch, Verdict, Wish,
     decide,
 };
-use smc_state::{AttachmentId, Lock, Record, StateError, StepTiming, Store};
+use smc_state::{AttachmentId, Lock, ReadBefore, Record, StateError, StepTiming, Store};
 
 use super::machine::{Entered, Machine};
 use super::{Budget, Job};
@@ -233,7 +233,7 @@ impl<'a, M: Machine> Work<'a, M> {
     fn addresses_of_others(&mut self) -> Option<BTreeSet<Ipv4Addr>> {
         let lock = self.store.lock_addresses(Instant::now() + TAKE_BACK_PATIENCE).ok()?;
         self.addresses = Some(lock);
-        self.store.addresses_of_others(&self.job.attachment).ok()
+        self.store.addresses_of_others(&self.job.attachment, &ReadBefore::default()).ok()
     }
 
     /// A pod that we converted before and that is refused now: its conversion ends, or the record says that it does

@@ -86,12 +86,26 @@ fn an_address_belongs_to_others_only_while_their_record_lives() {
     let (_dir, store) = store();
     let (mine, mut other) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
     store.write(&mine).unwrap();
-    assert!(store.addresses_of_others(&mine.attachment).unwrap().is_empty());
+    assert!(store.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().is_empty());
     store.write(&other).unwrap();
-    assert_eq!(store.addresses_of_others(&mine.attachment).unwrap().len(), 1);
+    assert_eq!(store.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().len(), 1);
     other.phase = Phase::Tombstone;
     store.write(&other).unwrap();
-    assert!(store.addresses_of_others(&mine.attachment).unwrap().is_empty());
+    assert!(store.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().is_empty());
+}
+
+#[test]
+fn whose_an_address_is_is_known_of_what_was_written_since_the_records_were_read() {
+    let (_dir, store) = store();
+    let (mine, mut other) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
+    store.write(&mine).unwrap();
+    let before = ReadBefore::default();
+    store.list_again(&before);
+    store.write(&other).unwrap();
+    assert_eq!(store.addresses_of_others(&mine.attachment, &before).unwrap().len(), 1);
+    other.phase = Phase::Tombstone;
+    store.write(&other).unwrap();
+    assert!(store.addresses_of_others(&mine.attachment, &before).unwrap().is_empty());
 }
 
 #[test]
@@ -102,7 +116,7 @@ fn a_store_beside_the_nodes_leaves_the_addresses_of_its_pods_alone_and_waits_for
     let (mine, pods) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
     beside.write(&mine).unwrap();
     node.write(&pods).unwrap();
-    assert_eq!(beside.addresses_of_others(&mine.attachment).unwrap().len(), 1);
+    assert_eq!(beside.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().len(), 1);
     assert_eq!(beside.list().records.len(), 1, "its own attachments only");
     let held = node.lock_addresses(Instant::now()).unwrap();
     assert!(beside.lock_addresses(Instant::now()).is_err());
@@ -117,7 +131,9 @@ fn an_unreadable_record_is_listed_as_an_error_and_hides_no_other() {
     fs::write(store.pods_dir().join("b-eth0.json"), "{\"version\":").unwrap();
     let listing = store.list();
     assert_eq!((listing.records.len(), listing.errors.len()), (1, 1));
-    assert!(store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap()).is_err());
+    assert!(
+        store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap(), &ReadBefore::default()).is_err()
+    );
 }
 
 #[test]
@@ -193,7 +209,13 @@ fn an_unreadable_record_is_set_aside_and_holds_no_address_then() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(store.pods_dir().join("b-eth0.json.unreadable").exists());
     assert!(store.list().errors.is_empty());
-    assert_eq!(store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap()).unwrap().len(), 1);
+    assert_eq!(
+        store
+            .addresses_of_others(&AttachmentId::new("c", "eth0").unwrap(), &ReadBefore::default())
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(store.read(&good.attachment).unwrap(), Some(good));
 }
 
