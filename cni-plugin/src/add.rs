@@ -9,7 +9,7 @@ use cni_spec::{
 use smc_attach::{AttachError, Job, attach};
 use smc_host::{HostError, kernel};
 use smc_model::{Reason, Verdict, Wish};
-use smc_state::Record;
+use smc_state::{Phase, Record};
 
 use crate::call::{Call, wish};
 use crate::clock::Clock;
@@ -50,17 +50,27 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
         tell(&why);
         return Err(CniError::new(code::TRY_AGAIN_LATER, why));
     }
-    match in_time(call.clock, || set_up_and_tell(call, wish.clone(), required)) {
-        Ok(answer) => answer.map(|()| output.to_vec()),
-        Err(problem) => {
-            tell(&problem);
-            if !(required && asks(&wish)) {
-                return Ok(output.to_vec());
-            }
-            let message = "SMC is required for this pod, which could not be set up in time";
-            Err(CniError::new(code::ACCELERATION_FAILED, message).with_details(problem))
-        }
+    let problem = match in_time(call.clock, || set_up_and_tell(call, wish.clone(), required)) {
+        Ok(answer) => return answer.map(|()| output.to_vec()),
+        Err(problem) => problem,
+    };
+    // The worker may have got all done but its own end.
+    if let Some(record) = settled_by(call) {
+        call.log().write(&Line::of(call, "ADD").record(&record), call.clock);
+        return may_start(record, required).map(|()| output.to_vec());
     }
+    tell(&problem);
+    if !(required && asks(&wish)) {
+        return Ok(output.to_vec());
+    }
+    let message = "SMC is required for this pod, and nobody can tell yet whether it could be set up";
+    Err(CniError::new(code::ACCELERATION_FAILED, message).with_details(problem))
+}
+
+/// The record that this call's work left, once it says how that went.
+fn settled_by(call: &Call<'_>) -> Option<Record> {
+    let record = call.store().read(&call.attachment().ok()?).ok()??;
+    (record.id == call.clock.call_id() && record.phase == Phase::Settled).then_some(record)
 }
 
 /// Whether the pod may start, once all was done for it and logged.
@@ -70,12 +80,7 @@ fn set_up_and_tell(call: &Call<'_>, wish: Wish, required: bool) -> Result<(), Cn
     match set_up(call, wish) {
         Ok(record) => {
             log.write(&line.record(&record), call.clock);
-            match record.verdict {
-                Some(Verdict::Refused { reason }) if required && was_asked_for(&reason) => {
-                    Err(refused(&reason))
-                }
-                _ => Ok(()),
-            }
+            may_start(record, required)
         }
         Err(failure) => {
             log.write(&line.problem(&failure.text), call.clock);
@@ -85,6 +90,13 @@ fn set_up_and_tell(call: &Call<'_>, wish: Wish, required: bool) -> Result<(), Cn
                 code => Err(CniError::new(code, failure.message).with_details(failure.text)),
             }
         }
+    }
+}
+
+fn may_start(record: Record, required: bool) -> Result<(), CniError> {
+    match record.verdict {
+        Some(Verdict::Refused { reason }) if required && was_asked_for(&reason) => Err(refused(&reason)),
+        _ => Ok(()),
     }
 }
 

@@ -6,8 +6,9 @@ use smc_attach::Budget;
 
 /// The whole of an ADD: longer waits in plugins hold up the runtime's other pods.
 const BUDGET: Duration = Duration::from_secs(2);
-/// What is left after it for taking back what was begun, before the call answers without its worker.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// What is left after it for taking back what was begun, before the call answers without its worker: more than that waits for a
+/// lock of our own (`smc_attach`).
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// When a call began.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 /// Does `work`, which calls into the kernel, in a process that is left behind when the kernel holds it past the call's time.
 ///
 /// # Errors
-/// Why there is no answer, for the log. A worker that was left behind ends what it began, or takes it back, once the kernel lets it.
+/// Why there is no answer, for the log. A worker that was left behind ends what it began, or takes it back, once it can.
 pub(crate) fn in_time<T: Serialize + DeserializeOwned>(
     clock: &Clock,
     work: impl FnOnce() -> T,
@@ -24,19 +24,22 @@ pub(crate) fn in_time<T: Serialize + DeserializeOwned>(
 }
 
 fn words(held: &Held, after_ms: u64) -> String {
-    let function = held.waits_in.as_deref();
-    let holder = match function {
-        Some(function) if function.contains("nf_tables") || function.contains("nfnetlink") => {
-            "another program changes nftables (kube-proxy with many Services, a firewall)"
-        }
-        Some(function) if function.contains("rtnl") || function.contains("rtnetlink") => {
-            "another program changes links, addresses or routes"
-        }
-        _ => "it waits for a lock of the kernel's, or the node has no CPU time for it",
+    let function = held.waits_in.as_deref().unwrap_or_default();
+    let names = |parts: &[&str]| parts.iter().any(|part| function.contains(part));
+    // nft_rcv_nl_event and nf_tables_*, nfnl_lock and nfnetlink_rcv_*.
+    let holder = if names(&["nft_", "nf_tables", "nfnl", "nfnetlink"]) {
+        "another program changes nftables (kube-proxy with many Services, a firewall)"
+    } else if names(&["rtnl", "rtnetlink"]) {
+        "another program changes links, addresses or routes"
+    } else if names(&["nanosleep"]) {
+        "it waits for a lock of kube-smc's own, which another pod's set-up has"
+    } else {
+        "the kernel holds it, or the node has no CPU time for it"
     };
-    let place = function.map(|function| format!(" in {function}")).unwrap_or_default();
+    let place = if function.is_empty() { String::new() } else { format!(" in {function}") };
     format!(
-        "no answer from the kernel in {after_ms} ms: process {} waits{place}; {holder}. It ends by itself when the kernel lets it go",
+        "not done after {after_ms} ms, and answered all the same: process {} waits{place}; {holder}. That process takes back or ends \
+         what it began as soon as it can, and the agent does the rest",
         held.pid
     )
 }
@@ -58,8 +61,10 @@ mod tests {
             said_of("nf_tables_valid_genid")
         );
         assert!(said_of("nfnetlink_rcv_batch").contains("kube-proxy"));
+        assert!(said_of("nft_rcv_nl_event").contains("kube-proxy"));
+        assert!(said_of("hrtimer_nanosleep").contains("another pod's set-up"));
         assert!(said_of("rtnetlink_rcv_msg").contains("links, addresses or routes"));
         assert!(said_of("rtnl_dumpit").contains("process 77 waits in rtnl_dumpit; another program"));
-        assert!(said(None).contains("process 77 waits; it waits for a lock"), "{}", said(None));
+        assert!(said(None).contains("process 77 waits; the kernel holds it"), "{}", said(None));
     }
 }

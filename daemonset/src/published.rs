@@ -33,9 +33,14 @@ impl<'a> PublishedNode<'a> {
         Self { store, board, boot_id, last, seen, published, made, told }
     }
 
-    /// The node as it was last seen.
+    /// The node as the plugin knows it.
     pub fn facts(&self) -> Option<&NodeFacts> {
-        self.seen.as_ref()
+        self.published.as_ref()
+    }
+
+    /// Whether the plugin knows the node as it was last seen.
+    pub fn is_published(&self) -> bool {
+        self.published.is_some() && self.published == self.seen
     }
 
     /// Prepares the node and publishes its facts when they changed, and says whether they did. Problems are logged when
@@ -62,16 +67,20 @@ impl<'a> PublishedNode<'a> {
                 log_limits(device);
             }
         }
-        let written = self.write(facts);
-        let problem = written.as_ref().err().map(|error| {
+        let changed = self.write(facts);
+        let problem = changed.as_ref().err().map(|error| {
+            let room = if error.is_for_want_of_room() {
+                format!("; is there room in {}?", self.store.dir().display())
+            } else {
+                String::new()
+            };
             format!(
-                "{}; until it can be written pods are set up by what was known before. Is there room in {}?",
-                error.with_cause(),
-                self.store.dir().display()
+                "{}; until that can be done pods are set up by what was known before{room}",
+                error.with_cause()
             )
         });
         self.board.problem("state", problem);
-        Ok(written.unwrap_or(false))
+        Ok(changed.unwrap_or(false))
     }
 
     /// Puts in the state directory what is not there yet, and says whether the published facts changed.
@@ -84,8 +93,18 @@ impl<'a> PublishedNode<'a> {
             );
             self.store.unmark_uninstalled()?;
         }
+        // Neither waits for the other.
+        let (published, remembered) = (self.publish(facts), self.remember());
+        remembered.and(published)
+    }
+
+    fn remember(&mut self) -> Result<(), StateError> {
         self.made.remember(self.store)?;
         self.made = Made::default();
+        Ok(())
+    }
+
+    fn publish(&mut self, facts: NodeFacts) -> Result<bool, StateError> {
         if self.published.as_ref() == Some(&facts) {
             return Ok(false);
         }
@@ -178,12 +197,26 @@ mod tests {
         for path in &in_the_way {
             let error = published.write(node(Vec::new())).unwrap_err();
             assert!(error.with_cause().contains(path.to_str().unwrap()), "{}", error.with_cause());
+            assert!(published.facts().is_none(), "nobody is told what the plugin does not know");
             fs::remove_dir(path).unwrap();
         }
         assert!(published.write(node(Vec::new())).unwrap());
         assert!(!published.write(node(Vec::new())).unwrap(), "nothing changed");
         let made: Made = store.read_document().unwrap().unwrap();
         assert_eq!(made.ports, [port].into());
+        assert_eq!(store.node_facts("this boot").unwrap(), node(Vec::new()));
+    }
+
+    #[test]
+    fn a_list_of_what_was_made_that_cannot_be_read_keeps_no_facts_from_the_plugin() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        fs::write(dir.path().join("made.json"), "{").unwrap();
+        let mut published = PublishedNode::new(&store, board(), "this boot".to_owned(), LastLook::default());
+        let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
+        published.made.ports.insert(port);
+        let error = published.write(node(Vec::new())).unwrap_err();
+        assert!(error.with_cause().contains("made.json") && !error.is_for_want_of_room());
         assert_eq!(store.node_facts("this boot").unwrap(), node(Vec::new()));
     }
 }

@@ -12,7 +12,7 @@ use smc_attach::{AttachError, Budget, Job, Outcome, Remains, detach};
 use smc_host::HostError;
 use smc_host::netns::Netns;
 use smc_model::{Reason, Verdict};
-use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Record, Store};
+use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Record, StateError, Store};
 
 use crate::cri::{Cri, CriError, Sandbox};
 use crate::metrics::{Metrics, Repair as Ended};
@@ -149,7 +149,7 @@ impl Repairer {
         self.metrics.repair_ended(if set_up { Ended::Repaired } else { Ended::Refused });
     }
 
-    /// `None` when the pod ended meanwhile.
+    /// `None` when the pod ended meanwhile, or somebody works on it: an ADD, perhaps one that the kernel holds.
     async fn try_work_on(&self, pod: &Due) -> Result<Option<Outcome>, RepairError> {
         let first = self.cri.network(&pod.sandbox.id).await?;
         if !first.ready {
@@ -162,6 +162,9 @@ impl Repairer {
         // The path may have become another pod's before it was opened; while this sandbox runs with it, it is this one's.
         let again = self.cri.network(&pod.sandbox.id).await?;
         if !again.ready || again.netns.as_deref() != Some(path.as_path()) {
+            return Ok(None);
+        }
+        if let Err(StateError::Locked { .. }) = self.store.lock(&pod.attachment, Instant::now()) {
             return Ok(None);
         }
         let job = job(&pod.sandbox, pod.attachment.clone(), pod.network.clone(), path);

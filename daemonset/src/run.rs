@@ -12,9 +12,11 @@ use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
 use crate::cri::{Cri, LoadedByRuntime};
 use crate::ending::Ending;
 use crate::log_level::LogLevel;
+use crate::mesh::MeshSwitch;
 use crate::node::{LastLook, Options};
 use crate::published::PublishedNode;
 use crate::records::{self, Records};
+use crate::repair::due::Wanted;
 use crate::repair::{Looks, Repairer};
 use crate::surfaces::Surfaces;
 use crate::traffic::{Tools, Traffic};
@@ -64,7 +66,8 @@ pub async fn run(
     let last = LastLook::at_start(store, &options.pin_dir);
     let mut node = PublishedNode::new(store, surfaces.board.clone(), boot_id, last);
     node.look(options, switch.into()).await?;
-    let mut repair = Looks::start(repairer, switch.into(), surfaces.board.clone());
+    let wanted = if node.is_published() { switch.into() } else { Wanted::Unknown };
+    let mut repair = Looks::start(repairer, wanted, surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
     let tools = Tools { store: store.clone(), board, announcer, lost: repair.lost() };
     let traffic = Traffic::start(tools).context("cannot start the thread that looks at traffic")?;
@@ -103,17 +106,10 @@ pub async fn run(
             () = ending.wanted() => break,
             heard = watch.changed() => records_changed = heard,
             Some(status) = next(&mut chain) => told.tell(&status, surfaces),
-            Ok(()) = mesh.changed() => {
-                let switch = *mesh.borrow_and_update();
-                // Published first: what pods are told and what is done to them must not differ.
-                node.look(options, switch.into()).await?;
-                repair.want(switch.into());
-            }
+            Ok(()) = mesh.changed() => look(&mut node, options, *mesh.borrow_and_update(), &repair).await?,
             _ = again.tick() => {
-                let switch = *mesh.borrow();
-                if node.look(options, switch.into()).await? {
-                    repair.look_now();
-                }
+                let switch = *mesh.borrow_and_update();
+                look(&mut node, options, switch, &repair).await?;
                 level.look(&surfaces.board);
                 surfaces.board.problem("records", watch.begin().err());
                 if std::mem::take(&mut worked) {
@@ -138,6 +134,20 @@ pub async fn run(
         kept.stop();
     }
     ended();
+    Ok(())
+}
+
+/// Looks at the node, and has pods repaired by what was published: what pods are told and what is done to them must not differ.
+async fn look(
+    node: &mut PublishedNode<'_>,
+    options: &Options,
+    switch: MeshSwitch,
+    repair: &Looks,
+) -> Result<()> {
+    let changed = node.look(options, switch.into()).await?;
+    if node.is_published() && !repair.want(switch.into()) && changed {
+        repair.look_now();
+    }
     Ok(())
 }
 

@@ -33,7 +33,7 @@ pub mod code {
     pub const PLUGIN_NOT_AVAILABLE_LIMITED_CONNECTIVITY: u32 = 51;
     /// First code of this plugin's own: the pod's policy is `required`, and it cannot be accelerated.
     pub const ACCELERATION_REFUSED: u32 = 100;
-    /// The pod's policy is `required`, and setting it up failed half-way (and was undone).
+    /// The pod's policy is `required`, and setting it up failed half-way; what was done is or will be undone.
     pub const ACCELERATION_FAILED: u32 = 101;
     /// A defect of the plugin. Used by the reference library; not in the specification's table.
     pub const INTERNAL: u32 = 999;

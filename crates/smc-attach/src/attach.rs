@@ -161,6 +161,9 @@ fn attach_on<M: Machine>(
     }
     // A record that cannot be read is made anew: what is in place is found by looking.
     let (last, _unreadable) = store.read_or_quarantine(&job.attachment)?;
+    if let Some(since) = last.as_ref().filter(|last| is_later_work(last, budget)) {
+        return Ok(Outcome { record: since.clone(), changed: false });
+    }
     let mut record = new_record(job, Some(netns), last.as_ref(), budget);
     let mut work = Work::new(store, boot_id, job, budget, machine);
     let verdict = match work.run(&mut record) {
@@ -181,6 +184,15 @@ fn attach_on<M: Machine>(
     };
     drop(work);
     Ok(unless_deleted(outcome, store, budget))
+}
+
+/// Whether this is what somebody made of the attachment since this work began, which was held until its time was up: taking it
+/// back for that would undo theirs.
+fn is_later_work(last: &Record, budget: Budget) -> bool {
+    Instant::now() >= budget.deadline
+        && last.phase == Phase::Settled
+        && last.started_ms > budget.started_ms
+        && last.verdict.as_ref().is_some_and(Verdict::is_set_up)
 }
 
 /// The verdict on a pod that is set up, by what its programs listen on.

@@ -41,6 +41,12 @@ impl StateError {
         move |source| Self::Malformed { what, path: path.to_owned(), source }
     }
 
+    /// Whether there was no room for what was to be written.
+    pub fn is_for_want_of_room(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// The error with its cause, on one line.
     pub fn with_cause(&self) -> String {
         match self {

@@ -43,6 +43,17 @@ pub enum Problem {
         /// The runtime's.
         theirs: Vec<PathBuf>,
     },
+    /// Uninstalling looks in one directory, and there is something of ours in others.
+    #[error(
+        "entries of ours are on record in {} too, where this did not look: uninstall there as well, with that directory mounted at the same path and SMC_AGENT_CONF_DIR set to it (--conf-dir; on k3s: overlays/uninstall-k3s). If it is gone, delete {record}",
+        listed(directories)
+    )]
+    Elsewhere {
+        /// Where.
+        directories: Vec<PathBuf>,
+        /// The record.
+        record: PathBuf,
+    },
     /// Nothing in it.
     #[error("waiting for the primary CNI plugin: no network configuration in {dir}")]
     NoConfiguration {
@@ -208,6 +219,7 @@ impl Problem {
             Self::NoDirectory { .. } => "NoDirectory",
             Self::OtherConfDir { .. } => "OtherConfDir",
             Self::OtherBinDir { .. } => "OtherBinDir",
+            Self::Elsewhere { .. } => "Elsewhere",
             Self::NoConfiguration { .. } => "NoConfiguration",
             Self::Unfinished { .. } => "Unfinished",
             Self::Unusable { .. } => "Unusable",

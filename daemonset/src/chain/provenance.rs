@@ -94,6 +94,16 @@ impl Provenance {
         self.document.directories.get(&self.conf_dir).cloned().unwrap_or_default()
     }
 
+    /// The other directories in which something is ours.
+    pub(super) fn elsewhere(&self) -> Vec<PathBuf> {
+        self.document.directories.keys().filter(|dir| **dir != self.conf_dir).cloned().collect()
+    }
+
+    /// Where the record is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Records what is ours now, if that is not what the record says.
     pub(super) fn record(&mut self, ours: Ours) -> Result<(), Problem> {
         if ours == self.ours() {

@@ -11,7 +11,8 @@ use crate::cri::Sandbox;
 
 /// The interface that runtimes give to a pod first.
 const FIRST_INTERFACE: &str = "eth0";
-/// How long a record may be an intent before whoever wrote it is taken for dead: an ADD has two seconds.
+/// How long a record may be an intent before whoever wrote it is taken for dead: an ADD has two seconds, and one that the kernel
+/// holds for longer holds the attachment's lock.
 const INTENT_PATIENCE_MS: u64 = 10_000;
 
 /// What the operator wants now.

@@ -85,9 +85,9 @@ impl Looks {
         self.lost.clone()
     }
 
-    /// What is wanted from now on.
-    pub fn want(&self, wanted: Wanted) {
-        self.wanted.send_replace(wanted);
+    /// What is wanted from now on. Looks at once when that is something else than before, and says so.
+    pub fn want(&self, wanted: Wanted) -> bool {
+        self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted)
     }
 
     /// Looks at once and again in the next seconds, if an ADD failed at its moment and not for what the node is. Once for each

@@ -210,7 +210,10 @@ impl<'a, M: Machine> Work<'a, M> {
     }
 
     fn undo(&mut self, done: &[Step], before: &PodFacts) -> bool {
-        let others = self.addresses_of_others();
+        // Who got nowhere, for somebody else has the host's addresses, does not wait for them again.
+        let is_of_the_host = |step: &Step| matches!(step, Step::AnchorAddress { .. } | Step::Guard { .. });
+        let others =
+            if done.iter().any(is_of_the_host) { self.addresses_of_others() } else { Some(BTreeSet::new()) };
         let Some(entered) = &mut self.entered else { return true };
         let mut clean = others.is_some();
         for step in done.iter().rev() {

@@ -381,12 +381,15 @@ pub static BUDGET_EXCEEDED: Entry = Entry {
     name: "BudgetExceeded",
     kernel: None,
     seen: "the time for setting the pod up was used up",
-    meaning: "a pod's start is never held up for long; what had been done was undone",
-    causes: &[Cause {
-        what: "the node is overloaded",
-        check: "`uptime`; `smcctl pod POD`: which step took long?",
-    }],
-    remedy: "see how loaded the node is, then restart the pod",
+    meaning: "a pod's start is never held up for long; what had been done was undone, and the agent sets the pod up afterwards",
+    causes: &[
+        Cause {
+            what: "another program holds the kernel's nftables or network configuration (kube-proxy with thousands of Services)",
+            check: "cni.log on the node names the kernel's function that was waited for",
+        },
+        Cause { what: "the node is overloaded", check: "`uptime`; `smcctl pod POD`: which step took long?" },
+    ],
+    remedy: "nothing, once `smcctl pods` says configured: the agent has made up for it; restart the pod if it says NeedsRestart",
 };
 
 pub(super) static ALL: &[&Entry] = &[

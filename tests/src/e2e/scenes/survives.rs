@@ -59,37 +59,47 @@ fn all_fine(world: &World) -> Result<()> {
 fn state_full(world: &mut World) -> Result<String> {
     let agent = world.agent(NODE)?;
     let node = world.node(NODE)?;
-    let facts = || shell(world, "stat -c %Y /run/kube-smc/node.json");
-    let before = facts()?;
-    // All that there is, and then what is left in smaller pieces.
-    shell(
-        world,
-        &format!(
-            "dd if=/dev/zero of={BALLAST} bs=1M 2>/dev/null || :; dd if=/dev/zero of={BALLAST}2 bs=4k 2>/dev/null || :"
-        ),
-    )?;
-    let changed = node.command(&["rdma", "link", "delete", RDMA_DEVICE]).check();
-    sleep(SHORT_OF_ROOM);
-    let unwritten = facts()? == before;
-    let freed = shell(world, &format!("rm -f {BALLAST} {BALLAST}2"));
-    let back = node.command(&["rdma", "link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC]).check();
-    freed?;
-    changed?;
-    back?;
-    ensure!(unwritten, "node.json was written where there was no room");
-    let log = world.eventually(|world| {
-        let log = log_of(world, &agent.name)?;
-        ensure!(log.contains("no longer: state: cannot write"), "the log of {}:\n{log}", agent.name);
-        Ok(log)
-    })?;
-    ensure!(log.contains("Is there room in /run/kube-smc?"), "{log}");
+    let played = without_room(world);
+    // What came of it or not, the node is as it was.
+    shell(world, &format!("rm -f {BALLAST} {BALLAST}2"))?;
+    let published = played.and_then(|before| {
+        // The facts without the device are written as soon as there is room for them.
+        world.eventually(|world| {
+            let now = facts(world)?;
+            ensure!(now != before && now.contains(r#""ports":[]"#), "node.json is {now}");
+            Ok(())
+        })
+    });
+    node.command(&["rdma", "link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC]).check()?;
+    published?;
     all_fine(world)?;
+    let log = log_of(world, &agent.name)?;
+    for part in ["is there room in /run/kube-smc?", "no longer: state: cannot write"] {
+        ensure!(log.contains(part), "{part:?} is not in the log of {}:\n{log}", agent.name);
+    }
     let after = world.agent(NODE)?;
     ensure!((&after.name, after.restarts) == (&agent.name, agent.restarts), "{agent:?}, then {after:?}");
     Ok(format!(
-        "{} s without room, the RDMA device gone and back: said, not restarted, all fine afterwards",
+        "the RDMA device gone for {} s without room: said, not restarted, published when there was room; all fine with the device",
         SHORT_OF_ROOM.as_secs()
     ))
+}
+
+fn facts(world: &World) -> Result<String> {
+    shell(world, "cat /run/kube-smc/node.json")
+}
+
+/// Fills the file system, takes the RDMA device away, and leaves both so. Returns what is published.
+fn without_room(world: &World) -> Result<String> {
+    let before = facts(world)?;
+    // All that there is, and then what is left in smaller pieces.
+    let fill = |file: &str, size: &str| format!("dd if=/dev/zero of={file} bs={size} 2>/dev/null || :");
+    shell(world, &fill(BALLAST, "1M"))?;
+    shell(world, &fill(&format!("{BALLAST}2"), "4k"))?;
+    world.node(NODE)?.command(&["rdma", "link", "delete", RDMA_DEVICE]).check()?;
+    sleep(SHORT_OF_ROOM);
+    ensure!(facts(world)? == before, "node.json was written where there was no room");
+    Ok(before)
 }
 
 fn inotify_used_up(world: &mut World) -> Result<String> {
@@ -112,13 +122,15 @@ fn without_inotify(world: &World) -> Result<String> {
     let log = log_of(world, &agent.name)?;
     ensure!(log.contains("fs.inotify.max_user_instances"), "{log}");
     all_fine_but_for_inotify(world)?;
-    super::outages::start_annotated(world, "unwatched", Some(NODE))?;
-    let known = world.eventually(|world| {
-        let pod = world.pod("default", "app=unwatched")?;
-        ensure!(pod.ready, "{pod:?}");
-        world.known_verdict(&pod)
+    let started = super::outages::start_annotated(world, "unwatched", Some(NODE));
+    let known = started.and_then(|()| {
+        world.eventually(|world| {
+            let pod = world.pod("default", "app=unwatched")?;
+            ensure!(pod.ready, "{pod:?}");
+            world.known_verdict(&pod)
+        })
     });
-    world.kubectl(&["delete", "pod", "unwatched", "--timeout=120s"])?;
+    world.kubectl(&["delete", "pod", "unwatched", "--ignore-not-found", "--timeout=120s"])?;
     let verdict = known?.verdict;
     ensure!(verdict == "configured", "{verdict}");
     Ok("Ready, the sysctl named in its log and by smcctl doctor, a pod set up and known".to_owned())

@@ -280,6 +280,22 @@ fn when_the_hosts_addresses_stay_locked_the_pod_is_refused_for_want_of_time() {
     assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "BudgetExceeded");
     assert!(!rig.converted());
     assert!(rig.kernel.0.borrow().guarded.is_empty());
+    assert!(refused.owned.guarded.is_empty(), "what nobody did is nobody's: {:?}", refused.owned);
+}
+
+#[test]
+fn work_that_was_held_until_its_time_was_up_leaves_what_was_made_of_the_pod_since() {
+    let rig = Rig::new(Fake::mainline());
+    let later = Budget { started_ms: 20, ..budget() };
+    let since = rig.try_attach(Wish::Enabled, later).unwrap().record;
+    let held = Budget { deadline: Instant::now(), started_ms: 10 };
+    let outcome = rig.try_attach(Wish::Enabled, held).unwrap();
+    assert_eq!((outcome.changed, &outcome.record), (false, &since));
+    assert!(rig.converted() && rig.recorded() == since);
+    // What was made before it began is not that.
+    let earlier = Budget { deadline: Instant::now(), started_ms: 30 };
+    let refused = rig.try_attach(Wish::Enabled, earlier).unwrap().record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "BudgetExceeded");
 }
 
 #[test]
