@@ -58,15 +58,10 @@ begin() {
     beside=$!
     set +m
 }
-await_beside() {
+finish() {
     local status=0
     wait "$beside" || status=$?
     beside=
-    return "$status"
-}
-finish() {
-    local status=0
-    await_beside || status=$?
     if [ "$status" -ne 0 ]; then
         say "$beside_name FAILED (exit status $status); the end of $beside_log:"
         tail -n 40 "$beside_log" | sed 's/^/         /' >&2
