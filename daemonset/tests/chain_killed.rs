@@ -34,11 +34,17 @@ fn can_trace() -> bool {
     works
 }
 
+const AGENT: &str = env!("CARGO_BIN_EXE_smc-agent");
+
 /// The agent's command line, traced as told.
-fn install(node: &TestNode, mode: &str, trace: &[&str]) -> Output {
+fn traced(node: &TestNode, mode: &str, trace: &[&str]) -> Output {
     let mut command = Command::new("strace");
     // Not what it starts: the program that is tried may well be killed, too, which is no end of the installer.
-    command.arg("-qq").args(trace).arg(env!("CARGO_BIN_EXE_smc-agent"));
+    command.arg("-qq").args(trace).arg(AGENT);
+    install(command, node, mode)
+}
+
+fn install(mut command: Command, node: &TestNode, mode: &str) -> Output {
     command.args(["install", "--chain", mode]);
     for (option, path) in [
         ("--plugin", node.dir.path().join("plugin")),
@@ -55,7 +61,7 @@ fn install(node: &TestNode, mode: &str, trace: &[&str]) -> Output {
 /// names the node's directories are the program's start.
 fn calls(node: &TestNode, mode: &str) -> Vec<(String, usize)> {
     let log = node.dir.path().join("trace");
-    let output = install(node, mode, &["-o", log.to_str().unwrap()]);
+    let output = traced(node, mode, &["-o", log.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut calls = Vec::new();
@@ -119,11 +125,11 @@ fn kill_at_every_call(mode: &str) {
         let node = node();
         let when = format!("killed at {name} number {count}");
         let inject = format!("inject={name}:signal=KILL:when={count}");
-        let output = install(&node, mode, &["-o", "/dev/null", "-e", &inject]);
+        let output = traced(&node, mode, &["-o", "/dev/null", "-e", &inject]);
         killed += usize::from(output.status.signal() == Some(9) || output.status.code() == Some(128 + 9));
         check(&node, &when);
 
-        let output = install(&node, mode, &["-o", "/dev/null"]);
+        let output = install(Command::new(AGENT), &node, mode);
         assert!(output.status.success(), "{when}: {}", String::from_utf8_lossy(&output.stderr));
         check(&node, &when);
         let installed = match mode {
