@@ -46,7 +46,7 @@ stage() {
     fi
 }
 
-# begin NAME COMMAND…: begins a stage beside those that follow; finish waits for it, and fails as it did. One at a time.
+# begin NAME COMMAND…: begins a stage beside those that follow; finish waits for it. One at a time.
 beside='' beside_name='' beside_log=''
 begin() {
     beside_name=$1
@@ -58,15 +58,10 @@ begin() {
     beside=$!
     set +m
 }
-await_beside() {
+finish() {
     local status=0
     wait "$beside" || status=$?
     beside=
-    return "$status"
-}
-finish() {
-    local status=0
-    await_beside || status=$?
     if [ "$status" -ne 0 ]; then
         say "$beside_name FAILED (exit status $status); the end of $beside_log:"
         tail -n 40 "$beside_log" | sed 's/^/         /' >&2
