@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use chain::{TestNode, names, with_entry};
 use cni_spec::conflist::{self, Entry};
@@ -110,45 +112,62 @@ fn check(node: &TestNode, when: &str) {
     }
 }
 
+/// How many installers run at once: each waits most of its time, for lists to be quiet.
+const AT_ONCE: usize = 4;
+
 fn kill_at_every_call(mode: &str) {
     if !can_trace() {
         return;
     }
-    let node = || {
-        let node = TestNode::new();
-        fs::write(node.list(), list(1)).unwrap();
-        node
-    };
-    let mut killed = 0;
     let calls = calls(&node(), mode);
-    for (name, count) in &calls {
-        let node = node();
-        let when = format!("killed at {name} number {count}");
-        let inject = format!("inject={name}:signal=KILL:when={count}");
-        let output = traced(&node, mode, &["-o", "/dev/null", "-e", &inject]);
-        killed += usize::from(output.status.signal() == Some(9) || output.status.code() == Some(128 + 9));
-        check(&node, &when);
-
-        let output = install(Command::new(AGENT), &node, mode);
-        assert!(output.status.success(), "{when}: {}", String::from_utf8_lossy(&output.stderr));
-        check(&node, &when);
-        let installed = match mode {
-            "drop-in" => vec!["10-terway.conflist", "terway-chainer"],
-            _ => vec!["10-terway.conflist"],
-        };
-        assert_eq!(
-            (node.names(), names(&node.bin_dir())),
-            (to_strings(&installed), to_strings(&["smc-cni"])),
-            "{when}"
-        );
-        assert_eq!(names(&node.provenance_dir()), ["chain.json", "chain.lock"], "{when}");
-        let removed = remove(&node.conf_dir(), &node.provenance_dir()).unwrap();
-        assert_eq!((removed.files.len(), removed.problems.len()), (1, 0), "{when}: what it made, it knows");
-        assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1), "{when}");
-        assert_eq!(node.names(), ["10-terway.conflist"], "{when}");
-    }
+    let (next, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((name, count)) = calls.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    killed.fetch_add(usize::from(kill_at(mode, name, *count)), Ordering::Relaxed);
+                }
+            });
+        }
+    });
     // The number of some calls varies with how long the installer waits for a quiet list.
+    let killed = killed.into_inner();
     assert!(killed * 10 >= calls.len() * 9, "only {killed} of {} runs were killed", calls.len());
+}
+
+fn node() -> TestNode {
+    let node = TestNode::new();
+    fs::write(node.list(), list(1)).unwrap();
+    node
+}
+
+/// Kills an installer at this call, and has the next one finish. Whether it came to that call.
+fn kill_at(mode: &str, name: &str, count: usize) -> bool {
+    let node = node();
+    let when = format!("killed at {name} number {count}");
+    let inject = format!("inject={name}:signal=KILL:when={count}");
+    let output = traced(&node, mode, &["-o", "/dev/null", "-e", &inject]);
+    let killed = output.status.signal() == Some(9) || output.status.code() == Some(128 + 9);
+    check(&node, &when);
+
+    let output = install(Command::new(AGENT), &node, mode);
+    assert!(output.status.success(), "{when}: {}", String::from_utf8_lossy(&output.stderr));
+    check(&node, &when);
+    let installed = match mode {
+        "drop-in" => vec!["10-terway.conflist", "terway-chainer"],
+        _ => vec!["10-terway.conflist"],
+    };
+    assert_eq!(
+        (node.names(), names(&node.bin_dir())),
+        (to_strings(&installed), to_strings(&["smc-cni"])),
+        "{when}"
+    );
+    assert_eq!(names(&node.provenance_dir()), ["chain.json", "chain.lock"], "{when}");
+    let removed = remove(&node.conf_dir(), &node.provenance_dir()).unwrap();
+    assert_eq!((removed.files.len(), removed.problems.len()), (1, 0), "{when}: what it made, it knows");
+    assert_eq!(fs::read_to_string(node.list()).unwrap(), list(1), "{when}");
+    assert_eq!(node.names(), ["10-terway.conflist"], "{when}");
+    killed
 }
 
 fn to_strings(names: &[&str]) -> Vec<String> {
