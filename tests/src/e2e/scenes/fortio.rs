@@ -17,7 +17,7 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "fortio-tcp",
         shows: "without the annotation the same pods speak TCP, and back with it",
-        run: Run::Short,
+        run: Run::Long,
         play: not_annotated,
     },
 ];
