@@ -13,7 +13,7 @@ use smc_state::{Phase, Record};
 
 use crate::call::{Call, wish};
 use crate::clock::Clock;
-use crate::in_time::in_time;
+use crate::in_time::{in_time, log_late};
 use crate::log::{Line, Log};
 
 /// ADD: sets an annotated pod up and hands the previous result on, byte for byte. A pod that cannot be accelerated
@@ -54,12 +54,13 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
         Ok(answer) => return answer.map(|()| output.to_vec()),
         Err(problem) => problem,
     };
+    let log_late = |line: Line| log_late(&call.log(), &line, call.clock);
     // The worker may have got all done but its own end.
     if let Some(record) = settled_by(call) {
-        call.log().write(&Line::of(call, "ADD").record(&record), call.clock);
+        log_late(Line::of(call, "ADD").record(&record));
         return may_start(record, required).map(|()| output.to_vec());
     }
-    tell(&problem);
+    log_late(Line::of(call, "ADD").problem(&problem));
     if !(required && asks(&wish)) {
         return Ok(output.to_vec());
     }

@@ -5,7 +5,7 @@ use smc_attach::detach;
 
 use crate::call::{attachment, log, store};
 use crate::clock::Clock;
-use crate::in_time::in_time;
+use crate::in_time::{in_time, log_late};
 use crate::log::Line;
 
 /// DEL: releases what the attachment owns. It comes twice, without a namespace, without a previous result, and with
@@ -29,6 +29,6 @@ pub(crate) fn del(environment: &Environment, config: Result<NetworkConfig<'_>, C
         }
     });
     if let Err(problem) = released {
-        log.write(&line.problem(&problem), clock);
+        log_late(&log, &line.problem(&problem), clock);
     }
 }

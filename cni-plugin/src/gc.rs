@@ -8,7 +8,7 @@ use smc_attach::{Remains, detach};
 use smc_state::Record;
 
 use crate::call::Call;
-use crate::in_time::in_time;
+use crate::in_time::{in_time, log_late};
 use crate::log::Line;
 
 /// GC: detaches every living record of this network that is not in the runtime's list, and of whose pod nothing is left: another
@@ -16,7 +16,7 @@ use crate::log::Line;
 pub(crate) fn gc(call: &Call<'_>) {
     let Some(valid) = &call.config.valid_attachments else { return };
     if let Err(problem) = in_time(call.clock, || release_all_but(valid, call)) {
-        call.log().write(&Line::of(call, "GC").problem(&problem), call.clock);
+        log_late(&call.log(), &Line::of(call, "GC").problem(&problem), call.clock);
     }
 }
 

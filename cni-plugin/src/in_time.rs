@@ -1,10 +1,13 @@
 //! Answering in time, whatever the kernel does.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smc_host::worker::{self, Held, Outcome};
 
 use crate::clock::Clock;
+use crate::log::{Line, Log};
 
 /// Does `work`, which calls into the kernel, in a process that is left behind when the kernel holds it past the call's time.
 ///
@@ -23,14 +26,28 @@ pub(crate) fn in_time<T: Serialize + DeserializeOwned>(
     }
 }
 
+/// How long a line about work that was not done in time may take: the log's disk may be what holds it.
+const FOR_A_LINE: Duration = Duration::from_millis(100);
+
+/// Logs what became of work that was not done in time, if that can be done at once.
+pub(crate) fn log_late(log: &Log, line: &Line, clock: &Clock) {
+    // Without the line there is still the record, by which the agent tells of the pod.
+    let _ = worker::run(Instant::now() + FOR_A_LINE, || {
+        log.write(line, clock);
+        Vec::new()
+    });
+}
+
 fn words(held: &Held, after_ms: u64) -> String {
     let function = held.waits_in.as_deref().unwrap_or_default();
     let names = |parts: &[&str]| parts.iter().any(|part| function.contains(part));
-    // nft_rcv_nl_event and nf_tables_*, nfnl_lock and nfnetlink_rcv_*.
+    // nft_rcv_nl_event and nf_tables_*, nfnl_lock and nfnetlink_rcv_*; wait_transaction_locked is ext4's.
     let holder = if names(&["nft_", "nf_tables", "nfnl", "nfnetlink"]) {
         "another program changes nftables (kube-proxy with many Services, a firewall)"
     } else if names(&["rtnl", "rtnetlink"]) {
         "another program changes links, addresses or routes"
+    } else if names(&["ext4", "xfs", "btrfs", "jbd2", "transaction", "folio", "io_schedule"]) {
+        "the node's disk is slow (cni.log is on it)"
     } else if names(&["nanosleep"]) {
         "it waits for a lock of kube-smc's own, which another pod's set-up has"
     } else {
@@ -62,6 +79,7 @@ mod tests {
         );
         assert!(said_of("nfnetlink_rcv_batch").contains("kube-proxy"));
         assert!(said_of("nft_rcv_nl_event").contains("kube-proxy"));
+        assert!(said_of("wait_transaction_locked").contains("disk"));
         assert!(said_of("hrtimer_nanosleep").contains("another pod's set-up"));
         assert!(said_of("rtnetlink_rcv_msg").contains("links, addresses or routes"));
         assert!(said_of("rtnl_dumpit").contains("process 77 waits in rtnl_dumpit; another program"));

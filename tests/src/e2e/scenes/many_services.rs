@@ -30,6 +30,8 @@ const ENDPOINTS: usize = 5;
 const BATCH: usize = 500;
 const STARTING: usize = 30;
 const ENDING: usize = 10;
+/// How many start at a time: the kubelet waits two minutes for each, which is too short for thirty on one emulated CPU.
+const STEP: usize = 10;
 /// For kube-proxy, on one emulated CPU, to write all of them.
 const LIMIT: Duration = Duration::from_secs(1_800);
 /// What no call takes that nothing is in the way of, emulated or not.
@@ -52,31 +54,27 @@ fn play(world: &World) -> Result<String> {
     for numbers in (0..SERVICES).collect::<Vec<_>>().chunks(BATCH) {
         world.send(&["create", "-f", "-"], &services(numbers).to_string())?;
     }
-    world.within(LIMIT, |world| {
-        ensure!(written_on(world)?, "kube-proxy has not written all {SERVICES} Services");
-        Ok(())
-    })?;
+    world.within(LIMIT, written)?;
     let prepared = begun.elapsed();
     let lines = log_lines(world)?.len();
 
-    disturb(world)?;
-    world.kubectl(&["scale", "-n", NAMESPACE, "deployment/starting", &format!("--replicas={STARTING}")])?;
-    world.kubectl(&["scale", "-n", NAMESPACE, "deployment/ending", "--replicas=0"])?;
-    let mut disturbed = 1;
-    world.within(LIMIT, |world| {
-        // Again and again, as soon as it has written all of it.
-        if written_on(world)? {
-            disturb(world)?;
-            disturbed += 1;
-        }
-        let ready = world.pods(NAMESPACE, "app=starting")?.iter().filter(|pod| pod.ready).count();
-        let left = world.pods(NAMESPACE, "app=ending")?.len();
-        ensure!(
-            (ready, left) == (STARTING, 0),
-            "{ready} of {STARTING} are Ready, {left} of {ENDING} are still there"
-        );
-        Ok(())
-    })?;
+    let mut disturbed = 0;
+    for wanted in (STEP..=STARTING).step_by(STEP) {
+        // Its rules and kube-proxy are taken away, and while it writes all of them anew pods start, and the others end.
+        disturb(world)?;
+        disturbed += 1;
+        world.kubectl(&["scale", "-n", NAMESPACE, "deployment/starting", &format!("--replicas={wanted}")])?;
+        world.kubectl(&["scale", "-n", NAMESPACE, "deployment/ending", "--replicas=0"])?;
+        world.within(LIMIT, |world| {
+            let ready = world.pods(NAMESPACE, "app=starting")?.iter().filter(|pod| pod.ready).count();
+            let left = world.pods(NAMESPACE, "app=ending")?.len();
+            ensure!(
+                (ready, left) == (wanted, 0),
+                "{ready} of {wanted} are Ready, {left} of {ENDING} are still there"
+            );
+            written(world)
+        })?;
+    }
     let to_restart = world.within(LIMIT, set_up)?;
     let calls = calls(&log_lines(world)?[lines..]);
     let count = |command: &str| calls.keys().filter(|(_, of)| of == command).count();
@@ -105,11 +103,13 @@ fn disturb(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn written_on(world: &World) -> Result<bool> {
+/// Fails unless kube-proxy has written all Services.
+fn written(world: &World) -> Result<()> {
     let script = r#"nft -j list map ip kube-proxy service-ips 2>/dev/null | grep -o '"goto"' | wc -l"#;
     let count = world.node(NODE)?.command(&["sh", "-c", script]).check()?;
     let count: usize = String::from_utf8_lossy(&count.stdout).trim().parse()?;
-    Ok(count >= SERVICES)
+    ensure!(count >= SERVICES, "kube-proxy has written {count} of {SERVICES} Services");
+    Ok(())
 }
 
 /// Fails unless `smcctl pods` knows all servers as set up. Returns how many of them are to be restarted.
