@@ -27,6 +27,9 @@ struct Case {
     list: fn(&mut Value),
     /// What the doctor says, of a list that cannot be used as it is.
     said: Option<&'static str>,
+    /// Whether the runtime starts pods by it. By one of a version before 0.3.0 containerd starts none: a result of that version
+    /// names no interface ("failed to find network info for sandbox").
+    usable: bool,
 }
 
 const CASES: [Case; 7] = [
@@ -34,29 +37,44 @@ const CASES: [Case; 7] = [
         name: "no version",
         list: |list| drop(object(list).remove("cniVersion")),
         said: Some("cniVersion"),
+        usable: false,
     },
-    Case { name: "version 0.2.0", list: |list| list["cniVersion"] = json!("0.2.0"), said: Some("0.2.0") },
+    Case {
+        name: "version 0.2.0",
+        list: |list| list["cniVersion"] = json!("0.2.0"),
+        said: Some("0.2.0"),
+        usable: false,
+    },
     Case {
         name: "wrong stateDir",
         list: |list| plugins(list).push(entry(&json!({ "stateDir": "x" }))),
         said: Some("stateDir"),
+        usable: true,
     },
     Case {
         name: "wrong logMaxBytes",
         list: |list| plugins(list).push(entry(&json!({ "logMaxBytes": "4M" }))),
         said: Some("logMaxBytes"),
+        usable: true,
     },
     Case {
         name: "wrong policy",
         list: |list| plugins(list).push(entry(&json!({ "policy": "Required" }))),
         said: Some("policy"),
+        usable: true,
     },
     Case {
         name: "entry first",
         list: |list| plugins(list).insert(0, entry(&json!({}))),
         said: Some("first"),
+        usable: true,
     },
-    Case { name: "version 1.0.0", list: |list| list["cniVersion"] = json!("1.0.0"), said: None },
+    Case {
+        name: "version 1.0.0",
+        list: |list| list["cniVersion"] = json!("1.0.0"),
+        said: None,
+        usable: true,
+    },
 ];
 
 fn object(value: &mut Value) -> &mut serde_json::Map<String, Value> {
@@ -105,7 +123,7 @@ fn lists(world: &mut World) -> Result<String> {
     }
     let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
     Ok(format!(
-        "{} lists ({}): each time a plain pod started, and the doctor said what is wrong",
+        "{} lists ({}): each time a plain pod started where the runtime can start any, and the doctor said what is wrong",
         names.len(),
         names.join(", ")
     ))
@@ -124,6 +142,11 @@ fn play(world: &World, case: &Case, bare: &Value) -> Result<()> {
         ensure!(as_it_is_to_be, "to be said: {:?}\n{doctor}", case.said);
         Ok(())
     })?;
+    if !case.usable {
+        // What becomes of pods is the runtime's and the list's affair, as long as nothing of ours is in it.
+        ensure!(!read(world)?.contains(ENTRY), "an entry was put into it");
+        return Ok(());
+    }
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "plain" },
         "spec": { "nodeName": NODE, "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": false,
