@@ -27,7 +27,7 @@ struct Case {
     list: fn(&mut Value),
     /// What the doctor says, of a list that cannot be used as it is.
     said: Option<&'static str>,
-    /// Whether the runtime starts pods by it. By one of a version before 0.3.0 containerd starts none: a result of that version
+    /// Whether the runtime starts pods by it. By one of a version before 0.3.0 containerd 1.6 starts none: a result of that version
     /// names no interface ("failed to find network info for sandbox").
     usable: bool,
 }

@@ -121,7 +121,8 @@ fn without_inotify(world: &World) -> Result<String> {
     let agent = world.agent(NODE)?;
     let log = log_of(world, &agent.name)?;
     ensure!(log.contains("fs.inotify.max_user_instances"), "{log}");
-    all_fine_but_for_inotify(world)?;
+    let doctor = world.smcctl(NODE, &["doctor"])?;
+    ensure!(doctor.contains("fs.inotify.max_user_instances"), "smcctl doctor:\n{doctor}");
     let started = super::outages::start_annotated(world, "unwatched", Some(NODE));
     let known = started.and_then(|()| {
         world.eventually(|world| {
@@ -134,12 +135,6 @@ fn without_inotify(world: &World) -> Result<String> {
     let verdict = known?.verdict;
     ensure!(verdict == "configured", "{verdict}");
     Ok("Ready, the sysctl named in its log and by smcctl doctor, a pod set up and known".to_owned())
-}
-
-fn all_fine_but_for_inotify(world: &World) -> Result<()> {
-    let doctor = world.smcctl(NODE, &["doctor"])?;
-    ensure!(doctor.contains("fs.inotify.max_user_instances"), "smcctl doctor:\n{doctor}");
-    Ok(())
 }
 
 fn past_a_broken_node(world: &mut World) -> Result<String> {
