@@ -179,6 +179,13 @@ impl World {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Fails with what `smcctl doctor` says of a node, unless it finds nothing wrong.
+    pub(super) fn all_fine(&self, node: &str) -> Result<()> {
+        let doctor = self.smcctl(node, &["doctor"])?;
+        ensure!(doctor.contains("All fine."), "smcctl doctor on {node}:\n{doctor}");
+        Ok(())
+    }
+
     /// What `smcctl pods` on the pod's node says of it; `None` when it does not know the pod.
     pub(super) fn verdict(&self, pod: &Pod) -> Result<Option<Verdict>> {
         let said: Value = serde_json::from_str(&self.smcctl(&pod.node, &["pods", "--json"])?)?;

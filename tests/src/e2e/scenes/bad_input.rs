@@ -139,8 +139,7 @@ fn two_at_once(world: &mut World) -> Result<String> {
     let named = named.context("an uninstall beside living agents")?;
     same_agents(world, &before).context("beside an uninstall")?;
     for node in world.nodes() {
-        let doctor = world.smcctl(&node, &["doctor"])?;
-        ensure!(doctor.contains("All fine."), "smcctl doctor on {node}:\n{doctor}");
+        world.all_fine(&node)?;
     }
     Ok(format!(
         "{refused} second agents and {named} uninstalls name the agent that runs; that one undisturbed"

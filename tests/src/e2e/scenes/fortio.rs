@@ -51,8 +51,7 @@ fn accelerated(world: &mut World) -> Result<String> {
         })?;
         ensure!(verdict.tcp == 0, "{} has {} connections on TCP: {verdict:?}", pod.name, verdict.tcp);
         seen.push(verdict.smc_r);
-        let doctor = world.smcctl(&pod.node, &["doctor"])?;
-        ensure!(doctor.contains("All fine."), "smcctl doctor on {}:\n{doctor}", pod.node);
+        world.all_fine(&pod.node)?;
         let agent = world.agent(&pod.node)?.name;
         let log = world.kubectl(&["logs", "-n", SYSTEM, &agent])?;
         let told = log

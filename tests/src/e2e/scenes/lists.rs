@@ -113,11 +113,7 @@ fn lists(world: &mut World) -> Result<String> {
             wrong.push(format!("{}: {error:#}", case.name));
         }
     }
-    world.eventually(|world| {
-        let doctor = world.smcctl(NODE, &["doctor"])?;
-        ensure!(doctor.contains("All fine."), "with its own list again:\n{doctor}");
-        Ok(())
-    })?;
+    world.eventually(|world| world.all_fine(NODE)).context("with its own list again")?;
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
     }

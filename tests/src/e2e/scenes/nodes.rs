@@ -77,8 +77,7 @@ pub(super) fn well_again(world: &World, node: &str, boot_before: &str) -> Result
         ensure!(verdict.smc_r >= answers.right && verdict.tcp == 0, "{verdict:?}");
         Ok(())
     })?;
-    let doctor = world.smcctl(node, &["doctor"])?;
-    ensure!(doctor.contains("All fine."), "smcctl doctor on {node}:\n{doctor}");
+    world.all_fine(node)?;
     Ok(format!(
         "{node} Ready, labelled, doctor: All fine; {} of {} connections SMC-R",
         answers.right, answers.right

@@ -48,14 +48,6 @@ fn log_of(world: &World, agent: &str) -> Result<String> {
     world.kubectl(&["logs", "-n", SYSTEM, agent])
 }
 
-fn all_fine(world: &World) -> Result<()> {
-    world.eventually(|world| {
-        let doctor = world.smcctl(NODE, &["doctor"])?;
-        ensure!(doctor.contains("All fine."), "smcctl doctor on {NODE}:\n{doctor}");
-        Ok(())
-    })
-}
-
 fn state_full(world: &mut World) -> Result<String> {
     let agent = world.agent(NODE)?;
     let node = world.node(NODE)?;
@@ -72,7 +64,7 @@ fn state_full(world: &mut World) -> Result<String> {
     });
     node.command(&["rdma", "link", "add", RDMA_DEVICE, "type", "rxe", "netdev", RDMA_NIC]).check()?;
     published?;
-    all_fine(world)?;
+    world.eventually(|world| world.all_fine(NODE))?;
     let log = log_of(world, &agent.name)?;
     for part in ["is there room in /run/kube-smc?", "no longer: state: cannot write"] {
         ensure!(log.contains(part), "{part:?} is not in the log of {}:\n{log}", agent.name);
@@ -145,7 +137,7 @@ fn past_a_broken_node(world: &mut World) -> Result<String> {
     let played = roll_out(world);
     edit_whole_list(world, NODE, |list| list["cniVersion"] = version)?;
     let played = played?;
-    all_fine(world)?;
+    world.eventually(|world| world.all_fine(NODE))?;
     Ok(played)
 }
 

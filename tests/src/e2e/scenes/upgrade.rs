@@ -118,8 +118,7 @@ fn agents_are(world: &World, to_new: bool) -> Result<()> {
 fn all_well(world: &World) -> Result<()> {
     for node in world.nodes() {
         world.eventually(|world| {
-            let doctor = world.smcctl(&node, &["doctor"])?;
-            ensure!(doctor.contains("All fine."), "smcctl doctor on {node}:\n{doctor}");
+            world.all_fine(&node)?;
             let (label, condition) = world.readiness(&node)?;
             ensure!(label.as_deref() == Some("true"), "{node}: label {label:?}, condition {condition:?}");
             Ok(())
