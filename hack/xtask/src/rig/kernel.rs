@@ -40,6 +40,12 @@ impl BootFiles {
         Ok(Self { tcp2smc: Some(tcp2smc.trim().into()), ..files })
     }
 
+    /// Where the emulator's firmware is.
+    pub(crate) fn firmware(&self) -> [PathBuf; 2] {
+        let share = self.emulator.with_file_name("../share");
+        ["qemu", "seabios"].map(|package| share.join(package))
+    }
+
     fn parse(output: &str) -> Option<Self> {
         let mut lines = output.lines();
         let _version = lines.next()?;
