@@ -1,5 +1,6 @@
 //! The cluster as its users see it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -54,6 +55,13 @@ pub(super) struct Verdict {
     pub(super) smc_r: u64,
     pub(super) tcp: u64,
     pub(super) reason: Option<String>,
+}
+
+impl Verdict {
+    /// Whether the pod's connections can be SMC-R, and nothing is to be done about it.
+    pub(super) fn is_set_up(&self) -> bool {
+        ["configured", "active"].contains(&self.verdict.as_str())
+    }
 }
 
 impl World {
@@ -186,17 +194,23 @@ impl World {
         Ok(())
     }
 
-    /// What `smcctl pods` on the pod's node says of it; `None` when it does not know the pod.
-    pub(super) fn verdict(&self, pod: &Pod) -> Result<Option<Verdict>> {
-        let said: Value = serde_json::from_str(&self.smcctl(&pod.node, &["pods", "--json"])?)?;
-        let of =
-            |row: &&Value| row["name"] == pod.name.as_str() && row["namespace"] == pod.namespace.as_str();
-        Ok(said["pods"].as_array().into_iter().flatten().find(of).map(|row| Verdict {
-            verdict: row["verdict"].as_str().unwrap_or_default().to_owned(),
+    /// What `smcctl pods` on a node says of a namespace's pods, by their names.
+    pub(super) fn verdicts(&self, node: &str, namespace: &str) -> Result<BTreeMap<String, Verdict>> {
+        let said: Value = serde_json::from_str(&self.smcctl(node, &["pods", "--json"])?)?;
+        let rows = said["pods"].as_array().into_iter().flatten().filter(|row| row["namespace"] == namespace);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let verdict = |row: &Value| Verdict {
+            verdict: text(&row["verdict"]),
             smc_r: row["smc_r"].as_u64().unwrap_or_default(),
             tcp: row["tcp"].as_u64().unwrap_or_default(),
             reason: row["top_reason"]["name"].as_str().map(str::to_owned),
-        }))
+        };
+        Ok(rows.map(|row| (text(&row["name"]), verdict(row))).collect())
+    }
+
+    /// What `smcctl pods` on the pod's node says of it; `None` when it does not know the pod.
+    pub(super) fn verdict(&self, pod: &Pod) -> Result<Option<Verdict>> {
+        Ok(self.verdicts(&pod.node, &pod.namespace)?.remove(&pod.name))
     }
 
     /// What `smcctl pods` says of a pod that it must know.

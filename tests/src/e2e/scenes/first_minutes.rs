@@ -143,15 +143,10 @@ fn first_minutes(world: &World, client: &Pod, node: &str, begun: Instant, restar
 /// Fails unless `smcctl pods` knows all servers of the node as set up, with nothing to be said of them.
 fn all_set_up(world: &World, node: &str) -> Result<()> {
     world.within(LIMIT, |world| {
-        let said: Value = serde_json::from_str(&world.smcctl(node, &["pods", "--json"])?)?;
-        let of_servers = |row: &&Value| {
-            let name = row["name"].as_str().unwrap_or_default();
-            row["namespace"] == NAMESPACE && name.starts_with("annotated-")
-        };
-        let rows: Vec<&Value> = said["pods"].as_array().into_iter().flatten().filter(of_servers).collect();
-        let is_set_up = |row: &&&Value| ["configured", "active"].iter().any(|is| row["verdict"] == *is);
-        let set_up = rows.iter().filter(is_set_up).count();
-        ensure!(set_up == SERVERS, "{set_up} of {SERVERS} are set up: {rows:?}");
+        let mut said = world.verdicts(node, NAMESPACE)?;
+        said.retain(|pod, _| pod.starts_with("annotated-"));
+        let set_up = said.values().filter(|said| said.is_set_up()).count();
+        ensure!(set_up == SERVERS, "{set_up} of {SERVERS} are set up: {said:?}");
         Ok(())
     })
 }

@@ -49,12 +49,7 @@ fn full(world: &mut World) -> Result<String> {
     }
     let started = begun.elapsed();
     let known = |world: &World| -> Result<usize> {
-        let said: Value = serde_json::from_str(&world.smcctl(NODE, &["pods", "--json"])?)?;
-        let rows = said["pods"].as_array().into_iter().flatten();
-        let set_up = |row: &&Value| {
-            row["namespace"] == NAMESPACE && ["configured", "active"].iter().any(|is| row["verdict"] == *is)
-        };
-        Ok(rows.filter(set_up).count())
+        Ok(world.verdicts(NODE, NAMESPACE)?.values().filter(|said| said.is_set_up()).count())
     };
     let all_known = |world: &World| {
         let known = known(world)?;

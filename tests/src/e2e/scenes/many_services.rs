@@ -114,16 +114,10 @@ fn written(world: &World) -> Result<()> {
 
 /// Fails unless `smcctl pods` knows all servers as set up. Returns how many of them are to be restarted.
 fn set_up(world: &World) -> Result<usize> {
-    let said: Value = serde_json::from_str(&world.smcctl(NODE, &["pods", "--json"])?)?;
-    let rows: Vec<&Value> =
-        said["pods"].as_array().into_iter().flatten().filter(|row| row["namespace"] == NAMESPACE).collect();
-    let are =
-        |verdicts: &[&str]| rows.iter().filter(|row| verdicts.iter().any(|is| row["verdict"] == *is)).count();
-    let to_restart = are(&["needs-restart"]);
-    ensure!(
-        are(&["configured", "active"]) + to_restart == STARTING,
-        "of {STARTING} pods smcctl says: {rows:?}"
-    );
+    let said = world.verdicts(NODE, NAMESPACE)?;
+    let to_restart = said.values().filter(|said| said.verdict == "needs-restart").count();
+    let set_up = said.values().filter(|said| said.is_set_up()).count();
+    ensure!(set_up + to_restart == STARTING, "of {STARTING} pods smcctl says: {said:?}");
     Ok(to_restart)
 }
 
