@@ -212,6 +212,9 @@ async fn a_rewrite_of_the_chain_does_not_touch_the_condition() {
         assert_eq!(*surfaces.conditions.borrow(), before);
         surfaces.chain_is(Chain::Loaded);
     }
+    // What writes it writes to this test's directory, too.
+    let written = || api.seen().iter().any(|seen| seen.method == "PATCH").then_some(());
+    eventually("the condition is written", written).await;
 }
 
 /// `VERB group/resource` of every rule, with what following the mesh takes.
