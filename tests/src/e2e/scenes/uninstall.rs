@@ -1,17 +1,18 @@
 //! kube-smc goes, and nothing stays.
 
 use anyhow::{Context as _, Result, ensure};
+use xtask::rig::repository;
 
 use super::install::readme_command;
 use super::outages::start_annotated;
 use super::rollout::under_load;
-use crate::e2e::world::{Pod, SYSTEM, World};
+use crate::e2e::world::{AGENTS, Pod, READY_CONDITION, READY_LABEL, SYSTEM, World};
 use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "installed-over-an-uninstall",
-        shows: "installed anew beside a finished uninstall, whose pods then start again: the agent goes on, and they say whose node it is",
+        shows: "uninstalled by hand without an API server and then by the cluster, installed anew beside that: each says what is so",
         run: Run::Long,
         play: installed_over,
     },
@@ -40,7 +41,10 @@ sandbox=$(ctr -n k8s.io containers ls -q "labels.\"io.kubernetes.pod.name\"==$1,
 ctr -n k8s.io tasks kill -s KILL "$sandbox""#;
 
 fn installed_over(world: &mut World) -> Result<String> {
-    as_readme_says(world, REMOVAL)?;
+    let [removal, others @ ..] = REMOVAL;
+    as_readme_says(world, &[removal])?;
+    by_hand(world)?;
+    as_readme_says(world, others)?;
     nothing_left(world)?;
     as_readme_says(world, INSTALLATION)?;
     let played = beside_the_new_agent(world);
@@ -51,6 +55,25 @@ fn installed_over(world: &mut World) -> Result<String> {
         world.eventually(|world| world.all_fine(&node))?;
     }
     Ok(played)
+}
+
+/// On one node, by its own shell: whoever reads what it says knows what is left, and how to remove that.
+fn by_hand(world: &World) -> Result<()> {
+    world.eventually(|world| {
+        let agents = world.pods(SYSTEM, AGENTS)?;
+        ensure!(agents.is_empty(), "{agents:?}");
+        Ok(())
+    })?;
+    let program = repository().join("target/dist/smc-agent").display().to_string();
+    let output =
+        world.node(NODE)?.command(&["sh", "-c", r#""$1" uninstall 2>&1"#, "sh", &program]).check()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["no API server is known here", READY_LABEL, READY_CONDITION, "kubectl patch node"] {
+        ensure!(said.contains(part), "{part:?} is not said:\n{said}");
+    }
+    let (label, condition) = world.readiness(NODE)?;
+    ensure!(label.is_some() && condition.is_some(), "label {label:?}, condition {condition:?}");
+    Ok(())
 }
 
 fn beside_the_new_agent(world: &World) -> Result<String> {
@@ -88,7 +111,7 @@ fn beside_the_new_agent(world: &World) -> Result<String> {
 
 const INSTALLATION: &[&str] =
     &["kubectl apply -k daemonset/manifests", "kubectl -n kube-system rollout status daemonset/smc-agent"];
-const REMOVAL: &[&str] = &[
+const REMOVAL: &[&str; 3] = &[
     "kubectl delete -k daemonset/manifests",
     "kubectl apply -k daemonset/manifests/uninstall",
     "kubectl -n kube-system rollout status daemonset/smc-uninstall",
