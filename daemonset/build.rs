@@ -8,8 +8,8 @@ use std::process::Command;
 use std::{env, error::Error};
 
 /// Directories and names.
-const PROGRAMS: [(&str, &str); 3] =
-    [("bpf", "smcify"), ("bpf", "fallbacks"), ("examples/socket_cost", "nothing")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("bpf", "smcify"), ("bpf", "fallbacks"), ("bpf", "syn_options"), ("examples/socket_cost", "nothing")];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=CLANG");

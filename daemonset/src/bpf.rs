@@ -23,6 +23,7 @@ mod pinned;
 mod pins;
 mod probe;
 mod protocol;
+mod syn_options;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,7 @@ pub use pinned::Pinned;
 use pins::Pins;
 pub use probe::probe;
 pub use protocol::smc_protocol;
+pub use syn_options::{Cause, Counted, Fate, Source, SynOptions};
 
 pub use smc_host::conversion::{DEFAULT_PIN_DIR as DEFAULT_PIN_DIRECTORY, LINK_NAME, MAP_NAME};
 
