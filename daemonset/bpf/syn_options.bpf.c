@@ -4,7 +4,10 @@
 //
 // A program for the ingress of the pod's own interface, inside its namespace: there the destination is final, whatever DNAT,
 // IPVS or another program redirected, and no firewall can flush it. A connection whose SYN bears no offer is plain TCP from its
-// first packet on. Runs at TCX and at clsact with direct action, on kernels from 5.10 on: no BTF, no bpf_loop, no dynptr.
+// first packet on. For kernels from 5.10 on, also without BTF: no bpf_loop, no dynptr, no context given to global functions.
+//
+// Not for interfaces whose packets do not come by their own ingress (ipvlan in mode l3s), nor for those whose network header
+// does not follow Ethernet's and its VLAN tags.
 // Built with clang -target bpf by build.rs; loaded by src/bpf.
 
 #include <linux/bpf.h>
@@ -20,18 +23,21 @@
 
 // Addresses of the node's pods and of all nodes, ranges, and peers whose handshake timed out.
 #define MAX_SOURCES 65536
-// Of each pod and cause that ever had one; the oldest make room.
-#define MAX_COUNTS 16384
+// As many as a node can have addresses of pods.
+#define MAX_PODS 4096
+#define CAUSES 8
 
-#define VLAN_TAGS 2
+// The kernel takes off as many tags of VLAN 0 as there are (net/core/dev.c, __netif_receive_skb_core); who sends more than these
+// has something to hide.
+#define VLAN_TAGS 8
 #define EXTENSION_HEADERS 6
-// A TCP header has at most so many bytes after its first 20.
-#define MAX_OPTIONS 40
 #define OPTION_END 0
 #define OPTION_NOP 1
 #define OPTION_EXPERIMENT 254
 // Kind, length and SMC's four bytes; longer ones of even length count, too (net/ipv4/tcp_input.c, smc_parse_options).
 #define SMC_OPTION 6
+// A TCP header has at most so many bytes after its first 20.
+#define MAX_OPTIONS 40
 
 #define FRAGMENT_OFFSET 0x1fff
 #define MORE_FRAGMENTS 0x2000
@@ -43,10 +49,13 @@
 const volatile __u8 smc_magic[4] = {0xe2, 0xd4, 0xc3, 0xd9};
 
 struct address {
+	// 4 or 6; an IPv4 address is in the first four bytes.
+	__u32 family;
 	__u8 bytes[16];
 };
 
-// What comes from here, IPv4 as ::ffff:0:0/96; the longest prefix decides. The value is the cause, and 0 lets the offer pass.
+// What comes from here; the longest prefix, which begins with the family's 32 bits, decides. The value is the cause, below
+// CAUSES, and 0 lets the offer pass.
 struct source {
 	__u32 prefix;
 	struct address address;
@@ -60,20 +69,20 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } strip_from SEC(".maps");
 
-// How often, by the pod's address.
-struct counted {
-	struct address pod;
-	__u32 cause;
-	// Whether the packet was dropped: a SYN that is a fragment, or that cannot be read.
-	__u32 dropped;
+// How many packets to a pod, by cause. Only pods that stand here are counted: destinations are the sender's to choose.
+struct counts {
+	__u64 stripped[CAUSES];
+	// SYNs that are fragments, or that cannot be read.
+	__u64 dropped[CAUSES];
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__type(key, struct counted);
-	__type(value, __u64);
-	__uint(max_entries, MAX_COUNTS);
-} stripped SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct address);
+	__type(value, struct counts);
+	__uint(max_entries, MAX_PODS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} counted_pods SEC(".maps");
 
 // Verifiers before 5.12 let nobody read the stack at an offset that is not constant.
 struct options {
@@ -89,22 +98,22 @@ struct {
 
 struct packet {
 	struct source from;
-	struct counted to;
-	// Where the TCP header begins.
+	struct address to;
+	// Where the TCP header begins, and where the packet ends by its own word: what is behind that is cut off later.
 	__u32 tcp;
+	__u32 end;
 	// A part of a packet, the first.
 	__u32 fragment;
 };
 
-enum kind { OTHER, TCP, UNREADABLE };
-
-static __always_inline void map_ipv4(struct address *address, __u32 ipv4)
-{
-	__builtin_memset(address->bytes, 0, 10);
-	address->bytes[10] = 0xff;
-	address->bytes[11] = 0xff;
-	__builtin_memcpy(address->bytes + 12, &ipv4, 4);
-}
+enum kind {
+	// Nothing to look at, or a part of a packet without whose first part, which is dropped, it comes to nothing.
+	OTHER,
+	TCP,
+	// From a source that can be told.
+	UNREADABLE,
+	HIDDEN,
+};
 
 static __always_inline enum kind read_ipv4(struct __sk_buff *skb, struct packet *packet, __u32 at)
 {
@@ -114,13 +123,14 @@ static __always_inline enum kind read_ipv4(struct __sk_buff *skb, struct packet 
 	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0 || ip.protocol != IPPROTO_TCP)
 		return OTHER;
 	fragment = bpf_ntohs(ip.frag_off);
-	// Without its first part, which is dropped, the rest comes to nothing.
 	if (fragment & FRAGMENT_OFFSET)
 		return OTHER;
 	packet->fragment = fragment & MORE_FRAGMENTS;
-	map_ipv4(&packet->from.address, ip.saddr);
-	map_ipv4(&packet->to.pod, ip.daddr);
+	packet->from.address.family = packet->to.family = 4;
+	__builtin_memcpy(packet->from.address.bytes, &ip.saddr, sizeof(ip.saddr));
+	__builtin_memcpy(packet->to.bytes, &ip.daddr, sizeof(ip.daddr));
 	packet->tcp = at + ip.ihl * 4;
+	packet->end = at + bpf_ntohs(ip.tot_len);
 	return TCP;
 }
 
@@ -132,10 +142,12 @@ static __always_inline enum kind read_ipv6(struct __sk_buff *skb, struct packet 
 
 	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0)
 		return OTHER;
-	__builtin_memcpy(&packet->from.address, &ip.saddr, sizeof(ip.saddr));
-	__builtin_memcpy(&packet->to.pod, &ip.daddr, sizeof(ip.daddr));
+	packet->from.address.family = packet->to.family = 6;
+	__builtin_memcpy(packet->from.address.bytes, &ip.saddr, sizeof(ip.saddr));
+	__builtin_memcpy(packet->to.bytes, &ip.daddr, sizeof(ip.daddr));
 	next = ip.nexthdr;
 	at += sizeof(ip);
+	packet->end = at + bpf_ntohs(ip.payload_len);
 #pragma unroll
 	for (int header = 0; header <= EXTENSION_HEADERS; header++) {
 		if (next == IPPROTO_TCP) {
@@ -146,6 +158,8 @@ static __always_inline enum kind read_ipv6(struct __sk_buff *skb, struct packet 
 		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH && next != IPPROTO_MH)
 			return OTHER;
 		if (bpf_skb_load_bytes(skb, at, head, sizeof(head)) < 0)
+			return UNREADABLE;
+		if (packet->fragment && at + sizeof(head) > packet->end)
 			return UNREADABLE;
 		if (next == IPPROTO_FRAGMENT) {
 			__u16 fragment = head[2] << 8 | head[3];
@@ -164,6 +178,11 @@ static __always_inline enum kind read_ipv6(struct __sk_buff *skb, struct packet 
 	return UNREADABLE;
 }
 
+static __always_inline int is_tag(__u16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
 static __always_inline enum kind read_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 at = ETH_HLEN;
@@ -172,7 +191,7 @@ static __always_inline enum kind read_packet(struct __sk_buff *skb, struct packe
 
 #pragma unroll
 	for (int tags = 0; tags < VLAN_TAGS; tags++) {
-		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
+		if (!is_tag(protocol))
 			break;
 		if (bpf_skb_load_bytes(skb, at, tag, sizeof(tag)) < 0)
 			return OTHER;
@@ -183,20 +202,14 @@ static __always_inline enum kind read_packet(struct __sk_buff *skb, struct packe
 		return read_ipv4(skb, packet, at);
 	if (protocol == bpf_htons(ETH_P_IPV6))
 		return read_ipv6(skb, packet, at);
-	return OTHER;
+	return is_tag(protocol) ? HIDDEN : OTHER;
 }
 
-static __always_inline void count(struct packet *packet, __u32 cause, __u32 dropped)
+static __always_inline struct options *options_read(void)
 {
-	__u64 *value, one = 1;
+	__u32 first = 0;
 
-	packet->to.cause = cause;
-	packet->to.dropped = dropped;
-	value = bpf_map_lookup_elem(&stripped, &packet->to);
-	if (value)
-		__sync_fetch_and_add(value, 1);
-	else
-		bpf_map_update_elem(&stripped, &packet->to, &one, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&scratch, &first);
 }
 
 // The mask is for the verifier, and the assembly for the compiler, which knows that it changes nothing.
@@ -206,8 +219,35 @@ static __always_inline __u8 byte_at(const struct options *options, __u64 at)
 	return options->bytes[at];
 }
 
-// Makes SMC's bytes, at this offset of the options, an experiment that nobody knows.
-static __always_inline void spoil(struct __sk_buff *skb, __u32 tcp, __u32 at)
+#define NO_MORE 0xff
+#define OFFER 0x100
+
+// Looks at the option at `at`, as the kernel reads them (net/ipv4/tcp_input.c, tcp_parse_options). Returns where the next begins,
+// or NO_MORE, and OFFER beside it. Not static: the verifier looks at it once, not at each step again.
+__attribute__((noinline)) __u32 look_at_option(__u32 at, __u32 length)
+{
+	struct options *options = options_read();
+	__u32 kind, size;
+
+	if (!options || at >= length)
+		return NO_MORE;
+	kind = byte_at(options, at);
+	if (kind == OPTION_END)
+		return NO_MORE;
+	if (kind == OPTION_NOP)
+		return at + 1;
+	size = byte_at(options, at + 1);
+	if (at + 2 > length || size < 2 || at + size > length)
+		return NO_MORE;
+	if (kind != OPTION_EXPERIMENT || size < SMC_OPTION || size & 1 || byte_at(options, at + 2) != smc_magic[0] ||
+	    byte_at(options, at + 3) != smc_magic[1] || byte_at(options, at + 4) != smc_magic[2] ||
+	    byte_at(options, at + 5) != smc_magic[3])
+		return at + size;
+	return (at + size) | OFFER;
+}
+
+// Makes the offer at this offset of the options an experiment that nobody knows. Returns other than 0 where it stays.
+static __always_inline long spoil(struct __sk_buff *skb, __u32 tcp, __u32 at)
 {
 	const __u32 nothing = 0;
 	__u8 was[8] = {}, now[8] = {};
@@ -226,88 +266,67 @@ static __always_inline void spoil(struct __sk_buff *skb, __u32 tcp, __u32 at)
 		was[3] = smc_magic[3];
 	}
 	difference = bpf_csum_diff((__be32 *)was, sizeof(was), (__be32 *)now, sizeof(now), 0);
-	if (bpf_skb_store_bytes(skb, tcp + sizeof(struct tcphdr) + at, &nothing, sizeof(nothing), 0) == 0)
+	return bpf_skb_store_bytes(skb, tcp + sizeof(struct tcphdr) + at + 2, &nothing, sizeof(nothing), 0) ?:
 		bpf_l4_csum_replace(skb, tcp + __builtin_offsetof(struct tcphdr, check), 0, difference, 0);
-}
-
-static __always_inline struct options *options_read(void)
-{
-	__u32 first = 0;
-
-	return bpf_map_lookup_elem(&scratch, &first);
-}
-
-#define NO_MORE 0xff
-#define SPOILT 0x100
-
-// Spoils the option at `at` if it is an offer, read as the kernel reads them (net/ipv4/tcp_input.c, tcp_parse_options). Returns
-// where the next begins, or NO_MORE, and SPOILT beside it. Not static: the verifier looks at it once, not at each step again.
-__attribute__((noinline)) __u32 spoil_offer(struct __sk_buff *skb, __u32 tcp, __u32 at, __u32 length)
-{
-	struct options *options = options_read();
-	__u32 kind, size;
-
-	if (!options || at >= length)
-		return NO_MORE;
-	kind = byte_at(options, at);
-	if (kind == OPTION_END)
-		return NO_MORE;
-	if (kind == OPTION_NOP)
-		return at + 1;
-	size = byte_at(options, at + 1);
-	if (at + 2 > length || size < 2 || at + size > length)
-		return NO_MORE;
-	if (kind != OPTION_EXPERIMENT || size < SMC_OPTION || size & 1 ||
-	    byte_at(options, at + 2) != smc_magic[0] || byte_at(options, at + 3) != smc_magic[1] ||
-	    byte_at(options, at + 4) != smc_magic[2] || byte_at(options, at + 5) != smc_magic[3])
-		return at + size;
-	spoil(skb, tcp, at + 2);
-	return (at + size) | SPOILT;
 }
 
 SEC("tc")
 int strip_offer(struct __sk_buff *skb)
 {
 	struct packet packet = {};
+	struct counts *counts;
 	struct options *options;
 	struct tcphdr tcp;
-	__u32 *cause, length, next = 0, spoilt = 0;
+	__u32 *found, cause, length, at = 0, spoilt = 0;
 	enum kind kind;
 
 	kind = read_packet(skb, &packet);
 	if (kind == OTHER)
 		return TC_ACT_UNSPEC;
-	if (kind == TCP && bpf_skb_load_bytes(skb, packet.tcp, &tcp, sizeof(tcp)) < 0)
+	if (kind == HIDDEN)
+		return TC_ACT_SHOT;
+	if (kind == TCP && (bpf_skb_load_bytes(skb, packet.tcp, &tcp, sizeof(tcp)) < 0 ||
+			    (packet.fragment && packet.tcp + sizeof(tcp) > packet.end)))
 		kind = UNREADABLE;
 	// A SYN-ACK is left alone: without its offer the server would wait for a handshake that never comes.
 	if (kind == TCP && (!tcp.syn || tcp.ack))
 		return TC_ACT_UNSPEC;
 
-	packet.from.prefix = 128;
-	cause = bpf_map_lookup_elem(&strip_from, &packet.from);
-	if (!cause || !*cause)
+	packet.from.prefix = 8 * sizeof(packet.from.address);
+	found = bpf_map_lookup_elem(&strip_from, &packet.from);
+	cause = found ? *found & (CAUSES - 1) : 0;
+	if (!cause)
 		return TC_ACT_UNSPEC;
-	if (kind == UNREADABLE || packet.fragment || tcp.doff < 5)
+	counts = bpf_map_lookup_elem(&counted_pods, &packet.to);
+	if (kind == UNREADABLE || packet.fragment)
+		goto drop;
+	options = options_read();
+	if (!options || tcp.doff < 5)
 		goto drop;
 	length = tcp.doff * 4 - sizeof(tcp);
-	if (length == 0)
-		return TC_ACT_UNSPEC;
-	options = options_read();
-	// For the verifier, which has forgotten how long it can be.
-	if (!options || length > MAX_OPTIONS)
-		return TC_ACT_UNSPEC;
-	if (bpf_skb_load_bytes(skb, packet.tcp + sizeof(tcp), options->bytes, length) < 0)
-		goto drop;
-	for (int step = 0; step < MAX_OPTIONS && next != NO_MORE; step++) {
-		next = spoil_offer(skb, packet.tcp, next, length);
-		spoilt |= next & SPOILT;
-		next &= NO_MORE;
+	// Word by word: to old verifiers a length that is not constant may be 0, which they do not allow.
+#pragma unroll
+	for (__u32 word = 0; word < MAX_OPTIONS; word += 4) {
+		if (word < length &&
+		    bpf_skb_load_bytes(skb, packet.tcp + sizeof(tcp) + word, options->bytes + word, 4) < 0)
+			goto drop;
 	}
-	if (spoilt)
-		count(&packet, *cause, 0);
+	for (int step = 0; step < MAX_OPTIONS && at != NO_MORE; step++) {
+		__u32 next = look_at_option(at, length);
+
+		if (next & OFFER) {
+			if (spoil(skb, packet.tcp, at))
+				goto drop;
+			spoilt = 1;
+		}
+		at = next & NO_MORE;
+	}
+	if (spoilt && counts)
+		__sync_fetch_and_add(&counts->stripped[cause], 1);
 	return TC_ACT_UNSPEC;
 drop:
-	count(&packet, *cause, 1);
+	if (counts)
+		__sync_fetch_and_add(&counts->dropped[cause], 1);
 	return TC_ACT_SHOT;
 }
 

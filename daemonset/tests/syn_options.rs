@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use smc_agent::bpf::{Counted, Fate, Source, SynOptions};
+use smc_agent::bpf::{Cause, Counted, Fate, Source, SynOptions};
 use smc_model::SynOption;
 
 const MAGIC: [u8; 4] = [0xe2, 0xd4, 0xc3, 0xd9];
@@ -24,7 +24,11 @@ const POD: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 3);
 const STRIPPED6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0, 0, 1);
 const POD6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 3, 0, 0, 0, 3);
 
-/// Loaded, with offers of [`STRIPPED`] and [`STRIPPED6`] taken out for cause 7.
+fn cause(number: u8) -> Cause {
+    Cause::new(number).unwrap()
+}
+
+/// Loaded, with offers of [`STRIPPED`] and [`STRIPPED6`] taken out for cause 7, and counted for both pods.
 fn program() -> Option<SynOptions> {
     if !support::is_root() {
         support::cannot_run("loading BPF programs needs root");
@@ -32,7 +36,10 @@ fn program() -> Option<SynOptions> {
     }
     let program = SynOptions::load(&SynOption { kind: 254, data: MAGIC.to_vec() }).unwrap().unwrap();
     for source in [IpAddr::from(STRIPPED), STRIPPED6.into()] {
-        program.set(Source::address(source), 7).unwrap();
+        program.strip(Source::address(source), cause(7)).unwrap();
+    }
+    for pod in [IpAddr::from(POD), POD6.into()] {
+        program.count_for(pod).unwrap();
     }
     Some(program)
 }
@@ -50,6 +57,9 @@ struct Segment {
     tags: Vec<u16>,
     /// How much of the segment is there.
     kept: usize,
+    /// How much more the Ethernet frame has: the kernel cuts it off.
+    padding: Vec<u8>,
+    protocol: u8,
 }
 
 impl Segment {
@@ -62,6 +72,8 @@ impl Segment {
             fragment: 0,
             tags: Vec::new(),
             kept: usize::MAX,
+            padding: Vec::new(),
+            protocol: 6,
         }
     }
 
@@ -99,7 +111,7 @@ impl Segment {
                 packet.extend((20 + length).to_be_bytes());
                 packet.extend([0, 1]);
                 packet.extend(self.fragment.to_be_bytes());
-                packet.extend([64, 6, 0, 0]);
+                packet.extend([64, self.protocol, 0, 0]);
                 packet.extend(source.octets());
                 packet.extend(POD.octets());
             }
@@ -113,6 +125,7 @@ impl Segment {
         }
         packet.extend(between);
         packet.extend(tcp);
+        packet.extend(&self.padding);
         packet
     }
 }
@@ -143,7 +156,7 @@ fn options_after(program: &SynOptions, segment: &Segment) -> Option<Vec<u8>> {
     let before = segment.packet();
     let Fate::Passed(after) = program.run(&before).unwrap() else { return None };
     let tcp = after.len() - segment.tcp().len().min(segment.kept);
-    if segment.kept < usize::MAX || segment.fragment != 0 {
+    if segment.kept < usize::MAX || segment.fragment != 0 || segment.protocol != 6 {
         assert_eq!(after, before);
         return Some(segment.options.clone());
     }
@@ -161,14 +174,10 @@ fn passes_as_it_is(program: &SynOptions, segment: &Segment) {
     assert_eq!(options_after(program, segment).as_ref(), Some(&segment.options));
 }
 
-fn count(program: &SynOptions, dropped: bool) -> u64 {
-    program
-        .counted()
-        .unwrap()
-        .iter()
-        .filter(|counted| counted.dropped == dropped)
-        .map(|counted| counted.packets)
-        .sum()
+/// What both pods lost by all causes: offers, and packets.
+fn lost(program: &SynOptions) -> (u64, u64) {
+    let counted = [IpAddr::from(POD), POD6.into()].map(|pod| program.counted(pod).unwrap()).concat();
+    counted.iter().fold((0, 0), |(stripped, dropped), one| (stripped + one.stripped, dropped + one.dropped))
 }
 
 #[test]
@@ -184,10 +193,15 @@ fn a_syn_of_a_stripped_source_loses_its_offer_wherever_that_stands_and_is_counte
             assert_eq!(options_after(&program, &segment), Some(wanted));
         }
     }
-    let mut counted = program.counted().unwrap();
-    counted.sort_by_key(|counted| counted.pod);
-    let of = |pod: IpAddr| Counted { pod, cause: 7, dropped: false, packets: 5 };
-    assert_eq!(counted, [of(POD.into()), of(POD6.into())]);
+    for pod in [IpAddr::from(POD), POD6.into()] {
+        let wanted = Counted { cause: cause(7), stripped: 5, dropped: 0 };
+        assert_eq!(program.counted(pod).unwrap(), [wanted]);
+    }
+    // Also where it is not counted.
+    program.count_no_more(POD.into()).unwrap();
+    let segment = Segment::from(STRIPPED, &OFFER);
+    assert_eq!(options_after(&program, &segment), Some(SPOILT.to_vec()));
+    assert_eq!(program.counted(POD.into()).unwrap(), []);
 }
 
 #[test]
@@ -201,7 +215,13 @@ fn what_is_no_offer_or_no_syn_or_from_elsewhere_passes_as_it_is() {
     passes_as_it_is(&program, &Segment::from(STRIPPED, &[254, 4, 0xf9, 0x89]));
     passes_as_it_is(&program, &Segment::from(STRIPPED, &[&[254, 7][..], &MAGIC, &[0]].concat()));
     passes_as_it_is(&program, &Segment::from(STRIPPED, &[&[0][..], &OFFER].concat()));
-    assert_eq!(program.counted().unwrap(), []);
+    // What is no TCP, whatever its bytes say, and a first part that is no SYN.
+    passes_as_it_is(&program, &Segment { protocol: 17, ..Segment::from(STRIPPED, &OFFER) });
+    let part = Segment { fragment: 0x2000, flags: 0x10, ..Segment::from(STRIPPED, &OFFER) };
+    passes_as_it_is(&program, &part);
+    let icmp = Segment { between: (58, Vec::new()), ..Segment::from(STRIPPED6, &OFFER) };
+    assert_eq!(program.run(&icmp.packet()).unwrap(), Fate::Passed(icmp.packet()));
+    assert_eq!(lost(&program), (0, 0));
 }
 
 #[test]
@@ -211,7 +231,7 @@ fn every_offer_of_a_syn_goes_also_a_longer_one() {
     let segment = Segment::from(STRIPPED, &[&[1][..], &long, &OFFER, &[1], &OFFER].concat());
     let wanted = [&[1, 254, 10, 0, 0, 0, 0, 9, 9, 9, 9][..], &SPOILT, &[1], &SPOILT].concat();
     assert_eq!(options_after(&program, &segment), Some(wanted));
-    assert_eq!(count(&program, false), 1, "packets are counted");
+    assert_eq!(lost(&program), (1, 0), "packets are counted");
 }
 
 #[test]
@@ -222,6 +242,7 @@ fn tags_ip_options_and_extension_headers_hide_no_offer() {
     for segment in [
         Segment { tags: vec![0x8100], ..four.clone() },
         Segment { tags: vec![0x88a8, 0x8100], ..four.clone() },
+        Segment { tags: vec![0x8100; 8], ..four.clone() },
         Segment { tags: vec![0x8100], ..six.clone() },
         // Router alert; no-operations up to the longest header.
         Segment { between: (6, vec![148, 4, 0, 0]), ..four.clone() },
@@ -239,17 +260,30 @@ fn tags_ip_options_and_extension_headers_hide_no_offer() {
 #[test]
 fn a_syn_in_parts_or_that_cannot_be_read_is_dropped_and_counted_if_its_source_is_stripped() {
     let Some(program) = program() else { return };
+    // What the kernel cuts off again says that it is no SYN, or no TCP.
+    let said_otherwise = [&[0, 0, 0, 0, 0x50, 0x10][..], &[0; 12]].concat();
     let hidden = |source: IpAddr| {
         let segment = Segment::from(source, &OFFER);
+        let begun = Segment { kept: 8, padding: said_otherwise.clone(), ..segment.clone() };
         if source.is_ipv4() {
             vec![
                 Segment { fragment: 0x2000, ..segment.clone() },
                 Segment { kept: 12, fragment: 0x2000, ..segment.clone() },
+                Segment { fragment: 0x2000, ..begun },
                 Segment { kept: 22, ..segment },
             ]
         } else {
+            let more = |next: u8, then: &[u8]| [&[next, 0, 0, 1, 0, 0, 0, 1], then].concat();
             vec![
-                Segment { between: (44, vec![6, 0, 0, 1, 0, 0, 0, 1]), ..segment.clone() },
+                Segment { between: (44, more(6, &[])), ..segment.clone() },
+                Segment { between: (44, more(6, &[])), ..begun },
+                // Its destination options name another header of them, which is only in the padding.
+                Segment {
+                    between: (44, more(60, &[60, 0, 1, 4, 0, 0, 0, 0])),
+                    kept: 0,
+                    padding: vec![59; 24],
+                    ..segment.clone()
+                },
                 Segment { between: (0, [0, 0, 0, 0, 0, 0, 0, 0].repeat(8)), ..segment },
             ]
         }
@@ -258,29 +292,44 @@ fn a_syn_in_parts_or_that_cannot_be_read_is_dropped_and_counted_if_its_source_is
     for segment in &stripped {
         assert_eq!(program.run(&segment.packet()).unwrap(), Fate::Dropped, "{:?}", segment.between);
     }
-    assert_eq!(count(&program, true), u64::try_from(stripped.len()).unwrap());
+    assert_eq!(lost(&program), (0, u64::try_from(stripped.len()).unwrap()));
     let others = [STRANGER.into(), POD6.into()].map(hidden).concat();
     // Nothing can be seen in a later part, and without the first it comes to nothing.
     let later = Segment { fragment: 0x0002, ..Segment::from(STRIPPED, &OFFER) };
     for segment in others.iter().chain([&later]) {
         assert_eq!(program.run(&segment.packet()).unwrap(), Fate::Passed(segment.packet()));
     }
+    // So many tags nobody needs, and behind them nothing is looked for.
+    let tagged = Segment { tags: vec![0x8100; 9], ..Segment::from(STRANGER, &OFFER) };
+    assert_eq!(program.run(&tagged.packet()).unwrap(), Fate::Dropped);
 }
 
 #[test]
 fn the_longest_range_decides() {
     let Some(program) = program() else { return };
     let range = |address: [u8; 4], bits| Source::range(Ipv4Addr::from(address).into(), bits);
-    program.set(range([0, 0, 0, 0], 0), 3).unwrap();
-    program.set(range([10, 0, 0, 0], 8), 0).unwrap();
-    for (source, offer) in [([192, 0, 2, 1], SPOILT), ([10, 9, 9, 9], OFFER), (STRIPPED.octets(), SPOILT)] {
-        let segment = Segment::from(Ipv4Addr::from(source), &OFFER);
-        assert_eq!(options_after(&program, &segment), Some(offer.to_vec()), "{source:?}");
-    }
-    let causes: Vec<_> = program.counted().unwrap().iter().map(|counted| counted.cause).collect();
-    assert!(causes.len() == 2 && causes.contains(&3) && causes.contains(&7), "{causes:?}");
-    // IPv6 has ranges of its own.
-    passes_as_it_is(&program, &Segment::from(POD6, &OFFER));
+    let becomes = |source: IpAddr, offer: [u8; 6]| {
+        assert_eq!(options_after(&program, &Segment::from(source, &OFFER)), Some(offer.to_vec()), "{source}");
+    };
+    let [far, near] = [[192, 0, 2, 1], [10, 9, 9, 9]].map(|address| IpAddr::from(Ipv4Addr::from(address)));
+    program.strip(range([0, 0, 0, 0], 0), cause(3)).unwrap();
+    program.strip(range([10, 0, 0, 0], 8), Cause::NONE).unwrap();
+    becomes(far, SPOILT);
+    becomes(near, OFFER);
+    becomes(STRIPPED.into(), SPOILT);
+    let counted = program.counted(POD.into()).unwrap();
+    assert_eq!(counted.iter().map(|counted| counted.cause).collect::<Vec<_>>(), [cause(3), cause(7)]);
+    program.forget(Source::address(STRIPPED.into())).unwrap();
+    becomes(STRIPPED.into(), OFFER);
+    program.forget(range([10, 0, 0, 0], 8)).unwrap();
+    becomes(near, SPOILT);
+    // Neither family's ranges hold the other's addresses.
+    becomes(POD6.into(), OFFER);
+    program.forget(range([0, 0, 0, 0], 0)).unwrap();
+    program.forget(range([0, 0, 0, 0], 0)).unwrap();
+    program.strip(Source::range(Ipv6Addr::UNSPECIFIED.into(), 0), cause(3)).unwrap();
+    becomes(POD6.into(), SPOILT);
+    becomes(far, OFFER);
 }
 
 /// Where the kernel would see an offer (net/ipv4/tcp_input.c, `tcp_parse_options` and `smc_parse_options`), made unreadable.

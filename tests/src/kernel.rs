@@ -1,11 +1,14 @@
 //! What a node's kernel holds of kube-smc.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use smc_model::{NetnsCookie, Owned};
 use xtask::rig::{Node, repository};
 
+use crate::cluster::not_run;
 use crate::snapshot::{SCRIPT, settled};
 
 /// Runs a shell script on a node and returns what it printed; an unsuccessful end fails the test.
@@ -16,6 +19,32 @@ pub fn shell(node: &Node<'_>, script: &str, arguments: &[&str]) -> String {
     let output = node.command(&argv).check().unwrap_or_else(|error| panic!("{error}"));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
+
+/// Paths on this machine of other packages' test programs that need a node's kernel; `None`, said or failed, where they are
+/// not named by `KUBE_SMC_KERNEL_TESTS`, separated by colons.
+pub fn kernel_tests() -> Option<Vec<String>> {
+    const PROGRAMS: &str = "KUBE_SMC_KERNEL_TESTS";
+    let programs = env::var(PROGRAMS).ok().filter(|programs| !programs.is_empty());
+    if programs.is_none() {
+        not_run(PROGRAMS);
+    }
+    Some(programs?.split(':').map(str::to_owned).collect())
+}
+
+/// Runs such a program on a node; a failing test of it, or none, fails the test.
+#[track_caller]
+pub fn run_kernel_test(node: &Node<'_>, program: &str) {
+    let test =
+        node.command(&[program]).env("KUBE_SMC_REQUIRE_KERNEL", "1").timeout(KERNEL_TEST_LIMIT).output();
+    let output = test.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {said}{errors}");
+    assert!(said.contains("test result: ok") && !said.contains(" 0 passed"), "{program}: {said}");
+}
+
+/// Each program loads BPF programs a dozen times, in debug builds, on an emulated CPU.
+const KERNEL_TEST_LIMIT: Duration = Duration::from_secs(600);
 
 /// A look at one node's kernel.
 #[derive(Debug, Clone, Copy)]

@@ -28,7 +28,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, OLD_NODE, TWO_NODES, not_run, old_node, two_nodes};
-pub use kernel::{Kernel, shell};
+pub use kernel::{Kernel, kernel_tests, run_kernel_test, shell};
 pub use pods::{TestPod, start, start_both};
 pub use traffic::{Fetched, client, fetch, lasting_server, server, wait_until_served};
 

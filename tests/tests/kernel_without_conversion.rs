@@ -1,7 +1,10 @@
 //! A node whose kernel has SMC and no way to convert TCP sockets: Linux 6.1.
 #![forbid(unsafe_code)]
 
-use rig_tests::{agent, client, fetch, old_node, server, shell, start, start_both, wait_until_served};
+use rig_tests::{
+    agent, client, fetch, kernel_tests, old_node, run_kernel_test, server, shell, start, start_both,
+    wait_until_served,
+};
 use smc_model::{ANNOTATION, Reason};
 use xtask::counters::Counters;
 
@@ -42,4 +45,13 @@ fn the_agent_logs_what_the_kernel_lacks_and_for_which_pod() {
     assert!(of_pod.contains("plain TCP") && of_pod.contains(&release) && of_pod.contains("6.11"), "{of_pod}");
     let of_node = lines.iter().find(|line| !line.contains("pod=")).expect("the node's own line");
     assert!(of_node.contains(&release), "{of_node}");
+}
+
+/// Its verifier knows less than newer ones; what conversion needs is not there.
+#[test]
+fn the_program_that_takes_offers_out_of_syns_runs_on_an_older_kernel_too() {
+    let Some(cluster) = old_node() else { return };
+    let Some(programs) = kernel_tests() else { return };
+    let program = programs.iter().find(|program| program.contains("/syn_options-")).expect("it is built");
+    run_kernel_test(&cluster.node(1), program);
 }

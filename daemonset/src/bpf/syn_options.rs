@@ -2,7 +2,7 @@
 //!
 //! Loaded and filled here; nothing attaches it yet. The same-node guard is still nftables' ([`crate::guard`]).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramInput};
 use smc_model::SynOption;
@@ -15,62 +15,80 @@ use super::{messages, probe};
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/syn_options.bpf.o"));
 
 const LOAD: &str = "load the program that takes SMC's offer out of SYNs";
-/// Bits of an IPv4 address's prefix as IPv6 writes it, `::ffff:0:0/96`.
-const MAPPED: u32 = 96;
+/// `struct address`: the family, and 16 bytes.
+const ADDRESS_BYTES: usize = 20;
+/// Bits of the family, with which every prefix begins.
+const FAMILY_BITS: u32 = 32;
 /// uapi/linux/pkt_cls.h.
 const TC_ACT_SHOT: u32 = 2;
 
 /// Where SYNs come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
-    address: Ipv6Addr,
-    prefix: u32,
+    address: IpAddr,
+    bits: u8,
 }
 
 impl Source {
     /// One address.
     pub fn address(address: IpAddr) -> Self {
-        Self { address: mapped(address), prefix: 128 }
+        Self::range(address, u8::MAX)
     }
 
-    /// All addresses that begin with the first `bits` of this one; no more than it has count.
+    /// All addresses of the same family that begin with the first `bits` of this one; more than it has are all that it has.
     pub fn range(address: IpAddr, bits: u8) -> Self {
-        let prefix = match address {
-            IpAddr::V4(_) => MAPPED + u32::from(bits.min(32)),
-            IpAddr::V6(_) => u32::from(bits.min(128)),
-        };
-        Self { address: mapped(address), prefix }
+        Self { address, bits: bits.min(if address.is_ipv4() { 32 } else { 128 }) }
     }
 
-    fn key(self) -> [u8; 20] {
-        let mut key = [0; 20];
-        key[..4].copy_from_slice(&self.prefix.to_ne_bytes());
-        key[4..].copy_from_slice(&self.address.octets());
+    /// `struct source`. One address is told from a range of 32 bits by nothing: in IPv4 they are the same.
+    fn key(self) -> [u8; 4 + ADDRESS_BYTES] {
+        let mut key = [0; 4 + ADDRESS_BYTES];
+        key[..4].copy_from_slice(&(FAMILY_BITS + u32::from(self.bits)).to_ne_bytes());
+        key[4..].copy_from_slice(&bytes_of(self.address));
         key
     }
 }
 
-fn mapped(address: IpAddr) -> Ipv6Addr {
+fn bytes_of(address: IpAddr) -> [u8; ADDRESS_BYTES] {
+    let mut bytes = [0; ADDRESS_BYTES];
     match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
+        IpAddr::V4(address) => {
+            bytes[..4].copy_from_slice(&4_u32.to_ne_bytes());
+            bytes[4..8].copy_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            bytes[..4].copy_from_slice(&6_u32.to_ne_bytes());
+            bytes[4..].copy_from_slice(&address.octets());
+        }
+    }
+    bytes
+}
+
+/// Why offers of a source are taken out, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause(u8);
+
+impl Cause {
+    /// How many the program counts apart; the first is none.
+    const ALL: u8 = 8;
+    /// No cause: offers pass, where a range around would have them taken out.
+    pub const NONE: Self = Self(0);
+
+    /// The cause of this number; `None` where the program cannot count so far.
+    pub fn new(number: u8) -> Option<Self> {
+        (number < Self::ALL).then_some(Self(number))
     }
 }
 
-/// What becomes of the offers of a source: taken out, counted under this number; 0 lets them pass.
-pub type Cause = u32;
-
-/// How often SYNs to a pod lost something.
+/// What packets to a pod lost by a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
-    /// The pod's address.
-    pub pod: IpAddr,
     /// Why.
     pub cause: Cause,
-    /// Whether they were dropped: fragments, and what cannot be read.
-    pub dropped: bool,
-    /// How many.
-    pub packets: u64,
+    /// SYNs whose offers were taken out.
+    pub stripped: u64,
+    /// Packets that were dropped: SYNs that are fragments, and what cannot be read.
+    pub dropped: u64,
 }
 
 /// What became of a packet.
@@ -87,7 +105,7 @@ pub enum Fate {
 pub struct SynOptions {
     object: Object,
     strip_from: MapHandle,
-    stripped: MapHandle,
+    counted_pods: MapHandle,
 }
 
 impl SynOptions {
@@ -111,37 +129,65 @@ impl SynOptions {
             let map = object.maps().find(|map| map.name() == name).ok_or(BpfError::Object(name))?;
             MapHandle::try_from(&map).map_err(failed(LOAD))
         };
-        let (strip_from, stripped) = (map("strip_from")?, map("stripped")?);
-        Ok(Some(Self { object, strip_from, stripped }))
+        let (strip_from, counted_pods) = (map("strip_from")?, map("counted_pods")?);
+        Ok(Some(Self { object, strip_from, counted_pods }))
     }
 
-    /// What is to become of the offers of a source; the source with the longest prefix decides.
+    /// Has the offers of a source taken out for this cause from now on; of sources that hold an address, the one with the
+    /// longest prefix decides.
     ///
     /// # Errors
     /// When the map is full.
-    pub fn set(&self, source: Source, cause: Cause) -> Result<(), BpfError> {
+    pub fn strip(&self, source: Source, cause: Cause) -> Result<(), BpfError> {
         let operation = "have SMC's offer taken out of a source's SYNs";
-        self.strip_from.update(&source.key(), &cause.to_ne_bytes(), MapFlags::ANY).map_err(failed(operation))
+        let cause = u32::from(cause.0).to_ne_bytes();
+        self.strip_from.update(&source.key(), &cause, MapFlags::ANY).map_err(failed(operation))
     }
 
-    /// How often something was done, by pod and cause; pods that are gone included.
+    /// Leaves a source to the ranges around it; fine when nothing was said of it.
+    ///
+    /// # Errors
+    /// When the map cannot be changed.
+    pub fn forget(&self, source: Source) -> Result<(), BpfError> {
+        gone(self.strip_from.delete(&source.key()), "forget a source of SYNs")
+    }
+
+    /// Counts from now on what packets to this pod lose; what was counted stays.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn count_for(&self, pod: IpAddr) -> Result<(), BpfError> {
+        let nothing = [0; 16 * Cause::ALL as usize];
+        match self.counted_pods.update(&bytes_of(pod), &nothing, MapFlags::NO_EXIST) {
+            Err(error) if error.kind() == libbpf_rs::ErrorKind::AlreadyExists => Ok(()),
+            result => result.map_err(failed("count what SYNs to a pod lose")),
+        }
+    }
+
+    /// Forgets what was counted for a pod; fine when nothing was.
+    ///
+    /// # Errors
+    /// When the map cannot be changed.
+    pub fn count_no_more(&self, pod: IpAddr) -> Result<(), BpfError> {
+        gone(self.counted_pods.delete(&bytes_of(pod)), "forget what SYNs to a pod lost")
+    }
+
+    /// What packets to a pod lost, by each cause by which they did.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn counted(&self) -> Result<Vec<Counted>, BpfError> {
-        let mut all = Vec::new();
-        for key in self.stripped.keys() {
-            // One that made room for another in the meantime is gone.
-            let value = self
-                .stripped
-                .lookup(&key, MapFlags::ANY)
-                .map_err(failed("read how often offers were taken out"))?;
-            all.extend(value.and_then(|value| Counted::parse(&key, &value)));
-        }
-        Ok(all)
+    pub fn counted(&self, pod: IpAddr) -> Result<Vec<Counted>, BpfError> {
+        let counts = self.counted_pods.lookup(&bytes_of(pod), MapFlags::ANY);
+        let counts = counts.map_err(failed("read what SYNs to a pod lost"))?.unwrap_or_default();
+        let numbers: Vec<u64> = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
+        // `struct counts`.
+        let (stripped, dropped) = numbers.split_at(numbers.len() / 2);
+        let by_cause = (0..).map(Cause).zip(stripped.iter().zip(dropped));
+        let all = by_cause.map(|(cause, (&stripped, &dropped))| Counted { cause, stripped, dropped });
+        Ok(all.filter(|counted| (counted.stripped, counted.dropped) != (0, 0)).collect())
     }
 
-    /// Has the kernel run the program on a packet, which begins with its Ethernet header and goes nowhere. It is counted.
+    /// Has the kernel run the program on a packet, which begins with its Ethernet header and goes nowhere. Counted like others.
     ///
     /// # Errors
     /// When the kernel does not run it.
@@ -155,27 +201,20 @@ impl SynOptions {
     }
 }
 
-impl Counted {
-    /// Reads an entry of the map `stripped`: pod (16 bytes), cause and whether dropped (4 each), and its count (8).
-    fn parse(key: &[u8], value: &[u8]) -> Option<Self> {
-        let (pod, rest) = key.split_first_chunk::<16>()?;
-        let (cause, rest) = rest.split_first_chunk()?;
-        let dropped: &[u8; 4] = rest.first_chunk()?;
-        Some(Self {
-            pod: IpAddr::from(*pod).to_canonical(),
-            cause: u32::from_ne_bytes(*cause),
-            dropped: *dropped != [0; 4],
-            packets: u64::from_ne_bytes(*value.first_chunk()?),
-        })
-    }
-}
-
 /// The bytes are the only constant in the object.
 fn set_magic(open: &mut OpenObject, magic: [u8; 4]) -> Option<()> {
     let mut constants =
         open.maps_mut().find(|map| map.name().as_encoded_bytes().ends_with(CONSTANTS_SUFFIX.as_bytes()))?;
     *constants.initial_value_mut()?.first_chunk_mut()? = magic;
     Some(())
+}
+
+/// What is not there need not be taken out.
+fn gone(result: libbpf_rs::Result<()>, operation: &'static str) -> Result<(), BpfError> {
+    match result {
+        Err(error) if error.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(failed(operation)),
+    }
 }
 
 fn failed(operation: &'static str) -> impl Fn(libbpf_rs::Error) -> BpfError {
