@@ -38,6 +38,8 @@ pub(super) const SCENES: &[Scene] = &[
 ];
 
 const OUTAGE: Duration = Duration::from_secs(180);
+/// An API server asks only so seldom whether a token that it accepted is still one: 10 s.
+const TOKEN_IS_BELIEVED: Duration = Duration::from_secs(15);
 /// Whom Events are from.
 const COMPONENT: &str = "kube-smc";
 
@@ -94,21 +96,29 @@ fn rights(world: &mut World) -> Result<String> {
     ))
 }
 
-/// An account that is made anew ends all tokens of the old one at once; a kubelet that starts asks for new ones.
+/// An account that is made anew ends all tokens of the old one; a kubelet that starts asks for new ones.
 fn token(world: &mut World) -> Result<String> {
     let before = restarts(world)?;
     world.kubectl(&["delete", "serviceaccount", "smc-agent", "-n", SYSTEM])?;
-    start_annotated(world, "old-token", Some("node1"))?;
-    let agent = world.agent("node1")?;
-    let said = says(world, &agent.name, &["cannot write events", "401"])?;
+    let said = refused(world);
+    // Also where nobody was refused: without the account there are no agents in what is played next.
     world.as_readme_says(&readme_command("kubectl apply -k daemonset/manifests")?)?;
     restart_kubelets(world)?;
+    let said = said?;
     let kept = event(world, "old-token")?;
     end(world, "old-token")?;
     let new = event_of_new_pod(world, "new-token")?;
     world.cluster.await_nodes(&|_| {})?;
     all_well(world, before)?;
     Ok(format!("said: {}; afterwards the kept Event {kept}, a new one {new}, no restart", shortened(&said)))
+}
+
+/// What an agent says whose account is gone.
+fn refused(world: &World) -> Result<String> {
+    sleep(TOKEN_IS_BELIEVED);
+    start_annotated(world, "old-token", Some("node1"))?;
+    let agent = world.agent("node1")?;
+    says(world, &agent.name, &["cannot write events", "401"])
 }
 
 /// Fails when an agent is not Ready, or a container was restarted.
