@@ -40,7 +40,7 @@ impl Source {
         Self { address, bits: bits.min(if address.is_ipv4() { 32 } else { 128 }) }
     }
 
-    /// `struct source`. One address is told from a range of 32 bits by nothing: in IPv4 they are the same.
+    /// `struct source`.
     fn key(self) -> [u8; 4 + ADDRESS_BYTES] {
         let mut key = [0; 4 + ADDRESS_BYTES];
         key[..4].copy_from_slice(&(FAMILY_BITS + u32::from(self.bits)).to_ne_bytes());

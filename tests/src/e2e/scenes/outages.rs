@@ -13,7 +13,7 @@ use super::install::readme_command;
 use super::kills::{restart_kubelets, restarts};
 use super::workloads::{start_static, stop_static};
 use crate::e2e::load::Connections;
-use crate::e2e::world::{AGENTS, SYSTEM, World};
+use crate::e2e::world::{AGENTS, SYSTEM, Verdict, World};
 use crate::e2e::{Run, Scene};
 
 pub(super) const SCENES: &[Scene] = &[
@@ -178,6 +178,22 @@ pub(super) fn start_annotated(world: &World, name: &str, node: Option<&str>) -> 
         pod["spec"]["nodeName"] = Value::from(node);
     }
     world.apply(&pod.to_string())
+}
+
+/// Starts an annotated pod on a node, and ends it once it is Ready and `smcctl pods` knows it. Returns what that said.
+pub(super) fn verdict_of_new_pod(world: &World, name: &str, node: &str) -> Result<Verdict> {
+    let started = start_annotated(world, name, Some(node));
+    let known = started.and_then(|()| {
+        world.eventually(|world| {
+            let pod = world.pod("default", &format!("app={name}"))?;
+            ensure!(pod.ready, "{pod:?}");
+            let said = world.known_verdict(&pod)?;
+            ensure!(said.is_set_up(), "{said:?}");
+            Ok(said)
+        })
+    });
+    world.kubectl(&["delete", "pod", name, "--ignore-not-found", "--timeout=120s"])?;
+    known
 }
 
 /// Ends a pod.

@@ -115,16 +115,7 @@ fn without_inotify(world: &World) -> Result<String> {
     ensure!(log.contains("fs.inotify.max_user_instances"), "{log}");
     let doctor = world.smcctl(NODE, &["doctor"])?;
     ensure!(doctor.contains("fs.inotify.max_user_instances"), "smcctl doctor:\n{doctor}");
-    let started = super::outages::start_annotated(world, "unwatched", Some(NODE));
-    let known = started.and_then(|()| {
-        world.eventually(|world| {
-            let pod = world.pod("default", "app=unwatched")?;
-            ensure!(pod.ready, "{pod:?}");
-            world.known_verdict(&pod)
-        })
-    });
-    world.kubectl(&["delete", "pod", "unwatched", "--ignore-not-found", "--timeout=120s"])?;
-    let verdict = known?.verdict;
+    let verdict = super::outages::verdict_of_new_pod(world, "unwatched", NODE)?.verdict;
     ensure!(verdict == "configured", "{verdict}");
     Ok("Ready, the sysctl named in its log and by smcctl doctor, a pod set up and known".to_owned())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::rig::repository;
 
 use super::install::readme_command;
-use super::outages::start_annotated;
+use super::outages::verdict_of_new_pod;
 use super::rollout::under_load;
 use crate::e2e::world::{AGENTS, Pod, READY_CONDITION, READY_LABEL, SYSTEM, World};
 use crate::e2e::{Run, Scene};
@@ -91,18 +91,8 @@ fn beside_the_new_agent(world: &World) -> Result<String> {
         Ok("it is not ready and names the agent")
     })?;
     world.eventually(|world| world.all_fine(NODE))?;
-    let started = start_annotated(world, "meanwhile", Some(NODE));
-    let known = started.and_then(|()| {
-        world.eventually(|world| {
-            let pod = world.pod("default", "app=meanwhile")?;
-            ensure!(pod.ready, "{pod:?}");
-            let said = world.known_verdict(&pod)?;
-            ensure!(said.is_set_up(), "{said:?}");
-            Ok(said.verdict)
-        })
-    });
-    world.kubectl(&["delete", "pod", "meanwhile", "--ignore-not-found", "--timeout=120s"])?;
-    let (verdict, after) = (known?, world.agent(NODE)?);
+    let verdict = verdict_of_new_pod(world, "meanwhile", NODE)?.verdict;
+    let after = world.agent(NODE)?;
     ensure!((&after.name, after.restarts) == (&agent.name, 0), "{agent:?}, then {after:?}");
     Ok(format!(
         "the uninstall whose sandbox was stopped: {said}; doctor: All fine; a pod meanwhile: {verdict}"
