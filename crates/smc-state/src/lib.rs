@@ -25,6 +25,7 @@ mod made;
 mod node_file;
 mod quarantine;
 mod read_before;
+mod reading;
 mod record;
 mod store;
 mod text;

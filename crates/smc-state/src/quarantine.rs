@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::store::read_record;
+use crate::reading::read_record;
 use crate::{AttachmentId, Lock, Record, StateError, Store};
 
 impl Store {
-    /// Reads the record of an attachment, or renames it to `….json.unreadable` if it is no record of this version and
-    /// of this attachment, and tells why it is none. The caller holds the attachment's lock. What its pod holds in the
+    /// Reads the record of an attachment, or renames it to `….json.unreadable` if it is no record of
+    /// this attachment, and tells why it is none. The caller holds the attachment's lock. What its pod holds in the
     /// host's namespace is known to nobody then.
     pub fn read_or_quarantine(
         &self,

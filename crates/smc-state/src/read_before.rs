@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::read_record;
+use crate::reading::read_record;
 use crate::{Record, StateError};
 
 /// What was read of the record directory, see [`crate::Store::list_again`]; clones are the same.

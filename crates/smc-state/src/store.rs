@@ -13,10 +13,8 @@ use nix::unistd::{AccessFlags, access};
 use smc_model::{NodeFacts, Reason};
 
 use crate::read_before::{self, ReadBefore};
-use crate::{
-    AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, RECORD_VERSION, Record, StateError, Text, atomic,
-    deleted,
-};
+use crate::reading::read_record;
+use crate::{AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, Record, StateError, Text, atomic, deleted};
 
 /// Where the state is unless the chain entry or a flag says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/run/kube-smc";
@@ -71,6 +69,11 @@ impl Store {
     /// The directory of the records.
     pub fn pods_dir(&self) -> PathBuf {
         self.dir.join("pods")
+    }
+
+    /// The directory of self-tests' stores, see [`Self::beside`].
+    pub fn selftests_dir(&self) -> PathBuf {
+        self.dir.join("selftest")
     }
 
     pub(crate) fn locks_dir(&self) -> PathBuf {
@@ -174,10 +177,11 @@ impl Store {
         paths.iter().any(|path| path.symlink_metadata().is_ok())
     }
 
-    /// The record of an attachment, if there is one.
+    /// The record of an attachment, if there is one. What another version wrote in words that this one does not know is read
+    /// for what the attachment owns, without a verdict.
     ///
     /// # Errors
-    /// [`StateError::Malformed`] also when it is of another version or another attachment's.
+    /// [`StateError::Malformed`] also when it is another attachment's.
     pub fn read(&self, attachment: &AttachmentId) -> Result<Option<Record>, StateError> {
         read_record(&self.record_path(attachment))
     }
@@ -327,30 +331,6 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StateError::Io { action: "read", path: path.to_owned(), source }),
     }
-}
-
-/// Only the part of a record that tells whether the rest can be understood.
-#[derive(serde::Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
-pub(crate) fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
-    use serde::de::Error;
-    let Some(bytes) = read_file(path)? else { return Ok(None) };
-    let malformed = |source| StateError::malformed("record", path)(source);
-    let Versioned { version } = serde_json::from_slice(&bytes).map_err(malformed)?;
-    if version != RECORD_VERSION {
-        let problem = format!("format version {version}, expected {RECORD_VERSION}");
-        return Err(malformed(serde_json::Error::custom(problem)));
-    }
-    let record: Record = serde_json::from_slice(&bytes).map_err(malformed)?;
-    let name = format!("{}.json", record.attachment);
-    if path.file_name() != Some(OsStr::new(&name)) {
-        let problem = format!("it is the record of {}", record.attachment);
-        return Err(malformed(serde_json::Error::custom(problem)));
-    }
-    Ok(Some(record))
 }
 
 #[cfg(test)]
