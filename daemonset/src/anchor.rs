@@ -8,7 +8,9 @@ use std::net::Ipv4Addr;
 
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkDummy, RouteMessageBuilder};
-use smc_host::route::{ANCHOR_LINK, anchor_link};
+use smc_host::anchor::{LINK, bring_down, delete_address, drop_local, link_index, unhold};
+use smc_host::netlink::{Connection, Protocol};
+use smc_host::{HostError, route};
 
 /// An address of TEST-NET-1 (RFC 5737): nobody's.
 const NOBODYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -32,30 +34,69 @@ pub enum AnchorError {
         source: rtnetlink::Error,
     },
     /// It was made, and is not there.
-    #[error("the link {ANCHOR_LINK} was made, but is not there")]
+    #[error("the link {LINK} was made, but is not there")]
     NotReadBack,
+    /// It cannot be looked at, or what is wrong with it not be put right.
+    #[error("the link {LINK} cannot be kept as it must be")]
+    Keep(#[source] HostError),
 }
 
-/// Makes sure that the anchor link is there and returns its index; also that the kernel checks the sources of packets
+/// The anchor link as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnchorLink {
+    /// Its index.
+    pub index: u32,
+    /// Somebody had brought it up, which was put right.
+    pub was_up: bool,
+}
+
+/// Makes sure that the anchor link is there and down, and that no address on it is the host's own; also that the kernel checks the sources of packets
 /// by routes instead of its shortcut, which would call packets from anchored pods martian.
 ///
 /// The shortcut is taken while a namespace has never had a custom rule or local route (net/ipv4/fib_frontend.c,
 /// `fib_validate_source`); adding one and taking it away again ends that until the next boot.
-pub async fn ensure() -> Result<u32, AnchorError> {
-    if let Some(index) = anchor_link() {
-        return Ok(index);
+pub async fn ensure() -> Result<AnchorLink, AnchorError> {
+    if let Some(index) = link_index() {
+        let was_up = keep_down(index).map_err(AnchorError::Keep)?;
+        return Ok(AnchorLink { index, was_up });
     }
     let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
     let driver = tokio::spawn(connection);
     let made = make(&handle).await;
     driver.abort();
     made?;
-    anchor_link().ok_or(AnchorError::NotReadBack)
+    let index = link_index().ok_or(AnchorError::NotReadBack)?;
+    Ok(AnchorLink { index, was_up: false })
 }
 
-/// Removes the anchor link, and with it every address on it; returns whether it was there.
+/// Brings the link down when it is up, and removes the local routes by it: those that came when it was brought up, or that a
+/// plugin left that was killed. One that is being set up just now removes its own, and is none the worse.
+fn keep_down(index: u32) -> Result<bool, HostError> {
+    let mut host = Connection::open(Protocol::Route)?;
+    let is_up = route::link(&mut host, index)?.is_some_and(|link| link.up);
+    if is_up {
+        bring_down(&mut host, index)?;
+    }
+    for route in route::host_routes(&mut host)? {
+        if route.local && route.interface == index {
+            drop_local(&mut host, route.address, index)?;
+        }
+    }
+    Ok(is_up)
+}
+
+/// Removes the anchor link with every address on it, also of pods that no record tells of; returns whether it was there.
 pub async fn remove() -> Result<bool, AnchorError> {
-    let Some(index) = anchor_link() else { return Ok(false) };
+    let Some(index) = link_index() else { return Ok(false) };
+    let release_all = || -> Result<(), HostError> {
+        let mut host = Connection::open(Protocol::Route)?;
+        for (_, net) in route::addresses(&mut host)?.into_iter().filter(|(on, _)| *on == index) {
+            delete_address(&mut host, net.address(), index)?;
+            unhold(&mut host, net.address(), None)?;
+        }
+        Ok(())
+    };
+    release_all().map_err(AnchorError::Keep)?;
     let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
     let driver = tokio::spawn(connection);
     let removed = handle.link().del(index).execute().await;
@@ -83,7 +124,7 @@ async fn make(handle: &Handle) -> Result<(), AnchorError> {
     handle.route().del(route).execute().await.map_err(refused("remove that local route again"))?;
     handle
         .link()
-        .add(LinkDummy::new(ANCHOR_LINK).build())
+        .add(LinkDummy::new(LINK).build())
         .execute()
         .await
         .map_err(refused("make the dummy link kubesmc0"))

@@ -1,6 +1,7 @@
 //! The container runtime, asked over CRI which pods run on this node.
 
 mod info;
+mod kernel;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tonic::{Code, Response, Status, Streaming};
 use crate::chain::{LoadedChain, Runtime, RuntimeError};
 
 pub use info::InfoError;
+pub use kernel::PodRuntime;
 
 /// Where containerd listens.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
@@ -82,6 +84,8 @@ pub struct Sandbox {
     pub wish: Wish,
     /// Whether it runs.
     pub ready: bool,
+    /// The runtime's handler that runs it; empty for its default.
+    pub handler: String,
 }
 
 /// What is known of one sandbox only when asked for it.
@@ -91,6 +95,8 @@ pub struct SandboxNetwork {
     pub ready: bool,
     /// Path of its network namespace; `None` for a pod in the host's own.
     pub netns: Option<PathBuf>,
+    /// What runs it.
+    pub runtime: PodRuntime,
 }
 
 /// A connection to the runtime; made when first needed, and again when it broke.
@@ -193,6 +199,7 @@ fn sandbox(listed: PodSandbox) -> Sandbox {
         ready: listed.state == PodSandboxState::SandboxReady as i32,
         pod: PodName { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
         id: listed.id,
+        handler: listed.runtime_handler,
     }
 }
 
@@ -201,8 +208,9 @@ fn network(answer: &PodSandboxStatusResponse) -> Result<SandboxNetwork, InfoErro
     let options = status.linux.as_ref().and_then(|linux| linux.namespaces.as_ref()?.options.as_ref());
     let ready = status.state == PodSandboxState::SandboxReady as i32;
     if options.is_some_and(|options| options.network == NamespaceMode::Node as i32) {
-        return Ok(SandboxNetwork { ready, netns: None });
+        return Ok(SandboxNetwork { ready, netns: None, runtime: PodRuntime::default() });
     }
     let info = answer.info.get("info").ok_or(InfoError::NotVerbose)?;
-    Ok(SandboxNetwork { ready, netns: Some(info::netns_path(info)?) })
+    let runtime = PodRuntime { handler: status.runtime_handler.clone(), kind: info::runtime_type(info) };
+    Ok(SandboxNetwork { ready, netns: Some(info::netns_path(info)?), runtime })
 }

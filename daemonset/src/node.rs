@@ -275,7 +275,14 @@ impl Preparation {
 
     async fn anchor(&mut self) -> Anchor {
         match anchor::ensure().await {
-            Ok(index) => Anchor::Ready { index },
+            Ok(link) => {
+                if link.was_up {
+                    let why = "the link kubesmc0 was brought up".to_owned();
+                    self.notes.push(format!("{why}: brought it down"));
+                    self.restored.push(Reason::SourceAnchorMissing { why });
+                }
+                Anchor::Ready { index: link.index }
+            }
             Err(error) => {
                 self.problems.push(with_causes(&error));
                 Anchor::Missing { why: with_causes(&error) }

@@ -2,9 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use smc_attach::{Mended, Mender};
 use smc_host::HostError;
-use smc_model::{NodeFacts, Reason, Switch};
-use smc_state::{Made, NODE_FILE_VERSION, NodeFile, StateError, Store};
+use smc_model::{Missing, NodeFacts, Reason, Switch};
+use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, StateError, Store};
 use smc_verbs::DeviceLimits;
 
 use crate::board::Board;
@@ -24,13 +25,15 @@ pub struct PublishedNode<'a> {
     /// What was made and is not on record yet.
     made: Made,
     told: Vec<String>,
+    mender: Mender,
+    read: ReadBefore,
 }
 
 impl<'a> PublishedNode<'a> {
     /// A node that was not looked at yet.
-    pub fn new(store: &'a Store, board: Board, boot_id: String, last: LastLook) -> Self {
-        let (seen, published, made, told) = Default::default();
-        Self { store, board, boot_id, last, seen, published, made, told }
+    pub fn new(store: &'a Store, read: ReadBefore, board: Board, boot_id: String, last: LastLook) -> Self {
+        let (seen, published, made, told, mender) = Default::default();
+        Self { store, board, boot_id, last, seen, published, made, told, mender, read }
     }
 
     /// The node as the plugin knows it.
@@ -50,11 +53,15 @@ impl<'a> PublishedNode<'a> {
     /// When the node cannot be looked at at all.
     pub async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool, HostError> {
         let prepared = node::prepare(options, switch, &mut self.last).await?;
-        let Prepared { facts, devices, problems, notes, restored, made } = prepared;
+        let Prepared { facts, devices, mut problems, notes, restored, made } = prepared;
         for note in notes {
             tracing::info!("{note}");
         }
+        // Also at the agent's start, when nobody knows what came before.
+        let map_is_new = self.seen.is_none()
+            || restored.iter().any(|reason| matches!(reason, Reason::NoConversion { .. }));
         self.tell_losses(&facts, restored);
+        problems.extend(self.mend(&facts, map_is_new));
         self.tell_problems(problems);
         self.made.extend(made);
         let first = self.seen.is_none();
@@ -81,6 +88,27 @@ impl<'a> PublishedNode<'a> {
         });
         self.board.problem("state", problem);
         Ok(changed.unwrap_or(false))
+    }
+
+    /// Brings what the host's kernel holds for pods to what the records say, all at once.
+    fn mend(&mut self, facts: &NodeFacts, map_is_new: bool) -> Vec<String> {
+        let Mended { put_back, released, problems } =
+            self.mender.mend(self.store, &self.read, facts, map_is_new);
+        for (count, reason) in lost(&put_back, &facts.kernel.release) {
+            tracing::warn!(
+                reason = reason.name(),
+                count,
+                "somebody took this away: {reason}; it was put back"
+            );
+            self.board.node_lost(reason);
+        }
+        for stray in released {
+            tracing::info!("of no pod any more, and released: {stray:?}");
+        }
+        problems
+            .into_iter()
+            .map(|problem| format!("cannot keep what pods have in the host: {problem}"))
+            .collect()
     }
 
     /// Puts in the state directory what is not there yet, and says whether the published facts changed.
@@ -148,6 +176,32 @@ impl<'a> PublishedNode<'a> {
     }
 }
 
+/// What many pods lacked at once, by how many entries.
+fn lost(missing: &Missing, kernel: &str) -> Vec<(usize, Reason)> {
+    let entries = |count: usize, of: &str| format!("{count} of the pods' addresses were removed from {of}");
+    let mut lost = Vec::new();
+    if !missing.anchored.is_empty() {
+        let count = missing.anchored.len();
+        let why = entries(count, "the link kubesmc0");
+        lost.push((count, Reason::SourceAnchorMissing { why }));
+    } else if !missing.held.is_empty() {
+        let count = missing.held.len();
+        let why = format!("{count} of the routes in table local that hold pods' packets were removed");
+        lost.push((count, Reason::SourceAnchorMissing { why }));
+    }
+    if !missing.guarded.is_empty() {
+        let count = missing.guarded.len();
+        let why = entries(count, "the nftables set kube-smc/local_pods");
+        lost.push((count, Reason::SameNodeGuardMissing { why }));
+    }
+    if !missing.converting.is_empty() {
+        let count = missing.converting.len();
+        let why = format!("{count} of the pods' namespaces were not in the BPF program's map");
+        lost.push((count, Reason::NoConversion { kernel: kernel.to_owned(), why }));
+    }
+    lost
+}
+
 fn log(facts: &NodeFacts) {
     for port in &facts.ports {
         let netdev = port.netdev.as_ref().map_or("none", |netdev| netdev.name.as_str());
@@ -186,7 +240,13 @@ mod tests {
     fn what_could_not_be_written_is_written_as_soon_as_it_can_be_and_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        let mut published = PublishedNode::new(&store, board(), "this boot".to_owned(), LastLook::default());
+        let mut published = PublishedNode::new(
+            &store,
+            ReadBefore::default(),
+            board(),
+            "this boot".to_owned(),
+            LastLook::default(),
+        );
         let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
         published.made.ports.insert(port.clone());
         // Root may write everywhere; but not a file where a directory is.
@@ -212,7 +272,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
         fs::write(dir.path().join("made.json"), "{").unwrap();
-        let mut published = PublishedNode::new(&store, board(), "this boot".to_owned(), LastLook::default());
+        let mut published = PublishedNode::new(
+            &store,
+            ReadBefore::default(),
+            board(),
+            "this boot".to_owned(),
+            LastLook::default(),
+        );
         let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
         published.made.ports.insert(port);
         let error = published.write(node(Vec::new())).unwrap_err();

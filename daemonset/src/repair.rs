@@ -3,18 +3,19 @@
 
 pub mod due;
 mod looks;
+mod obstruction;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use smc_attach::{AttachError, Budget, Job, Outcome, Remains, detach};
+use smc_attach::{AttachError, Budget, Job, Outcome, Remains, detach, undo_inside};
 use smc_host::HostError;
 use smc_host::netns::Netns;
-use smc_model::{Reason, Verdict};
+use smc_model::{Reason, Verdict, Wish};
 use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Record, StateError, Store};
 
-use crate::cri::{Cri, CriError, Sandbox};
+use crate::cri::{Cri, CriError, PodRuntime, Sandbox};
 use crate::metrics::{Metrics, Repair as Ended};
 use due::{Due, Wanted, Why, due, orphans};
 
@@ -40,6 +41,8 @@ pub struct Repairer {
     pub read: ReadBefore,
     /// Who had no sandbox at the last look.
     missing: BTreeSet<AttachmentId>,
+    /// What runs the pods of each of the runtime's handlers, as far as one of them was looked at.
+    runtimes: BTreeMap<String, PodRuntime>,
 }
 
 /// Why one pod could not be worked on; it is tried again at the next look.
@@ -49,6 +52,10 @@ enum RepairError {
     Runtime(#[from] CriError),
     #[error("the pod's network namespace cannot be opened")]
     Netns(#[source] HostError),
+    #[error("what was set up in the pod cannot be undone")]
+    Undo(#[source] HostError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error(transparent)]
     Attach(#[from] AttachError),
     #[error("the runtime's id of the pod cannot name a record")]
@@ -67,7 +74,7 @@ impl Repairer {
         proc: PathBuf,
         metrics: Metrics,
     ) -> Self {
-        Self { cri, store, boot_id, proc, metrics, read, missing: BTreeSet::new() }
+        Self { cri, store, boot_id, proc, metrics, read, missing: BTreeSet::new(), runtimes: BTreeMap::new() }
     }
 
     /// Looks at every pod of the node once, and works on those that need it; `lost` are those of whose set-up something
@@ -86,7 +93,7 @@ impl Repairer {
             }
         }
         self.missing = missing;
-        let due = due(&sandboxes, &records, wanted, lost, now_ms());
+        let due = due(&sandboxes, &records, wanted, lost, &self.own_kernels(&sandboxes).await, now_ms());
         let many = due.len() > 10;
         if many {
             tracing::info!(pods = due.len(), "setting pods up in place");
@@ -98,6 +105,25 @@ impl Repairer {
             self.work_on(pod).await;
         }
         Ok(())
+    }
+
+    /// The handlers of these sandboxes whose pods have a kernel of their own. One pod of each handler tells.
+    async fn own_kernels(&mut self, sandboxes: &[Sandbox]) -> BTreeSet<String> {
+        for sandbox in sandboxes.iter().filter(|sandbox| sandbox.ready && sandbox.wish != Wish::Disabled) {
+            if self.runtimes.contains_key(&sandbox.handler) {
+                continue;
+            }
+            match self.cri.network(&sandbox.id).await {
+                // Of a pod in the host's network nothing is told.
+                Ok(network) if network.netns.is_some() => {
+                    self.runtimes.insert(sandbox.handler.clone(), network.runtime);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!("what runs the pod {}: {error}", sandbox.pod.name),
+            }
+        }
+        let own = self.runtimes.iter().filter(|(_, runtime)| runtime.has_own_kernel());
+        own.map(|(handler, _)| handler.clone()).collect()
     }
 
     /// Whether a living record of a pod that the runtime does not list may be ended.
@@ -158,6 +184,9 @@ impl Repairer {
         let Some(path) = first.netns else {
             return self.refuse_host_network(&pod.sandbox).map(Some);
         };
+        if first.runtime.has_own_kernel() {
+            return self.refuse_own_kernel(pod, path, &first.runtime).await.map(Some);
+        }
         let netns = Netns::open(&path).map_err(RepairError::Netns)?;
         // The path may have become another pod's before it was opened; while this sandbox runs with it, it is this one's.
         let again = self.cri.network(&pod.sandbox.id).await?;
@@ -178,6 +207,28 @@ impl Repairer {
         let attachment = AttachmentId::new(&sandbox.id, HOST_NETWORK)?;
         let job = job(sandbox, attachment, String::new(), PathBuf::new());
         Ok(smc_attach::refuse(&self.store, &job, Reason::HostNetworkPod, budget())?)
+    }
+
+    /// The plugin is not told what will run the pod, and has set it up.
+    async fn refuse_own_kernel(
+        &self,
+        pod: &Due,
+        netns: PathBuf,
+        runtime: &PodRuntime,
+    ) -> Result<Outcome, RepairError> {
+        let job = job(&pod.sandbox, pod.attachment.clone(), pod.network.clone(), netns);
+        let reason = Reason::OwnKernel { runtime: runtime.to_string() };
+        let (store, proc) = (self.store.clone(), self.proc.clone());
+        let work = move || -> Result<Outcome, RepairError> {
+            if let Some(record) = store.read(&job.attachment)?.filter(Record::is_live) {
+                undo_inside(&record, &proc).map_err(RepairError::Undo)?;
+                for problem in detach(&store, &job.attachment, Instant::now() + BUDGET).problems {
+                    tracing::warn!(attachment = %job.attachment, "{problem}");
+                }
+            }
+            Ok(smc_attach::refuse(&store, &job, reason, budget())?)
+        };
+        tokio::task::spawn_blocking(work).await?
     }
 }
 

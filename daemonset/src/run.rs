@@ -64,7 +64,7 @@ pub async fn run(
         surfaces.metrics.clone(),
     );
     let last = LastLook::at_start(store, &options.pin_dir);
-    let mut node = PublishedNode::new(store, surfaces.board.clone(), boot_id, last);
+    let mut node = PublishedNode::new(store, read.clone(), surfaces.board.clone(), boot_id, last);
     node.look(options, switch.into()).await?;
     let wanted = if node.is_published() { switch.into() } else { Wanted::Unknown };
     let mut repair = Looks::start(repairer, wanted, surfaces.board.clone());
@@ -106,10 +106,10 @@ pub async fn run(
             () = ending.wanted() => break,
             heard = watch.changed() => records_changed = heard,
             Some(status) = next(&mut chain) => told.tell(&status, surfaces),
-            Ok(()) = mesh.changed() => look(&mut node, options, *mesh.borrow_and_update(), &repair).await?,
+            Ok(()) = mesh.changed() => look(&mut node, options, *mesh.borrow_and_update(), &mut repair).await?,
             _ = again.tick() => {
                 let switch = *mesh.borrow_and_update();
-                look(&mut node, options, switch, &repair).await?;
+                look(&mut node, options, switch, &mut repair).await?;
                 level.look(&surfaces.board);
                 surfaces.board.problem("records", watch.begin().err());
                 if std::mem::take(&mut worked) {
@@ -142,10 +142,13 @@ async fn look(
     node: &mut PublishedNode<'_>,
     options: &Options,
     switch: MeshSwitch,
-    repair: &Looks,
+    repair: &mut Looks,
 ) -> Result<()> {
     let changed = node.look(options, switch.into()).await?;
-    if node.is_published() && !repair.want(switch.into()) && changed {
+    if let Some(facts) = node.facts().filter(|_| node.is_published())
+        && !repair.want(switch.into(), facts)
+        && changed
+    {
         repair.look_now();
     }
     Ok(())

@@ -167,15 +167,15 @@ fn disagreement(node: &Node<'_>, living: &[TestPod<'_>]) -> Option<String> {
     }
     let owned = || records.iter().map(|record| &record.owned);
     let anchored: BTreeSet<_> = owned().flat_map(|owned| &owned.anchored).copied().collect();
+    let held: BTreeSet<_> = owned().flat_map(|owned| &owned.held).copied().collect();
     let guarded: BTreeSet<_> = owned().flat_map(|owned| &owned.guarded).copied().collect();
     let converted: BTreeSet<_> = owned().filter_map(|owned| Some(owned.converted.as_ref()?.1)).collect();
     let kernel = Kernel(node);
-    let in_kernel =
-        (kernel.anchored(), kernel.guarded(), kernel.converting("/sys/fs/bpf/kube-smc/converting_netns"));
-    if in_kernel != (anchored.clone(), guarded.clone(), converted.clone()) {
-        return Some(format!(
-            "on record {anchored:?} {guarded:?} {converted:?}, in the kernel {in_kernel:?}"
-        ));
+    let converting = kernel.converting("/sys/fs/bpf/kube-smc/converting_netns");
+    let in_kernel = (kernel.anchored(), kernel.held(), kernel.guarded(), converting);
+    let on_record = (anchored, held, guarded, converted);
+    if in_kernel != on_record {
+        return Some(format!("on record {on_record:?}, in the kernel {in_kernel:?}"));
     }
     let namespaces: BTreeSet<String> =
         shell(node, "ls /run/netns", &[]).lines().map(|name| format!("/run/netns/{name}")).collect();

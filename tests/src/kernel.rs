@@ -70,6 +70,7 @@ impl Kernel<'_, '_> {
             owned.intersection(there).map(|address| format!("{what} {address}")).collect()
         };
         let mut held = words("anchor", &owned.anchored, &self.anchored());
+        held.extend(words("hold", &owned.held, &self.held()));
         held.extend(words("guard", &owned.guarded, &self.guarded()));
         if let Some((map, cookie)) = &owned.converted {
             held.extend(
@@ -84,6 +85,13 @@ impl Kernel<'_, '_> {
     pub fn anchored(self) -> BTreeSet<Ipv4Addr> {
         let script =
             "ip -4 -o address show dev kubesmc0 2>/dev/null | awk '{ sub(\"/.*\", \"\", $4); print $4 }'";
+        shell(self.0, script, &[]).lines().map(|address| address.parse().unwrap()).collect()
+    }
+
+    /// The addresses whose packets a unicast route in table local holds.
+    #[track_caller]
+    pub fn held(self) -> BTreeSet<Ipv4Addr> {
+        let script = "ip -4 route show table local proto 83 | awk '{ print $1 == \"unicast\" ? $2 : $1 }'";
         shell(self.0, script, &[]).lines().map(|address| address.parse().unwrap()).collect()
     }
 

@@ -5,6 +5,8 @@
 mod agent;
 #[path = "two_nodes/alibaba.rs"]
 mod alibaba;
+#[path = "two_nodes/anchor.rs"]
+mod anchor;
 #[path = "two_nodes/attachments.rs"]
 mod attachments;
 #[path = "two_nodes/connections.rs"]

@@ -75,6 +75,16 @@ pub fn get_element(table: &str, set: &str, key: &[u8]) -> Request {
     request(NFT_MSG_GETSETELEM, NLM_F_REQUEST | NLM_F_ACK, table, set, key)
 }
 
+/// Asks for all elements of a set, in one message or more; ENOENT when set or table is not there.
+pub fn get_elements(table: &str, set: &str) -> Request {
+    let body = inet().string(NFTA_SET_ELEM_LIST_TABLE, table).string(NFTA_SET_ELEM_LIST_SET, set);
+    Request {
+        message_type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM,
+        flags: NLM_F_REQUEST | NLM_F_DUMP,
+        body: body.finish(),
+    }
+}
+
 /// Asks for a set; ENOENT when set or table is not there. An acknowledgement follows the answer.
 pub fn get_set(table: &str, set: &str) -> Request {
     let body = inet().string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set);

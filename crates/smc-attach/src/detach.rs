@@ -152,6 +152,9 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
             Release::Unanchor { address } => {
                 left.anchored.insert(address);
             }
+            Release::Unhold { address } => {
+                left.held.insert(address);
+            }
             Release::Unguard { address } => {
                 left.guarded.insert(address);
             }

@@ -6,16 +6,20 @@ use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
 use crate::observe::Host;
 use crate::sysctl::Sysctl;
-use crate::{HostError, conversion, guard, pnet, route};
+use crate::{HostError, anchor, conversion, guard, pnet};
 
 /// Takes one step. Steps are idempotent: what is there already is fine.
 pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) -> Result<(), HostError> {
     let family = host.families.pnetid;
     match step {
-        Step::HoldRoute { address, towards_pod } => route::hold(&mut host.route, *address, *towards_pod),
-        Step::AnchorAddress { address, anchor } => route::add_address(&mut host.route, *address, *anchor),
-        Step::DropLocalRoute { address, anchor } => route::drop_local(&mut host.route, *address, *anchor),
-        Step::ReleaseRoute { address, towards_pod } => route::unhold(&mut host.route, *address, *towards_pod),
+        Step::HoldRoute { address, towards_pod, source } => {
+            anchor::hold(&mut host.route, *address, *towards_pod, *source)
+        }
+        Step::AnchorAddress { address, anchor } => anchor::add_address(&mut host.route, *address, *anchor),
+        Step::DropLocalRoute { address, anchor } => anchor::drop_local(&mut host.route, *address, *anchor),
+        Step::ReleaseRoute { address, towards_pod } => {
+            anchor::unhold(&mut host.route, *address, Some(*towards_pod))
+        }
         Step::Guard { address } => guard::add(&mut host.netfilter, *address),
         Step::DropPnetid { pnetid } => pnet::delete(&mut inside.generic, family, pnetid),
         Step::SetPnetid { interface, pnetid } => {
@@ -29,9 +33,11 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
 /// Takes one step back; what is gone already is fine. PNET entries are put back by [`restore_pnetids`].
 pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) -> Result<(), HostError> {
     match step {
-        Step::HoldRoute { address, towards_pod } => route::unhold(&mut host.route, *address, *towards_pod),
+        Step::HoldRoute { address, towards_pod, .. } => {
+            anchor::unhold(&mut host.route, *address, Some(*towards_pod))
+        }
         // Takes the local route along.
-        Step::AnchorAddress { address, anchor } => route::delete_address(&mut host.route, *address, *anchor),
+        Step::AnchorAddress { address, anchor } => anchor::delete_address(&mut host.route, *address, *anchor),
         Step::Guard { address } => guard::remove(&mut host.netfilter, *address),
         Step::SetPnetid { pnetid, .. } => pnet::delete(&mut inside.generic, host.families.pnetid, pnetid),
         Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "0"),
@@ -67,10 +73,13 @@ pub fn release(step: &Release) -> Result<(), HostError> {
     match step {
         Release::Unconvert { map, cookie } => conversion::remove_from_map(map, *cookie),
         Release::Unguard { address } => guard::remove(&mut Connection::open(Protocol::Netfilter)?, *address),
-        Release::Unanchor { address } => match route::anchor_link() {
-            Some(anchor) => route::delete_address(&mut Connection::open(Protocol::Route)?, *address, anchor),
+        Release::Unanchor { address } => match anchor::link_index() {
+            Some(link) => anchor::delete_address(&mut Connection::open(Protocol::Route)?, *address, link),
             None => Ok(()),
         },
+        Release::Unhold { address } => {
+            anchor::unhold(&mut Connection::open(Protocol::Route)?, *address, None)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The same-node guard's set: one pod address in or out. Table, chain and rule are the agent's; here it is only looked
 //! whether they are there.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -64,6 +65,19 @@ pub fn contains(netfilter: &mut Connection, address: Ipv4Addr) -> Result<bool, H
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The addresses in the set; `None` when there is no set.
+pub fn elements(netfilter: &mut Connection) -> Result<Option<BTreeSet<Ipv4Addr>>, HostError> {
+    let attempt = format_args!("list the nftables set {TABLE}/{SET}");
+    let answers = match netfilter.request(&attempt, &nft::get_elements(TABLE, SET)) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
+        answers => answers?,
+    };
+    let keys = answers.iter().map(|answer| nft::parse_elements(&answer.body));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(HostError::at(attempt))?;
+    let addresses = keys.iter().flatten().filter_map(|key| <[u8; 4]>::try_from(key.as_slice()).ok());
+    Ok(Some(addresses.map(Ipv4Addr::from).collect()))
 }
 
 /// Whether there is a set of that name.

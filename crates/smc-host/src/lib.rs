@@ -4,6 +4,7 @@
 //! in `smc-abi`. Everything here is blocking, and every operation has a time limit, because the plugin stands on the
 //! path of a pod's start.
 
+pub mod anchor;
 pub mod apply;
 pub mod arena;
 mod bpf_map;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use smc_model::{
-    Anchor, AnchorState, Conversion, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts,
-    PodInterface, RdmaNetdev, RdmaPort,
+    Anchor, AnchorState, Conversion, HostState, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion,
+    PodFacts, PodInterface, RdmaNetdev, RdmaPort,
 };
 
 use crate::conversion::OpenedMap;
@@ -14,7 +14,7 @@ use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
 use crate::route::{Link, Way};
 use crate::sysctl::Sysctl;
-use crate::{HostError, conversion, guard, pnet, rdma, route, smc};
+use crate::{HostError, anchor, conversion, guard, pnet, rdma, route, smc};
 
 /// Connections into the host's own network namespace, and what is the same in every namespace.
 #[derive(Debug)]
@@ -121,8 +121,8 @@ pub fn refresh(
 ) -> Result<NodeFacts, HostError> {
     let ports = ports(generic, host.families, addresses, &published.ports)?;
     let anchor = match published.anchor {
-        Anchor::Ready { .. } => host.route.link_index(route::ANCHOR_LINK)?.map_or_else(
-            || Anchor::Missing { why: format!("the link {} is gone", route::ANCHOR_LINK) },
+        Anchor::Ready { .. } => host.route.link_index(anchor::LINK)?.map_or_else(
+            || Anchor::Missing { why: format!("the link {} is gone", anchor::LINK) },
             |index| Anchor::Ready { index },
         ),
         other => other,
@@ -130,23 +130,52 @@ pub fn refresh(
     Ok(NodeFacts { ports, anchor, smc_loaded: true, ..published })
 }
 
+/// What the host's kernel holds for pods, as far as this node needs it. To be called in the host's own namespace.
+pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
+    let mut state = HostState::default();
+    if let Anchor::Ready { index } = node.anchor {
+        let mut host = Connection::open(Protocol::Route)?;
+        let addresses = route::addresses(&mut host)?;
+        let anchored = addresses.iter().filter(|(on, _)| *on == index).map(|(_, net)| net.address());
+        state.anchored = Some(anchored.collect());
+        let routes = route::host_routes(&mut host)?;
+        state.held = Some(routes.iter().filter(|route| route.held).map(|route| route.address).collect());
+    }
+    if node.guard == smc_model::Guard::Ready {
+        state.guarded = guard::elements(&mut Connection::open(Protocol::Netfilter)?)?;
+    }
+    if let Conversion::Bpf { map, .. } = &node.conversion {
+        state.converting = Some((map.clone(), conversion::in_map(map)?.into_iter().collect()));
+    }
+    Ok(state)
+}
+
 /// The index of the loopback device in every namespace (net/net_namespace.h, `LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
-/// For each address of a pod that is on a pair, the index of the pair's other end.
-pub type Peers = BTreeMap<Ipv4Addr, u32>;
+/// For each address of a pod that is on a pair with its other end in the host, the host's interface towards the pod.
+pub type Towards = BTreeMap<Ipv4Addr, u32>;
+
+/// An interface of a pod that is an end of a pair.
+struct PairEnd {
+    index: u32,
+    /// The other end's index, in whatever namespace that is.
+    peer: u32,
+    addresses: Vec<Ipv4Addr>,
+}
 
 /// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
 /// kube-smc put in place, which tells our sysctl from somebody else's.
 pub fn pod(
+    netns: &Netns,
     inside: &mut Inside,
     host: &mut Host,
     host_addresses: &[(u32, Ipv4Net)],
     node: &NodeFacts,
     primary: &str,
     owned: &Owned,
-) -> Result<(PodFacts, Peers), HostError> {
-    let (interfaces, peers) = interfaces(inside, host.families.pnetid)?;
+) -> Result<(PodFacts, Towards), HostError> {
+    let (interfaces, pairs) = interfaces(inside, host.families.pnetid)?;
     let mut facts = PodFacts {
         primary: primary.to_owned(),
         interfaces,
@@ -154,8 +183,17 @@ pub fn pod(
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
     };
-    hosts_side(&mut facts, host, host_addresses, node, &peers)?;
-    Ok((facts, peers))
+    let mut towards = Towards::new();
+    // More addresses than a pod may have are none to look for, one by one.
+    if matches!(node.anchor, Anchor::Ready { .. }) && !facts.has_too_many_addresses() {
+        for pair in pairs.iter().filter(|pair| !pair.addresses.is_empty()) {
+            if let Some(interface) = anchor::towards_pod(&mut host.route, netns, pair.index, pair.peer)? {
+                towards.extend(pair.addresses.iter().map(|&address| (address, interface)));
+            }
+        }
+    }
+    hosts_side(&mut facts, host, host_addresses, node, &towards)?;
+    Ok((facts, towards))
 }
 
 /// Observes again what steps of a plan can have changed: PNETIDs, the conversion, and the host's side. Links,
@@ -165,7 +203,7 @@ pub fn pod_again(
     inside: &mut Inside,
     host: &mut Host,
     node: &NodeFacts,
-    peers: &Peers,
+    towards: &Towards,
     before: PodFacts,
     owned: &Owned,
 ) -> Result<PodFacts, HostError> {
@@ -180,7 +218,7 @@ pub fn pod_again(
     facts.anchors.clear();
     facts.guarded.clear();
     let host_addresses = route::addresses(&mut host.route)?;
-    hosts_side(&mut facts, host, &host_addresses, node, peers)?;
+    hosts_side(&mut facts, host, &host_addresses, node, towards)?;
     Ok(facts)
 }
 
@@ -190,23 +228,33 @@ fn hosts_side(
     host: &mut Host,
     host_addresses: &[(u32, Ipv4Net)],
     node: &NodeFacts,
-    peers: &Peers,
+    towards: &Towards,
 ) -> Result<(), HostError> {
+    if facts.has_too_many_addresses() {
+        return Ok(());
+    }
     for address in facts.addresses() {
         if let Anchor::Ready { index } = node.anchor {
             let place = place_in_host(host_addresses, index, address);
             let way = route::way_to(&mut host.route, address)?;
-            facts.anchors.insert(address, anchor_state(way, place, peers.get(&address).copied()));
+            facts.anchors.insert(address, anchor_state(way, place, towards.get(&address).copied()));
         }
-        if node.guard == smc_model::Guard::Ready && guard::contains(&mut host.netfilter, address)? {
-            facts.guarded.insert(address);
+    }
+    if node.guard == smc_model::Guard::Ready {
+        for address in facts.addresses_to_guard() {
+            if guard::contains(&mut host.netfilter, address)? {
+                facts.guarded.insert(address);
+            }
         }
     }
     Ok(())
 }
 
-/// The pod's interfaces, and for each address on a pair the index of the pair's other end.
-fn interfaces(inside: &mut Inside, pnetid_family: u16) -> Result<(Vec<PodInterface>, Peers), HostError> {
+/// The pod's interfaces, and those that are ends of pairs.
+fn interfaces(
+    inside: &mut Inside,
+    pnetid_family: u16,
+) -> Result<(Vec<PodInterface>, Vec<PairEnd>), HostError> {
     let addresses = route::addresses(&mut inside.route)?;
     let routed = route::routed_interfaces(&mut inside.route)?;
     let entries = pnet::list(&mut inside.generic, pnetid_family)?;
@@ -216,13 +264,14 @@ fn interfaces(inside: &mut Inside, pnetid_family: u16) -> Result<(Vec<PodInterfa
     let named = ids.keys().copied().collect();
     let links = links_of_use(&mut inside.route, &used, &named)?;
     let mut interfaces = Vec::with_capacity(links.len());
-    let mut peers = BTreeMap::new();
+    let mut pairs = Vec::new();
     for link in links.into_iter().filter(|link| !link.loopback) {
         let on_link = addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| *net);
         let own: Vec<Ipv4Net> = on_link.filter(|net| !net.address().is_link_local()).collect();
         let pair = matches!(link.kind.as_str(), "veth" | "netkit");
         if let Some(peer) = link.peer.filter(|_| pair) {
-            peers.extend(own.iter().map(|net| (net.address(), peer)));
+            let addresses = own.iter().map(|net| net.address()).collect();
+            pairs.push(PairEnd { index: link.index, peer, addresses });
         }
         interfaces.push(PodInterface {
             kind: if pair { InterfaceKind::Pair } else { InterfaceKind::Direct },
@@ -232,7 +281,7 @@ fn interfaces(inside: &mut Inside, pnetid_family: u16) -> Result<(Vec<PodInterfa
             name: link.name,
         });
     }
-    Ok((interfaces, peers))
+    Ok((interfaces, pairs))
 }
 
 /// The links with an index in `used` or a name in `named`, and perhaps others. Most pods have one, and looking at that
@@ -289,18 +338,19 @@ fn place_in_host(host_addresses: &[(u32, Ipv4Net)], anchor: u32, address: Ipv4Ad
     }
 }
 
-/// An address is anchored when it is on the anchor link and the host does not take packets to it for its own. What
-/// else is found in table local is the half-done work of an interrupted run: the holding route, or the local route
-/// under which only the pod's end of the pair (`peer`) tells where the pod is. An address that the host takes for its
-/// own without our doing is the host's: a route held in front of it would give the host's traffic to the pod.
-fn anchor_state(way: Option<Way>, place: Place, peer: Option<u32>) -> AnchorState {
-    let towards_pod = match (place, way) {
-        (Place::ElsewhereToo, _) | (_, None) | (Place::Nowhere, Some(Way { local: true, .. })) => None,
-        (Place::AnchorLink, Some(Way { local_table: false, .. })) => return AnchorState::Anchored,
-        (Place::AnchorLink, Some(Way { local: true, .. })) => peer,
-        (_, Some(Way { interface, .. })) => interface,
-    };
-    towards_pod.map_or(AnchorState::Unreachable, |towards_pod| AnchorState::Needed { towards_pod })
+/// An address is anchored when it is on the anchor link and the route in front of table local holds the pod's packets. It can be
+/// when the host's route to it leads straight to the pod itself (`towards_pod`, by the host's word): a pod may give itself any
+/// address, another pod's or the host's, and a route held for that would give it the other's packets. An address that the host
+/// takes for its own is the host's; where that is only because the anchor link was brought up, the agent ends it.
+fn anchor_state(way: Option<Way>, place: Place, towards_pod: Option<u32>) -> AnchorState {
+    let (Some(way), Some(towards_pod)) = (way, towards_pod) else { return AnchorState::Unreachable };
+    let leads_to_pod = way.straight && !way.local && way.interface == Some(towards_pod);
+    match place {
+        _ if !leads_to_pod => AnchorState::Unreachable,
+        Place::ElsewhereToo => AnchorState::Unreachable,
+        Place::AnchorLink if way.held => AnchorState::Anchored,
+        Place::AnchorLink | Place::Nowhere => AnchorState::Needed { towards_pod, source: way.source },
+    }
 }
 
 #[cfg(test)]
@@ -321,29 +371,44 @@ mod tests {
         assert!(found(&[7_000_001, 7_000_002, 7_000_003], &[]).contains(&"lo".to_owned()), "many: all");
     }
 
+    /// Straight, by interface 5.
+    fn way(held: bool, local: bool) -> Way {
+        Way { held, local, interface: Some(5), straight: true, source: None }
+    }
+
+    const NEEDED: AnchorState = AnchorState::Needed { towards_pod: 5, source: None };
+
     #[test]
-    fn an_interrupted_anchor_is_taken_up_where_the_pod_really_is() {
-        let way =
-            |local_table, local, interface| Some(Way { local_table, local, interface: Some(interface) });
-        let needed = |towards_pod| AnchorState::Needed { towards_pod };
-        let (nowhere, anchor) = (Place::Nowhere, Place::AnchorLink);
-        assert_eq!(anchor_state(way(false, false, 5), nowhere, Some(9)), needed(5), "never begun");
-        assert_eq!(anchor_state(way(true, false, 5), nowhere, Some(9)), needed(5), "held");
-        assert_eq!(anchor_state(way(true, true, 1), anchor, Some(9)), needed(9), "owned by the host");
-        assert_eq!(anchor_state(way(true, false, 5), anchor, Some(9)), needed(5), "still held");
-        assert_eq!(anchor_state(way(false, false, 5), anchor, Some(9)), AnchorState::Anchored);
-        assert_eq!(anchor_state(None, nowhere, Some(9)), AnchorState::Unreachable);
-        assert_eq!(anchor_state(way(true, true, 1), anchor, None), AnchorState::Unreachable);
+    fn an_anchor_is_whole_on_the_link_and_behind_the_route_that_holds() {
+        let state = |held, place| anchor_state(Some(way(held, false)), place, Some(5));
+        assert_eq!(state(false, Place::Nowhere), NEEDED, "never begun");
+        assert_eq!(state(true, Place::Nowhere), NEEDED, "held, and taken off the link");
+        assert_eq!(state(false, Place::AnchorLink), NEEDED, "no longer held, or an earlier version's");
+        assert_eq!(state(true, Place::AnchorLink), AnchorState::Anchored);
     }
 
     #[test]
-    fn the_hosts_own_address_is_never_anchored() {
-        let way = |local_table, local| Some(Way { local_table, local, interface: Some(1) });
-        let unreachable = AnchorState::Unreachable;
-        assert_eq!(anchor_state(way(true, true), Place::Nowhere, Some(9)), unreachable, "127.0.0.5");
-        for (local_table, local) in [(true, true), (true, false), (false, false)] {
-            assert_eq!(anchor_state(way(local_table, local), Place::ElsewhereToo, Some(9)), unreachable);
+    fn only_an_address_that_the_host_routes_straight_to_this_pod_is_anchored() {
+        let free = way(false, false);
+        let state = |way, place, towards| anchor_state(way, place, towards);
+        for (what, way, place, towards_pod) in [
+            ("no route", None, Place::Nowhere, Some(5)),
+            ("another pod's, or the uplink's", Some(free), Place::Nowhere, Some(9)),
+            ("its pair ends in another namespace", Some(free), Place::Nowhere, None),
+            ("by a gateway", Some(Way { straight: false, ..free }), Place::Nowhere, Some(5)),
+            ("127.0.0.5", Some(way(false, true)), Place::Nowhere, Some(5)),
+            ("the link was brought up", Some(way(false, true)), Place::AnchorLink, Some(5)),
+            ("the host's own address", Some(free), Place::ElsewhereToo, Some(5)),
+        ] {
+            assert_eq!(state(way, place, towards_pod), AnchorState::Unreachable, "{what}");
         }
+    }
+
+    #[test]
+    fn the_route_that_holds_keeps_the_source_of_the_one_that_it_stands_before() {
+        let source = Some(Ipv4Addr::new(10, 0, 0, 1));
+        let state = anchor_state(Some(Way { source, ..way(false, false) }), Place::Nowhere, Some(5));
+        assert_eq!(state, AnchorState::Needed { towards_pod: 5, source });
     }
 
     #[test]

@@ -5,44 +5,52 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
 
 use netlink_packet_core::Emitable;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressHeader, AddressScope};
+use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
-use netlink_packet_route::route::{RouteFlags, RouteHeader, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::route::{RouteFlags, RouteHeader, RouteProtocol, RouteType};
 use smc_abi::attribute::{Attribute, AttributeWriter, attributes};
-use smc_abi::frame::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST};
+use smc_abi::frame::{NLM_F_DUMP, NLM_F_REQUEST};
 use smc_abi::{DecodeError, Request};
 use smc_model::Ipv4Net;
 
 use crate::netlink::Connection;
-use crate::{Cause, HostError, error};
-
-/// The dummy link in the host's namespace that carries source anchors.
-pub const ANCHOR_LINK: &str = "kubesmc0";
+use crate::{Cause, HostError};
 
 /// `RT_TABLE_LOCAL`.
-const TABLE_LOCAL: u8 = 255;
+pub(crate) const TABLE_LOCAL: u8 = 255;
 
 // uapi/linux/if_link.h, uapi/linux/if_addr.h, uapi/linux/rtnetlink.h.
 const IFLA_ADDRESS: u16 = 1;
 pub(crate) const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
 pub(crate) const IFLA_LINKINFO: u16 = 18;
 pub(crate) const IFLA_INFO_KIND: u16 = 1;
 const IFLA_EXT_MASK: u16 = 29;
+const IFLA_LINK_NETNSID: u16 = 37;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 pub(crate) const IFA_ADDRESS: u16 = 1;
 pub(crate) const IFA_LOCAL: u16 = 2;
 pub(crate) const RTA_DST: u16 = 1;
 pub(crate) const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+pub(crate) const RTA_PREFSRC: u16 = 7;
 const RTA_MULTIPATH: u16 = 9;
+const RTA_VIA: u16 = 18;
+// uapi/linux/net_namespace.h.
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
 
 /// Bytes of `struct ifinfomsg`, `struct ifaddrmsg` and `struct rtmsg`.
 pub(crate) const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 const ROUTE_HEADER: usize = 12;
+/// Bytes of `struct rtgenmsg`, as attributes are aligned.
+const GENERIC_HEADER: usize = 4;
 
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +65,10 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// Index of the other end of a pair, in the other end's namespace.
     pub peer: Option<u32>,
+    /// The other end's namespace by the number that the connection's namespace has for it; `None` when it is the same one.
+    pub peer_netns: Option<i32>,
+    /// Index of the bridge, bond or the like that it is a port of.
+    pub master: Option<u32>,
     /// Whether it is a loopback device.
     pub loopback: bool,
     /// Whether it is administratively up.
@@ -66,12 +78,16 @@ pub struct Link {
 /// Where a packet to an address would go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
-    /// Whether the route that was found stands in table local.
-    pub local_table: bool,
+    /// Whether by the route that holds a pod's packets, see [`crate::anchor::hold`].
+    pub held: bool,
     /// Whether the packet would be taken for the host's own; so are broadcasts of its networks.
     pub local: bool,
     /// Index of the interface it leaves by.
     pub interface: Option<u32>,
+    /// Whether it goes to its address itself, and not to a gateway, or by one of several ways.
+    pub straight: bool,
+    /// The source address that the route gives to the host's own packets, when it gives one.
+    pub source: Option<Ipv4Addr>,
 }
 
 /// Every link.
@@ -101,6 +117,8 @@ fn parse_link(body: &[u8]) -> Result<Link, Cause> {
         kind: String::new(),
         mac: None,
         peer: None,
+        peer_netns: None,
+        master: None,
         loopback: header.flags.contains(LinkFlags::Loopback),
         up: header.flags.contains(LinkFlags::Up),
     };
@@ -110,6 +128,8 @@ fn parse_link(body: &[u8]) -> Result<Link, Cause> {
             IFLA_IFNAME => attribute.string("IFLA_IFNAME")?.clone_into(&mut link.name),
             IFLA_ADDRESS => link.mac = attribute.payload.try_into().ok(),
             IFLA_LINK => link.peer = Some(attribute.u32("IFLA_LINK")?),
+            IFLA_LINK_NETNSID => link.peer_netns = Some(attribute.u32("IFLA_LINK_NETNSID")?.cast_signed()),
+            IFLA_MASTER => link.master = Some(attribute.u32("IFLA_MASTER")?),
             IFLA_LINKINFO => {
                 for info in attribute.nested() {
                     let info = info?;
@@ -122,11 +142,6 @@ fn parse_link(body: &[u8]) -> Result<Link, Cause> {
         }
     }
     Ok(link)
-}
-
-/// The index of the anchor link in the calling thread's namespace; `None` when it is not there.
-pub fn anchor_link() -> Option<u32> {
-    nix::net::if_::if_nametoindex(ANCHOR_LINK).ok()
 }
 
 /// Every IPv4 address with the index of its interface.
@@ -192,7 +207,8 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
     let header = RouteHeader {
         address_family: AddressFamily::Inet,
         destination_prefix_length: 32,
-        flags: RouteFlags::LookupTable,
+        // The route itself, not what the host's own packets would make of it.
+        flags: RouteFlags::LookupTable | RouteFlags::FibMatch,
         ..RouteHeader::default()
     };
     let body = writer(&header).bytes(RTA_DST, &address.octets());
@@ -205,86 +221,88 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
 
 fn way(body: &[u8]) -> Result<Way, Cause> {
     let header = RouteHeader::parse(body).map_err(|error| not_understood(&error))?;
-    Ok(Way {
-        local_table: header.table == TABLE_LOCAL,
+    let mut way = Way {
+        // Not by its table: the kernel says main of both while they are one (net/ipv4/fib_trie.c, `fib_trie_unmerge`).
+        held: is_held(&header),
         local: matches!(header.kind, RouteType::Local | RouteType::Broadcast | RouteType::Anycast),
         interface: interfaces_of_route(body)?.into_iter().next(),
-    })
+        straight: true,
+        source: None,
+    };
+    for attribute in after(body, ROUTE_HEADER) {
+        let attribute = attribute?;
+        match attribute.kind {
+            RTA_GATEWAY | RTA_VIA | RTA_MULTIPATH => way.straight = false,
+            RTA_PREFSRC => way.source = ipv4(&attribute),
+            _ => {}
+        }
+    }
+    Ok(way)
 }
 
-/// Puts a unicast /32 towards `interface` in front of table local; fine when it is there.
-pub fn hold(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
+/// A route to one address in table local.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostRoute {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Index of the interface it leaves by.
+    pub interface: u32,
+    /// Whether the address is the host's own by it.
+    pub local: bool,
+    /// Whether it holds a pod's packets, see [`crate::anchor::hold`].
+    pub held: bool,
+}
+
+/// Who made the routes that hold pods' packets, by a number that nobody else uses (iproute2's rt_protos).
+pub(crate) const HOLD_PROTOCOL: RouteProtocol = RouteProtocol::Other(83);
+
+fn is_held(header: &RouteHeader) -> bool {
+    header.kind == RouteType::Unicast && header.protocol == HOLD_PROTOCOL
+}
+
+/// Every route of table local to one address.
+pub fn host_routes(route: &mut Connection) -> Result<Vec<HostRoute>, HostError> {
     let header =
-        RouteHeader { protocol: RouteProtocol::Boot, scope: RouteScope::Link, ..RouteHeader::default() };
-    let body = host_route(address, interface, RouteType::Unicast, &header);
-    // Without NLM_F_EXCL and NLM_F_APPEND the kernel puts it before a local route of the same prefix.
-    let request = request(libc::RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, body);
-    let attempt = format_args!("keep {address} routed to interface {interface}");
-    error::tolerate(route.request(&attempt, &request).map(drop), &[libc::EEXIST])
+        RouteHeader { address_family: AddressFamily::Inet, table: TABLE_LOCAL, ..RouteHeader::default() };
+    let request = request(libc::RTM_GETROUTE, NLM_F_DUMP, writer(&header));
+    // The kernel looks at the table that is asked for only where strict checking is switched on.
+    let found = ask(route, &"list the routes of table local", &request, parse_host_route)?;
+    Ok(found.into_iter().flatten().collect())
 }
 
-/// Removes what [`hold`] put there; fine when it is gone.
-pub fn unhold(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
-    delete_local(route, address, interface, RouteType::Unicast)
+fn parse_host_route(body: &[u8]) -> Result<Option<HostRoute>, Cause> {
+    let header = RouteHeader::parse(body).map_err(|error| not_understood(&error))?;
+    let (local, held) = (header.kind == RouteType::Local, is_held(&header));
+    if header.table != TABLE_LOCAL || header.destination_prefix_length != 32 {
+        return Ok(None);
+    }
+    let mut address = None;
+    for attribute in after(body, ROUTE_HEADER) {
+        let attribute = attribute?;
+        if attribute.kind == RTA_DST {
+            address = ipv4(&attribute);
+        }
+    }
+    let interface = interfaces_of_route(body)?.into_iter().next();
+    Ok(address.zip(interface).map(|(address, interface)| HostRoute { address, interface, local, held }))
 }
 
-/// Removes the local route that an address on `interface` brought along; fine when it is gone.
-pub fn drop_local(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
-    delete_local(route, address, interface, RouteType::Local)
-}
-
-fn delete_local(
-    route: &mut Connection,
-    address: Ipv4Addr,
-    interface: u32,
-    kind: RouteType,
-) -> Result<(), HostError> {
-    let attempt =
-        format_args!("remove the {kind:?} route to {address} by interface {interface} from table local");
-    // Scope nowhere matches any scope (net/ipv4/fib_trie.c, fib_table_delete).
-    let header = RouteHeader { scope: RouteScope::NoWhere, ..RouteHeader::default() };
-    let body = host_route(address, interface, kind, &header);
-    let result = route.request(&attempt, &request(libc::RTM_DELROUTE, NLM_F_ACK, body));
-    error::tolerate(result.map(drop), &[libc::ESRCH, libc::ENODEV])
-}
-
-/// A /32 in table local, leaving by `interface`.
-fn host_route(address: Ipv4Addr, interface: u32, kind: RouteType, header: &RouteHeader) -> AttributeWriter {
-    let header = RouteHeader {
-        address_family: AddressFamily::Inet,
-        destination_prefix_length: 32,
-        table: TABLE_LOCAL,
-        kind,
-        ..header.clone()
-    };
-    writer(&header).bytes(RTA_DST, &address.octets()).u32(RTA_OIF, interface)
-}
-
-/// Puts `address`/32 with scope host on `interface`; fine when it is there.
-pub fn add_address(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
-    let attempt = format_args!("put {address} on interface {interface}");
-    let body = address_on_link(address, interface);
-    let result = route.request(&attempt, &request(libc::RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE, body));
-    error::tolerate(result.map(drop), &[libc::EEXIST])
-}
-
-/// Takes `address`/32 off `interface`; fine when it is not there.
-pub fn delete_address(route: &mut Connection, address: Ipv4Addr, interface: u32) -> Result<(), HostError> {
-    let attempt = format_args!("take {address} off interface {interface}");
-    let body = address_on_link(address, interface);
-    let result = route.request(&attempt, &request(libc::RTM_DELADDR, NLM_F_ACK, body));
-    error::tolerate(result.map(drop), &[libc::EADDRNOTAVAIL, libc::ENODEV])
-}
-
-fn address_on_link(address: Ipv4Addr, interface: u32) -> AttributeWriter {
-    let header = AddressHeader {
-        family: AddressFamily::Inet,
-        prefix_len: 32,
-        scope: AddressScope::Host,
-        index: interface,
-        ..AddressHeader::default()
-    };
-    writer(&header).bytes(IFA_LOCAL, &address.octets()).bytes(IFA_ADDRESS, &address.octets())
+/// The number that the connection's namespace has for another; `None` when it never had to do with it.
+pub fn number_of(route: &mut Connection, netns: &impl AsRawFd) -> Result<Option<i32>, HostError> {
+    let attempt = "ask for the number of a network namespace";
+    let descriptor = u32::try_from(netns.as_raw_fd()).unwrap_or_default();
+    let body = AttributeWriter::new(&[0; GENERIC_HEADER]).u32(NETNSA_FD, descriptor);
+    let found = ask(route, &attempt, &request(libc::RTM_GETNSID, 0, body), |body| {
+        for attribute in after(body, GENERIC_HEADER) {
+            let attribute = attribute?;
+            if attribute.kind == NETNSA_NSID {
+                return Ok(Some(attribute.u32("NETNSA_NSID")?.cast_signed()));
+            }
+        }
+        Ok(None)
+    })?;
+    // NETNSA_NSID_NOT_ASSIGNED.
+    Ok(found.into_iter().flatten().find(|&number| number >= 0))
 }
 
 pub(crate) fn writer(header: &impl Emitable) -> AttributeWriter {

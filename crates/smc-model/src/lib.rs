@@ -6,6 +6,7 @@
 
 mod annotation;
 mod diagnose;
+mod host_state;
 mod ipv4_net;
 mod judge;
 mod listener;
@@ -25,6 +26,7 @@ mod verdict;
 
 pub use annotation::{ANNOTATION, UNLIMITED_ANNOTATION, Wish, is_misspelt};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
+pub use host_state::{Holding, HostState, Missing};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
 pub use judge::{Counted, Elsewhere, Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
 pub use listener::{Listener, Process, SmcListener, TcpListener, old_listeners};
@@ -37,7 +39,7 @@ pub use node::{
 pub use owned::{Owned, Release, release};
 pub use plan::{Binding, Note, Plan, Step, decide};
 pub use pnetid::{PnetId, PnetIdError};
-pub use pod::{AnchorState, InterfaceKind, PodConversion, PodFacts, PodInterface};
+pub use pod::{AnchorState, InterfaceKind, MAX_ADDRESSES, PodConversion, PodFacts, PodInterface};
 pub use reason::Reason;
 pub use reasons::fallback_label;
 pub use syn_option::SynOption;

@@ -15,6 +15,10 @@ pub struct Owned {
     /// Addresses put on the anchor link.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub anchored: BTreeSet<Ipv4Addr>,
+    /// Those of them whose packets a route in table local holds. None in records of versions that held them only while they
+    /// were anchored.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<Ipv4Addr>,
     /// Addresses put into the same-node guard's set.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub guarded: BTreeSet<Ipv4Addr>,
@@ -44,7 +48,9 @@ impl Owned {
     ) -> Self {
         let mut owned = self;
         let anchored = pod.anchors.iter().filter(|(_, state)| **state == AnchorState::Anchored);
-        owned.anchored.extend(anchored.map(|(address, _)| *address));
+        let anchored: Vec<Ipv4Addr> = anchored.map(|(address, _)| *address).collect();
+        owned.anchored.extend(&anchored);
+        owned.held.extend(&anchored);
         owned.guarded.extend(&pod.guarded);
         if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, conversion) {
             owned.converted = cookie.map(|cookie| (map.clone(), cookie));
@@ -63,10 +69,18 @@ impl Owned {
                     owned.named.insert(interface.clone(), pnetid.clone());
                 }
                 Step::DropPnetid { pnetid } => owned.named.retain(|_, named| named != pnetid),
-                Step::HoldRoute { .. } | Step::DropLocalRoute { .. } | Step::ReleaseRoute { .. } => {}
+                Step::HoldRoute { address, .. } => {
+                    owned.held.insert(*address);
+                }
+                Step::DropLocalRoute { .. } | Step::ReleaseRoute { .. } => {}
             }
         }
         owned
+    }
+
+    /// Whether a version of kube-smc made it that held no address' packets for the pod's life.
+    pub fn is_of_earlier_version(&self) -> bool {
+        self.held.is_empty() && !self.anchored.is_empty()
     }
 
     /// The part that outlasts the pod's namespace.
@@ -77,12 +91,12 @@ impl Owned {
 
     /// Every address that this attachment holds in the host's namespace.
     pub fn addresses(&self) -> BTreeSet<Ipv4Addr> {
-        self.anchored.union(&self.guarded).copied().collect()
+        [&self.anchored, &self.held, &self.guarded].into_iter().flatten().copied().collect()
     }
 }
 
 /// One step of taking an attachment's traces out of the host's kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Release {
     /// Take the namespace out of the BPF program's map.
     Unconvert {
@@ -96,6 +110,11 @@ pub enum Release {
         /// The address.
         address: Ipv4Addr,
     },
+    /// Remove the route in table local that holds an address' packets.
+    Unhold {
+        /// The address.
+        address: Ipv4Addr,
+    },
     /// Take an address out of the same-node guard's set.
     Unguard {
         /// The address.
@@ -103,14 +122,16 @@ pub enum Release {
     },
 }
 
-/// What to undo when an attachment ends. Conversion goes first, so that no socket is converted without the rest;
+/// What to undo when an attachment ends. Conversion goes first, so that no socket is converted without the rest, and the routes
+/// that hold last, so that the host never takes the pod's packets for its own;
 /// addresses that a living attachment owns too (`others`) stay, since pod addresses are used again.
 pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
     let unconvert =
         owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
     let unguard = owned.guarded.difference(others).map(|&address| Release::Unguard { address });
     let unanchor = owned.anchored.difference(others).map(|&address| Release::Unanchor { address });
-    unconvert.chain(unguard).chain(unanchor).collect()
+    let unhold = owned.held.difference(others).map(|&address| Release::Unhold { address });
+    unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
 }
 
 #[cfg(test)]
@@ -136,6 +157,7 @@ mod tests {
         let empty = PodFacts { anchors: [].into(), guarded: [].into(), ..pod(PodConversion::Off) };
         Owned::default().after(
             &[
+                Step::HoldRoute { address, towards_pod: 5, source: None },
                 Step::AnchorAddress { address, anchor: 7 },
                 Step::Guard { address },
                 Step::ConvertByBpf { map: "/map".into() },
@@ -149,7 +171,7 @@ mod tests {
     #[test]
     fn what_an_interrupted_run_left_in_place_is_owned_too() {
         let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &bpf(), Some(NetnsCookie(9)));
-        assert_eq!(release(&owned, &BTreeSet::new()).len(), 3);
+        assert_eq!(release(&owned, &BTreeSet::new()).len(), 4);
     }
 
     #[test]
@@ -178,7 +200,8 @@ mod tests {
     fn conversion_ends_before_the_rest_is_taken_away() {
         let steps = release(&owned(), &BTreeSet::new());
         assert!(matches!(steps[0], Release::Unconvert { cookie: NetnsCookie(9), .. }));
-        assert_eq!(steps.len(), 3);
+        assert_eq!(steps.len(), 4);
+        assert!(matches!(steps[3], Release::Unhold { .. }), "{steps:?}");
     }
 
     #[test]

@@ -41,12 +41,15 @@ pub struct Binding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Step {
-    /// Host: keep `address` routed to the pod by a unicast /32 in table local while its anchor is made.
+    /// Host: keep `address` routed to the pod by a unicast /32 in table local, as long as it is anchored.
     HoldRoute {
         /// The pod's address.
         address: Ipv4Addr,
         /// Index of the host's interface towards the pod.
         towards_pod: u32,
+        /// What the host's own packets to the pod have as their source, where its route says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Ipv4Addr>,
     },
     /// Host: put `address` on the anchor link.
     AnchorAddress {
@@ -62,7 +65,7 @@ pub enum Step {
         /// Index of the anchor link.
         anchor: u32,
     },
-    /// Host: remove the unicast /32 again.
+    /// Host: remove the unicast /32 again. Never planned: records of versions that held it only for a moment say it.
     ReleaseRoute {
         /// The pod's address.
         address: Ipv4Addr,
@@ -131,7 +134,7 @@ pub enum Note {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HoldRoute { address, towards_pod } => {
+            Self::HoldRoute { address, towards_pod, .. } => {
                 write!(f, "keep {address} routed to interface {towards_pod} while it is anchored")
             }
             Self::AnchorAddress { address, anchor } => write!(f, "put {address} on anchor link {anchor}"),
@@ -188,10 +191,13 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     if let Some(obstacle) = node.obstacle() {
         return Err(obstacle);
     }
+    if pod.has_too_many_addresses() {
+        return Err(Reason::TooManyAddresses { count: pod.addresses().len() });
+    }
     let mut plan = Plan { bindings: bind(node, pod)?, ..Plan::default() };
     anchor_steps(node, pod, &mut plan)?;
     if node.guard == Guard::Ready {
-        let missing = pod.addresses().into_iter().filter(|address| !pod.guarded.contains(address));
+        let missing = pod.addresses_to_guard().into_iter().filter(|address| !pod.guarded.contains(address));
         plan.steps.extend(missing.map(|address| Step::Guard { address }));
     }
     pnetid_steps(pod, &mut plan);
@@ -209,14 +215,17 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     Ok(plan)
 }
 
+/// The interface whose addresses most of the pod's sockets have: the attachment's, where that is routed and has any.
+fn main_interface(pod: &PodFacts) -> Option<&PodInterface> {
+    let mut candidates = pod.routed().filter(|interface| !interface.addresses.is_empty()).peekable();
+    let first = candidates.peek().copied();
+    candidates.find(|interface| interface.name == pod.primary).or(first)
+}
+
 /// Chooses an RDMA port for each interface that can carry accelerated traffic. The attachment's own interface must
 /// get one; another that has no port of its own shares it, since its sockets usually have the pod's main address.
 fn bind(node: &NodeFacts, pod: &PodFacts) -> Result<Vec<Binding>, Reason> {
-    let primary = pod
-        .routed()
-        .find(|interface| interface.name == pod.primary && !interface.addresses.is_empty())
-        .or_else(|| pod.routed().find(|interface| !interface.addresses.is_empty()))
-        .ok_or(Reason::NoIpv4Route)?;
+    let primary = main_interface(pod).ok_or(Reason::NoIpv4Route)?;
     let of_primary = choose(node, primary)?;
     let bindings = pod.routed().map(|interface| {
         let (port, pnetid) = if interface.name == primary.name {
@@ -281,30 +290,36 @@ pub(crate) fn describe(ports: &[RdmaPort]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// An address that the host does not route straight to the pod is left out, and its connections are the kernel's to fall back:
+/// a second network without the host's part in it, or an address that the pod gave itself. Without the main interface's
+/// there is nothing to accelerate.
 fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(), Reason> {
-    let anchor = match &node.anchor {
-        Anchor::NotNeeded => return Ok(()),
-        Anchor::Ready { index } => Ok(*index),
-        Anchor::Missing { why } => Err(why),
-    };
     let pairs = pod.routed().filter(|interface| interface.kind == InterfaceKind::Pair);
     let addresses: BTreeSet<Ipv4Addr> =
         pairs.flat_map(|interface| &interface.addresses).map(|net| net.address()).collect();
+    let anchor = match &node.anchor {
+        Anchor::NotNeeded => return Ok(()),
+        Anchor::Missing { .. } if addresses.is_empty() => return Ok(()),
+        Anchor::Missing { why } => return Err(Reason::SourceAnchorMissing { why: why.clone() }),
+        Anchor::Ready { index } => *index,
+    };
+    if let Some(main) = main_interface(pod).filter(|main| main.kind == InterfaceKind::Pair)
+        && !main.addresses.iter().any(|net| pod.is_led_to(net.address()))
+    {
+        let nets: Vec<String> = main.addresses.iter().map(|net| net.address().to_string()).collect();
+        let why = format!(
+            "the host's route to {} does not lead straight to the pod's own interface",
+            nets.join(" ")
+        );
+        return Err(Reason::SourceAnchorMissing { why });
+    }
     for address in addresses {
-        let anchor = *anchor.as_ref().map_err(|why| Reason::SourceAnchorMissing { why: (*why).clone() })?;
-        match pod.anchors.get(&address) {
-            Some(AnchorState::Anchored) => {}
-            Some(&AnchorState::Needed { towards_pod }) => plan.steps.extend([
-                Step::HoldRoute { address, towards_pod },
+        if let Some(&AnchorState::Needed { towards_pod, source }) = pod.anchors.get(&address) {
+            plan.steps.extend([
+                Step::HoldRoute { address, towards_pod, source },
                 Step::AnchorAddress { address, anchor },
                 Step::DropLocalRoute { address, anchor },
-                Step::ReleaseRoute { address, towards_pod },
-            ]),
-            Some(AnchorState::Unreachable) | None => {
-                return Err(Reason::SourceAnchorMissing {
-                    why: format!("the host does not route {address} to the pod"),
-                });
-            }
+            ]);
         }
     }
     Ok(())

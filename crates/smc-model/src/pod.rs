@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Ipv4Net, PnetId};
 
+/// The most IPv4 addresses that a pod may have: each takes work of all others' locks, and a pod with NET_ADMIN adds what it likes.
+pub const MAX_ADDRESSES: usize = 16;
+
 /// What was observed of a pod's network namespace, and of the host's side of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodFacts {
@@ -63,14 +66,16 @@ pub enum PodConversion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum AnchorState {
-    /// In place: on the anchor link, and the host does not take the address for its own.
+    /// In place: on the anchor link, and a route in table local holds the pod's packets.
     Anchored,
     /// Absent, or half done by somebody who was interrupted.
     Needed {
         /// Index of the host's interface by which the pod is reached.
         towards_pod: u32,
+        /// The source address that the host's route to the pod gives to the host's own packets.
+        source: Option<Ipv4Addr>,
     },
-    /// Cannot be made.
+    /// Cannot be made: the host's route to the address does not lead straight to this pod.
     Unreachable,
 }
 
@@ -79,6 +84,30 @@ impl PodFacts {
     /// `veth1` beside an exclusive network card.
     pub fn routed(&self) -> impl Iterator<Item = &PodInterface> {
         self.interfaces.iter().filter(|interface| interface.routed)
+    }
+
+    /// Whether it has more than [`MAX_ADDRESSES`].
+    pub fn has_too_many_addresses(&self) -> bool {
+        self.addresses().len() > MAX_ADDRESSES
+    }
+
+    /// Whether the host is known to route an address straight to this pod.
+    pub fn is_led_to(&self, address: Ipv4Addr) -> bool {
+        matches!(self.anchors.get(&address), Some(AnchorState::Anchored | AnchorState::Needed { .. }))
+    }
+
+    /// The addresses whose SYNs to pods of this node must not offer SMC: all but those on a pair that the host is known to
+    /// route elsewhere, which may be another pod's.
+    pub fn addresses_to_guard(&self) -> BTreeSet<Ipv4Addr> {
+        let strays = |interface: &PodInterface, address| {
+            interface.kind == InterfaceKind::Pair
+                && self.anchors.get(&address) == Some(&AnchorState::Unreachable)
+        };
+        let all = self
+            .interfaces
+            .iter()
+            .flat_map(|interface| interface.addresses.iter().map(move |net| (interface, net.address())));
+        all.filter(|(interface, address)| !strays(interface, *address)).map(|(_, address)| address).collect()
     }
 
     /// Every IPv4 address of the pod.

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ANNOTATION;
 use crate::reasons::{Entry, finding, refusal};
+use crate::{ANNOTATION, MAX_ADDRESSES};
 use crate::{PnetId, Ueid};
 
 /// Why an annotated pod, or some of its connections, are plain TCP.
@@ -32,6 +32,11 @@ pub enum Reason {
     },
     /// The pod uses the host's network.
     HostNetworkPod,
+    /// The pod's runtime gives it a kernel of its own.
+    OwnKernel {
+        /// The runtime's handler, and its type where the runtime tells it.
+        runtime: String,
+    },
     /// The operator switched the feature off.
     SwitchedOff {
         /// Who did, or what is missing.
@@ -87,6 +92,11 @@ pub enum Reason {
     },
     /// No interface of the pod has a route and an IPv4 address.
     NoIpv4Route,
+    /// The pod has more IPv4 addresses than [`crate::MAX_ADDRESSES`].
+    TooManyAddresses {
+        /// How many.
+        count: usize,
+    },
     /// No RDMA port over a network device in the pod's subnet.
     NoDeviceInSubnet {
         /// The pod's address.
@@ -184,6 +194,7 @@ impl Reason {
             Self::AnnotationMisspelt { .. } => &refusal::ANNOTATION_MISSPELT,
             Self::BandwidthLimited { .. } => &refusal::BANDWIDTH_LIMITED,
             Self::HostNetworkPod => &refusal::HOST_NETWORK_POD,
+            Self::OwnKernel { .. } => &refusal::OWN_KERNEL,
             Self::SwitchedOff { .. } => &refusal::SWITCHED_OFF,
             Self::AgentNotReady { .. } => &refusal::AGENT_NOT_READY,
             Self::NodeFileUnusable { .. } => &refusal::NODE_FILE_UNUSABLE,
@@ -196,6 +207,7 @@ impl Reason {
             Self::SameNodeGuardMissing { .. } => &refusal::SAME_NODE_GUARD_MISSING,
             Self::SourceAnchorMissing { .. } => &refusal::SOURCE_ANCHOR_MISSING,
             Self::NoIpv4Route => &refusal::NO_IPV4_ROUTE,
+            Self::TooManyAddresses { .. } => &refusal::TOO_MANY_ADDRESSES,
             Self::NoDeviceInSubnet { .. } => &refusal::NO_DEVICE_IN_SUBNET,
             Self::RdmaPortDown { .. } => &refusal::RDMA_PORT_DOWN,
             Self::PnetidMissing { .. } => &refusal::PNETID_MISSING,
@@ -253,9 +265,11 @@ impl Reason {
             Self::AnnotationInvalid { .. }
             | Self::AnnotationMisspelt { .. }
             | Self::BandwidthLimited { .. }
+            | Self::OwnKernel { .. }
             | Self::SwitchedOff { .. }
             | Self::DatapathBypassesNetfilter { .. }
             | Self::SameNodeGuardMissing { .. }
+            | Self::TooManyAddresses { .. }
             | Self::StepFailed { .. }
             | Self::ReadBackFailed { .. }
             | Self::BudgetExceeded { .. } => true,
@@ -297,6 +311,9 @@ impl fmt::Display for Reason {
             Self::BandwidthLimited { key } => {
                 write!(f, "the annotation {key} limits its bandwidth, which RDMA would not keep to")
             }
+            Self::OwnKernel { runtime } => {
+                write!(f, "its runtime, {runtime}, gives it a kernel of its own")
+            }
             Self::SwitchedOff { why } => write!(f, "acceleration is switched off: {why}"),
             Self::AgentNotReady { path } => write!(f, "{path} is not there"),
             Self::NodeFileUnusable { path, problem } => write!(f, "{path} cannot be used: {problem}"),
@@ -324,6 +341,9 @@ impl fmt::Display for Reason {
             }
             Self::SameNodeGuardMissing { why } => write!(f, "the same-node guard is not in place: {why}"),
             Self::SourceAnchorMissing { why } => write!(f, "the pod's address cannot be anchored: {why}"),
+            Self::TooManyAddresses { count } => {
+                write!(f, "the pod has {count} IPv4 addresses, more than {MAX_ADDRESSES}")
+            }
             Self::NoDeviceInSubnet { address, ports } => {
                 write!(f, "no RDMA port's network device is in the subnet of {address} (ports: {ports})")
             }
@@ -375,6 +395,7 @@ mod tests {
             Reason::BandwidthLimited { key: why() },
             Reason::SameNodeGuardMissing { why: why() },
             Reason::DatapathBypassesNetfilter { datapath: why() },
+            Reason::TooManyAddresses { count: 17 },
             Reason::StepFailed { step: why(), error: why() },
             Reason::ReadBackFailed { missing: why() },
         ] {

@@ -1,6 +1,7 @@
 //! `smcctl doctor`: what is right and wrong with a node, as a function of what was found there.
 
 mod chain;
+mod ipvs;
 mod node;
 mod pods;
 mod rdma;
@@ -87,6 +88,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         checks.push(smc::ueid(facts));
         checks.extend(smc::subnets(facts));
         checks.push(smc::source_anchor(facts));
+        checks.extend(ipvs::node_ports(facts));
         checks.push(smc::same_node_guard(facts));
     }
     if facts.smc && !only_looked_at {

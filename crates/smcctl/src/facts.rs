@@ -1,5 +1,6 @@
 //! What `doctor`, `status` and `capacity` decide from: plain values, gathered once, that can be recorded.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -41,8 +42,10 @@ pub struct Facts {
     pub reserved_sysctl: String,
     /// How sockets are converted.
     pub conversion: ConversionFacts,
-    /// Addresses on the anchor link; `None` when there is no such link.
-    pub anchored: Look<Option<Vec<Ipv4Addr>>>,
+    /// The anchor link; `None` when there is no such link.
+    pub anchor: Look<Option<AnchorFacts>>,
+    /// IPv4 addresses at which IPVS has virtual servers.
+    pub virtual_servers: Look<BTreeSet<Ipv4Addr>>,
     /// The same-node guard: whether table, set, and rule are there.
     pub guard: Look<GuardFacts>,
     /// Whether the kernel has SMC-D loopback, by which pods of one node talk.
@@ -63,6 +66,17 @@ pub struct Facts {
     pub pods: Vec<PodState>,
     /// Records that cannot be read.
     pub unreadable: Vec<String>,
+}
+
+/// The link that carries pods' source anchors, and the routes that hold their packets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AnchorFacts {
+    /// The addresses on the link.
+    pub addresses: BTreeSet<Ipv4Addr>,
+    /// The addresses whose packets a route in table local holds.
+    pub held: BTreeSet<Ipv4Addr>,
+    /// Whether somebody brought the link up.
+    pub up: bool,
 }
 
 /// An RDMA device.

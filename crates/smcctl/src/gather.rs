@@ -1,6 +1,7 @@
 //! Look at the node once. Nothing is loaded: SMC's families are asked for only when its module is there.
 
 mod chain;
+mod ipvs;
 mod pods;
 mod rdma;
 
@@ -18,7 +19,7 @@ use smc_state::Store;
 
 use crate::agent;
 use crate::cli::Options;
-use crate::facts::{ConversionFacts, Facts, GuardFacts, LinkGroups, Look, Memory};
+use crate::facts::{AnchorFacts, ConversionFacts, Facts, GuardFacts, LinkGroups, Look, Memory};
 
 /// Where Terway tells about the node.
 const TERWAY: &str = "/var/run/eni/node_capabilities";
@@ -59,7 +60,8 @@ pub(crate) fn facts(options: &Options) -> Facts {
         reserved_taken: if smc_loaded { Vec::new() } else { reserved_ports::taken(&proc) },
         reserved_sysctl: sysctl.read("net.ipv4.ip_local_reserved_ports").ok().flatten().unwrap_or_default(),
         conversion: conversion(has_sysctl, smc_loaded, &proc),
-        anchored: anchored(),
+        anchor: anchor(),
+        virtual_servers: ipvs::addresses(),
         guard: guard(),
         loopback: ask(&mut smc, |smc| smc::has_loopback(&mut smc.generic, smc.families.smc)),
         published: store.node_facts(&boot_id),
@@ -136,11 +138,24 @@ fn try_sysctl(sysctl: &Sysctl) -> Result<bool, HostError> {
     })?
 }
 
-fn anchored() -> Look<Option<Vec<std::net::Ipv4Addr>>> {
-    let Some(index) = route::anchor_link() else { return Ok(None) };
-    let mut connection = Connection::open(Protocol::Route).map_err(|error| error.with_cause())?;
-    let addresses = route::addresses(&mut connection).map_err(|error| error.with_cause())?;
-    Ok(Some(addresses.into_iter().filter(|(on, _)| *on == index).map(|(_, net)| net.address()).collect()))
+fn anchor() -> Look<Option<AnchorFacts>> {
+    let Some(index) = smc_host::anchor::link_index() else { return Ok(None) };
+    let look = || -> Result<Option<AnchorFacts>, HostError> {
+        let mut connection = Connection::open(Protocol::Route)?;
+        let Some(link) = route::link(&mut connection, index)? else { return Ok(None) };
+        let addresses = route::addresses(&mut connection)?;
+        let routes = route::host_routes(&mut connection)?;
+        Ok(Some(AnchorFacts {
+            addresses: addresses
+                .iter()
+                .filter(|(on, _)| *on == index)
+                .map(|(_, net)| net.address())
+                .collect(),
+            held: routes.iter().filter(|route| route.held).map(|route| route.address).collect(),
+            up: link.up,
+        }))
+    };
+    look().map_err(|error| error.with_cause())
 }
 
 fn guard() -> Look<GuardFacts> {

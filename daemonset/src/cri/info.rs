@@ -54,9 +54,31 @@ pub(super) fn netns_path(info: &str) -> Result<PathBuf, InfoError> {
     network.map(|namespace| namespace.path).filter(|path| path.is_absolute()).ok_or(InfoError::NoNetns)
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeInfo {
+    #[serde(default)]
+    runtime_type: String,
+}
+
+/// The type of the runtime that runs a sandbox, such as `io.containerd.runc.v2`; CRI-O tells none.
+pub(super) fn runtime_type(info: &str) -> Option<String> {
+    let info: RuntimeInfo = serde_json::from_str(info).ok()?;
+    Some(info.runtime_type).filter(|kind| !kind.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_runtimes_type_is_told_by_containerd_and_not_by_cri_o() {
+        let containerd = r#"{"pid":1,"runtimeHandler":"kata","runtimeType":"io.containerd.kata.v2","runtimeOptions":null}"#;
+        assert_eq!(runtime_type(containerd).as_deref(), Some("io.containerd.kata.v2"));
+        for none in [r#"{"image":"pause","pid":1,"runtimeSpec":{}}"#, r#"{"runtimeType":""}"#, "{", ""] {
+            assert_eq!(runtime_type(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn the_network_namespace_is_that_of_the_oci_configuration() {

@@ -12,6 +12,7 @@ pub fn losses(before: &NodeFacts, now: &NodeFacts, restored: Vec<Reason>) -> Vec
         }
         Reason::NoConversion { .. } => !matches!(before.conversion, Conversion::None { .. }),
         Reason::SameNodeGuardMissing { .. } => before.guard == Guard::Ready,
+        Reason::SourceAnchorMissing { .. } => matches!(before.anchor, Anchor::Ready { .. }),
         _ => false,
     };
     let mut lost: Vec<Reason> = restored.into_iter().filter(was_there).collect();
@@ -65,6 +66,7 @@ mod tests {
             Reason::PnetidMissing { port: "rxe0/1".into() },
             Reason::NoConversion { kernel: text(), why: text() },
             Reason::SameNodeGuardMissing { why: text() },
+            Reason::SourceAnchorMissing { why: text() },
         ]
     }
 

@@ -23,6 +23,8 @@ pub enum Wanted {
         /// Whether missed pods are set up, too.
         missed: bool,
     },
+    /// Pods would be, but the node lacks something without which those that are converted could come to harm.
+    Obstructed,
     /// No pod is.
     Off,
     /// Nobody knows yet: pods stay as they are.
@@ -55,17 +57,24 @@ pub enum Why {
     NeedsRestart,
     /// Something of its set-up was taken away.
     Lost,
+    /// An earlier version set it up, without what this one makes.
+    SetUpByEarlier,
     /// The feature is switched off.
     SwitchedOff,
+    /// It runs on a kernel of its own, and was set up.
+    OwnKernel,
+    /// The node has come to lack something without which it could come to harm.
+    Obstructed,
 }
 
 /// Which running pods need work, in the runtime's order. `lost` are those that are set up by their records, but not by
-/// what the kernel shows.
+/// what the kernel shows; `own_kernel` the runtime's handlers whose pods have a kernel of their own.
 pub fn due(
     sandboxes: &[Sandbox],
     records: &[Arc<Record>],
     wanted: Wanted,
     lost: &BTreeSet<AttachmentId>,
+    own_kernel: &BTreeSet<String>,
     now_ms: u64,
 ) -> Vec<Due> {
     let mut due = Vec::new();
@@ -73,7 +82,12 @@ pub fn due(
         let mut missed = true;
         for record in records.iter().filter(|record| record.attachment.container() == sandbox.id) {
             missed = false;
-            if let Some(why) = why(record, wanted, lost.contains(&record.attachment), now_ms) {
+            let why = if own_kernel.contains(&sandbox.handler) {
+                is_to_be_refused_for_its_kernel(record).then_some(Why::OwnKernel)
+            } else {
+                why(record, wanted, lost.contains(&record.attachment), now_ms)
+            };
+            if let Some(why) = why {
                 let (attachment, network) = (record.attachment.clone(), record.network.clone());
                 due.push(Due { attachment, sandbox: sandbox.clone(), network, why });
             }
@@ -88,6 +102,12 @@ pub fn due(
     due
 }
 
+/// Whatever is wanted: what was set up in such a pod serves nobody.
+fn is_to_be_refused_for_its_kernel(record: &Record) -> bool {
+    let reason = record.verdict.as_ref().and_then(Verdict::reason);
+    record.phase == Phase::Settled && !matches!(reason, Some(Reason::OwnKernel { .. }))
+}
+
 fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> {
     // Its DEL came already.
     if record.phase == Phase::Tombstone || wanted == Wanted::Unknown {
@@ -100,10 +120,16 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
         return (!has_nothing && record.phase == Phase::Settled).then_some(Why::SwitchedOff);
     }
     match &record.verdict {
+        Some(verdict)
+            if wanted == Wanted::Obstructed && verdict.is_set_up() && record.phase == Phase::Settled =>
+        {
+            Some(Why::Obstructed)
+        }
         _ if record.phase == Phase::Intent => {
             (now_ms.saturating_sub(record.started_ms) > INTENT_PATIENCE_MS).then_some(Why::Interrupted)
         }
         Some(Verdict::Configured) if lost => Some(Why::Lost),
+        Some(Verdict::Configured) if record.owned.is_of_earlier_version() => Some(Why::SetUpByEarlier),
         // The annotations of a living sandbox cannot change, nor can its network.
         Some(
             Verdict::Configured
@@ -112,6 +138,7 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
                     Reason::AnnotationInvalid { .. }
                     | Reason::AnnotationMisspelt { .. }
                     | Reason::BandwidthLimited { .. }
+                    | Reason::OwnKernel { .. }
                     | Reason::HostNetworkPod,
             },
         ) => None,
@@ -144,7 +171,8 @@ mod tests {
     const ON: Wanted = Wanted::On { missed: true };
 
     fn sandbox(id: &str, wish: Wish) -> Sandbox {
-        Sandbox { id: id.to_owned(), pod: smc_state::PodName::default(), wish, ready: true }
+        let (pod, handler) = (smc_state::PodName::default(), String::new());
+        Sandbox { id: id.to_owned(), pod, wish, ready: true, handler }
     }
 
     fn of(record: &Record) -> Sandbox {
@@ -156,7 +184,7 @@ mod tests {
     }
 
     fn whys(record: &Record, wanted: Wanted) -> Vec<Why> {
-        due(&[of(record)], &[listed(record)], wanted, &BTreeSet::new(), 1_000_000)
+        due(&[of(record)], &[listed(record)], wanted, &BTreeSet::new(), &BTreeSet::new(), 1_000_000)
             .iter()
             .map(|due| due.why)
             .collect()
@@ -165,16 +193,16 @@ mod tests {
     #[test]
     fn a_running_annotated_pod_without_a_record_was_missed() {
         let pods = [sandbox("a", Wish::Enabled), sandbox("b", Wish::Disabled)];
-        let found = due(&pods, &[], ON, &BTreeSet::new(), 0);
+        let found = due(&pods, &[], ON, &BTreeSet::new(), &BTreeSet::new(), 0);
         assert_eq!(
             (found.len(), found[0].why, found[0].attachment.to_string()),
             (1, Why::Missed, "a-eth0".into())
         );
         for wanted in [Wanted::On { missed: false }, Wanted::Off, Wanted::Unknown] {
-            assert_eq!(due(&pods, &[], wanted, &BTreeSet::new(), 0), []);
+            assert_eq!(due(&pods, &[], wanted, &BTreeSet::new(), &BTreeSet::new(), 0), []);
         }
         let stopped = Sandbox { ready: false, ..sandbox("a", Wish::Enabled) };
-        assert_eq!(due(&[stopped], &[], ON, &BTreeSet::new(), 0), []);
+        assert_eq!(due(&[stopped], &[], ON, &BTreeSet::new(), &BTreeSet::new(), 0), []);
     }
 
     #[test]
@@ -189,10 +217,54 @@ mod tests {
     fn a_pod_that_lost_something_is_set_up_again_unless_it_is_switched_off() {
         let web = record("web", Verdict::Configured);
         let lost = BTreeSet::from([web.attachment.clone()]);
-        let why = |wanted| due(&[of(&web)], &[listed(&web)], wanted, &lost, 0)[0].why;
+        let why = |wanted| due(&[of(&web)], &[listed(&web)], wanted, &lost, &BTreeSet::new(), 0)[0].why;
         assert_eq!(why(ON), Why::Lost);
         assert_eq!(why(Wanted::On { missed: false }), Why::Lost);
         assert_eq!(why(Wanted::Off), Why::SwitchedOff);
+    }
+
+    #[test]
+    fn what_was_set_up_for_a_pod_with_a_kernel_of_its_own_is_undone_once_whatever_is_wanted() {
+        let own = BTreeSet::from(["kata".to_owned()]);
+        let whys = |record: &Record, handler: &str, wanted| -> Vec<Why> {
+            let sandbox = Sandbox { handler: handler.to_owned(), ..of(record) };
+            let due = due(&[sandbox], &[listed(record)], wanted, &BTreeSet::new(), &own, 1_000_000);
+            due.iter().map(|due| due.why).collect()
+        };
+        let web = record("web", Verdict::Configured);
+        for wanted in [ON, Wanted::Off, Wanted::Unknown] {
+            assert_eq!(whys(&web, "kata", wanted), [Why::OwnKernel]);
+        }
+        assert_eq!(whys(&web, "", ON), []);
+        let refused = record("web", Verdict::refused(Reason::OwnKernel { runtime: "kata".into() }));
+        assert_eq!(whys(&refused, "kata", ON), []);
+        let mut intent = web;
+        (intent.phase, intent.started_ms) = (Phase::Intent, 999_000);
+        assert_eq!(whys(&intent, "kata", ON), [], "whoever works on it ends first");
+    }
+
+    #[test]
+    fn a_pod_that_an_earlier_version_set_up_gets_what_this_one_makes() {
+        let mut web = record("web", Verdict::Configured);
+        web.owned.anchored.insert([10, 0, 0, 5].into());
+        assert_eq!(whys(&web, ON), [Why::SetUpByEarlier]);
+        web.owned.held.clone_from(&web.owned.anchored);
+        assert_eq!(whys(&web, ON), []);
+    }
+
+    #[test]
+    fn set_up_pods_of_a_node_that_could_harm_them_are_due_until_they_are_refused_and_come_back() {
+        let listeners = vec![Listener { port: 80, process: None }];
+        for verdict in [Verdict::Configured, Verdict::NeedsRestart { listeners }] {
+            assert_eq!(whys(&record("web", verdict), Wanted::Obstructed), [Why::Obstructed]);
+        }
+        let why = "the nftables table is gone".to_owned();
+        let refused = record("web", Verdict::refused(Reason::SameNodeGuardMissing { why }));
+        for wanted in [ON, Wanted::Obstructed] {
+            assert_eq!(whys(&refused, wanted), [Why::Refused]);
+        }
+        let missed = sandbox("a", Wish::Enabled);
+        assert_eq!(due(&[missed], &[], Wanted::Obstructed, &BTreeSet::new(), &BTreeSet::new(), 0), []);
     }
 
     #[test]
@@ -223,7 +295,7 @@ mod tests {
         let stopped = Sandbox { ready: false, ..of(&web) };
         assert_eq!(orphans(&[stopped], &[listed(&web)]), [web.attachment.clone()].into());
         let misspelt = sandbox("a", Wish::Misspelt { key: "x".into() });
-        assert_eq!(due(&[misspelt], &[], ON, &BTreeSet::new(), 0)[0].why, Why::Missed);
+        assert_eq!(due(&[misspelt], &[], ON, &BTreeSet::new(), &BTreeSet::new(), 0)[0].why, Why::Missed);
     }
 
     #[test]

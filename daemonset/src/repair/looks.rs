@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use smc_model::{Reason, Verdict};
+use smc_model::{NodeFacts, Reason, Verdict};
 use smc_state::{AttachmentId, Phase, Record};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Repairer;
 use super::due::Wanted;
+use super::obstruction::Obstruction;
 use crate::board::Board;
 use crate::cri::Cri;
 use crate::mesh::MeshSwitch;
@@ -68,6 +69,7 @@ pub struct Looks {
     wanted: watch::Sender<Wanted>,
     lost: LostPods,
     made_up_for: BTreeSet<AttachmentId>,
+    obstruction: Obstruction,
 }
 
 impl Looks {
@@ -77,7 +79,7 @@ impl Looks {
         let lost = LostPods::default();
         tokio::spawn(follow_events(repairer.cri.clone(), lost.now.clone()));
         tokio::spawn(look_again_and_again(repairer, receiver, lost.clone(), board));
-        Self { wanted: sender, lost, made_up_for: BTreeSet::new() }
+        Self { wanted: sender, lost, made_up_for: BTreeSet::new(), obstruction: Obstruction::default() }
     }
 
     /// For whoever finds that something of a pod's set-up was taken away.
@@ -85,8 +87,13 @@ impl Looks {
         self.lost.clone()
     }
 
-    /// What is wanted from now on. Looks at once when that is something else than before, and says so.
-    pub fn want(&self, wanted: Wanted) -> bool {
+    /// What is wanted from now on, of a node as it was just seen. Looks at once when that is something else than before, and
+    /// says so.
+    pub fn want(&mut self, wanted: Wanted, node: &NodeFacts) -> bool {
+        let wanted = match (self.obstruction.lasts(node), wanted) {
+            (true, Wanted::On { .. }) => Wanted::Obstructed,
+            (_, wanted) => wanted,
+        };
         self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted)
     }
 
@@ -188,7 +195,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_add_that_failed_at_its_moment_is_made_up_for_at_once_and_in_the_next_seconds_and_once() {
         let (wanted, lost) = (watch::channel(Wanted::Unknown).0, LostPods::default());
-        let mut looks = Looks { wanted, lost, made_up_for: BTreeSet::new() };
+        let obstruction = Obstruction::default();
+        let mut looks = Looks { wanted, lost, made_up_for: BTreeSet::new(), obstruction };
         let silent = async |looks: &Looks| {
             tokio::time::timeout(Duration::from_secs(60), looks.lost.now.notified()).await.is_err()
         };

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::traffic::SetUp;
-use smc_host::{HostError, guard, route};
+use smc_host::{HostError, anchor, guard, route};
 use smc_model::{Anchor, Guard, NodeFacts, Reason, Switch};
 use smc_state::Record;
 
@@ -13,6 +13,7 @@ use smc_state::Record;
 #[derive(Debug, Default)]
 pub(super) struct HostSide {
     anchored: Option<BTreeSet<Ipv4Addr>>,
+    held: BTreeSet<Ipv4Addr>,
     guarded: BTreeSet<Ipv4Addr>,
 }
 
@@ -20,9 +21,12 @@ pub(super) struct HostSide {
 pub(super) fn host_side(facts: &NodeFacts, wanted: &BTreeSet<Ipv4Addr>) -> Result<HostSide, HostError> {
     let mut side = HostSide::default();
     if let Anchor::Ready { index } = facts.anchor {
-        let addresses = route::addresses(&mut Connection::open(Protocol::Route)?)?;
+        let mut host = Connection::open(Protocol::Route)?;
+        let addresses = route::addresses(&mut host)?;
         let anchored = addresses.iter().filter(|(link, _)| *link == index);
         side.anchored = Some(anchored.map(|(_, net)| net.address()).collect());
+        let routes = route::host_routes(&mut host)?;
+        side.held = routes.iter().filter(|route| route.held).map(|route| route.address).collect();
     }
     if facts.guard == Guard::Ready {
         let mut netfilter = Connection::open(Protocol::Netfilter)?;
@@ -43,7 +47,10 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
     let mut lost = smc_model::lost(&record.plan, inside.converts, &inside.pnetids);
     if let Some(anchored) = &host.anchored {
         lost.extend(record.owned.anchored.difference(anchored).map(|address| Reason::SourceAnchorMissing {
-            why: format!("{address} was removed from the link {}", route::ANCHOR_LINK),
+            why: format!("{address} was removed from the link {}", anchor::LINK),
+        }));
+        lost.extend(record.owned.held.difference(&host.held).map(|address| Reason::SourceAnchorMissing {
+            why: format!("the route in table local that holds the packets of {address} was removed"),
         }));
     }
     if facts.guard == Guard::Ready {
@@ -72,7 +79,12 @@ mod tests {
         };
         Record {
             plan: Plan { bindings: vec![binding], ..Plan::default() },
-            owned: Owned { anchored: address.clone(), guarded: address, ..Owned::default() },
+            owned: Owned {
+                anchored: address.clone(),
+                held: address.clone(),
+                guarded: address,
+                ..Owned::default()
+            },
             ..test_values::record("web-1", Verdict::Configured)
         }
     }
@@ -80,7 +92,8 @@ mod tests {
     fn names(facts: &NodeFacts, pnetid: &str, converts: bool, host: &[u8]) -> Vec<&'static str> {
         let pnetids = [("eth0".to_owned(), pnetid.parse().unwrap())].into();
         let addresses: BTreeSet<_> = host.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last)).collect();
-        let host = HostSide { anchored: Some(addresses.clone()), guarded: addresses };
+        let host =
+            HostSide { anchored: Some(addresses.clone()), held: addresses.clone(), guarded: addresses };
         lost(&record(), facts, &SetUp { pnetids, converts }, &host).iter().map(Reason::name).collect()
     }
 
@@ -95,8 +108,22 @@ mod tests {
         assert_eq!(names(&test_values::node(Vec::new()), "A", false, &[5]), ["ConversionLost"]);
         assert_eq!(
             names(&test_values::node(Vec::new()), "A", true, &[6]),
-            ["SourceAnchorMissing", "SameNodeGuardMissing"]
+            ["SourceAnchorMissing", "SourceAnchorMissing", "SameNodeGuardMissing"]
         );
+    }
+
+    #[test]
+    fn a_pod_whose_packets_are_not_held_any_more_is_missed_by_that_alone() {
+        let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
+        let host = HostSide { anchored: Some(address.clone()), held: BTreeSet::new(), guarded: address };
+        let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
+        let inside = SetUp { pnetids, converts: true };
+        let facts = test_values::node(Vec::new());
+        let lost_of = |record: &Record| lost(record, &facts, &inside, &host);
+        assert!(lost_of(&record())[0].to_string().contains("holds the packets of 10.0.0.5"));
+        let mut of_an_earlier_version = record();
+        of_an_earlier_version.owned.held.clear();
+        assert_eq!(lost_of(&of_an_earlier_version), [], "what was not made was not lost");
     }
 
     #[test]

@@ -37,8 +37,8 @@ fn a_removed_pod_leaves_nothing_in_the_kernel_and_its_record_is_swept() {
     let Record { owned, netns, .. } = pod.configured();
     let netns = netns.display().to_string();
     let inode = pod.netns_inode();
-    // Anchor, guard and conversion; where the sysctl converts there is no anchor, and it goes with the namespace.
-    let expected = if cluster.conversion() == Conversion::Sysctl { 1 } else { 3 };
+    // Anchor, what holds its route, guard and conversion; where the sysctl converts there is no anchor, and it goes with the namespace.
+    let expected = if cluster.conversion() == Conversion::Sysctl { 1 } else { 4 };
     assert_eq!(Kernel(&node).holds(&owned).len(), expected, "{owned:?}");
     assert_ne!(Kernel(&node).keepers(&inode), "");
 
@@ -68,8 +68,9 @@ fn an_address_that_two_records_own_stays_until_both_are_gone() {
     let path = path.display().to_string();
     node.command(&["tee", &path]).stdin(serde_json::to_vec(&other).unwrap()).check().unwrap();
     let address = Owned { converted: None, ..other.owned.clone() };
-    assert_eq!(Kernel(&node).holds(&address).len(), 2, "{address:?}");
+    assert_eq!(Kernel(&node).holds(&address).len(), 3, "{address:?}");
 
+    // The route that holds goes with the pod's interface.
     pod.remove();
     assert_eq!(Kernel(&node).holds(&address).len(), 2, "the address is the other record's, too");
     plugin::del(&node, &container);

@@ -1,10 +1,10 @@
 //! Pods that the plugin missed are set up where they run, and the switch reaches pods that are set up.
 
 use rig_tests::{
-    PATIENCE, agent, client, eventually, fetch, lasting_server, plugin, server, shell, start, start_both,
-    two_nodes, wait_until_served,
+    Kernel, PATIENCE, agent, client, eventually, fetch, lasting_server, plugin, server, shell, start,
+    start_both, two_nodes, wait_until_served,
 };
-use smc_model::{ANNOTATION, Reason, Verdict};
+use smc_model::{ANNOTATION, Owned, Reason, Verdict};
 use xtask::counters::Counters;
 use xtask::rig::{Ending, PodSpec};
 
@@ -65,6 +65,23 @@ fn pods_that_started_before_the_agent_are_set_up_in_place() {
         let pod = start(&two, &annotated(client("after")));
         if pod.record_bytes().is_some() { Ok(()) } else { Err("the runtime does not call the plugin") }
     });
+}
+
+/// The runtime's type tells that its pods have a kernel of their own; that it is runc all the same is the rig's makeshift.
+#[test]
+fn what_the_plugin_set_up_for_a_pod_of_virtual_machines_is_undone_when_the_runtime_lists_it() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(2);
+    let two = cluster.node(2);
+    let pod = start(&two, &annotated(client("virtual").runtime_handler("kata")));
+    let record =
+        pod.record_once(|record| record.verdict.as_ref().is_some_and(|verdict| !verdict.is_set_up()));
+    let reason = Reason::OwnKernel { runtime: "kata (io.containerd.kata.v2)".to_owned() };
+    assert_eq!(record.verdict, Some(Verdict::refused(reason)));
+    assert_eq!((record.owned, Kernel(&two).pnet_table(&pod.netns_path())), (Owned::default(), String::new()));
+    assert!(Kernel(&two).state(&pod.netns_path()).contains("new TCP sockets are SMC: false"));
+    let beside = start(&two, &annotated(client("container")));
+    beside.configured();
 }
 
 #[test]

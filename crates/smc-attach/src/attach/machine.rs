@@ -7,7 +7,7 @@ use std::path::Path;
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::{Inside, Netns};
-use smc_host::observe::{self, Host, Peers};
+use smc_host::observe::{self, Host, Towards};
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, apply, kernel, listeners, route};
 use smc_model::{Listener, NetnsCookie, NodeFacts, Owned, PodFacts, Step};
@@ -66,7 +66,7 @@ pub(super) struct LiveEntered<'a> {
     netns: &'a Netns,
     host: Host,
     inside: Inside,
-    peers: Peers,
+    towards: Towards,
     /// Whether the families' numbers are the published ones, by which nothing was asked yet.
     untried: bool,
 }
@@ -81,8 +81,8 @@ impl LiveEntered<'_> {
         let (host, inside) = (&mut self.host, &mut self.inside);
         let addresses = route::addresses(&mut host.route)?;
         let node = observe::refresh(&mut inside.generic, host, published.clone(), &addresses)?;
-        let (pod, peers) = observe::pod(inside, host, &addresses, &node, primary, owned)?;
-        self.peers = peers;
+        let (pod, towards) = observe::pod(self.netns, inside, host, &addresses, &node, primary, owned)?;
+        self.towards = towards;
         Ok((node, pod))
     }
 }
@@ -101,7 +101,7 @@ impl<'a> Machine for Live<'a> {
         let route = self.route.take().map_or_else(|| Connection::open(Protocol::Route), Ok)?;
         let host = Host::connect(route, families, self.sysctl.clone())?;
         let untried = known.is_some();
-        Ok(Some(LiveEntered { netns: self.netns, host, inside, peers: Peers::default(), untried }))
+        Ok(Some(LiveEntered { netns: self.netns, host, inside, towards: Towards::default(), untried }))
     }
 
     fn pod_runs(&self) -> bool {
@@ -144,7 +144,7 @@ impl Entered for LiveEntered<'_> {
         before: PodFacts,
         owned: &Owned,
     ) -> Result<PodFacts, HostError> {
-        observe::pod_again(self.netns, &mut self.inside, &mut self.host, node, &self.peers, before, owned)
+        observe::pod_again(self.netns, &mut self.inside, &mut self.host, node, &self.towards, before, owned)
     }
 
     fn step(&mut self, step: &Step) -> Result<(), HostError> {

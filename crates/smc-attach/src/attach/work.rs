@@ -211,7 +211,9 @@ impl<'a, M: Machine> Work<'a, M> {
 
     fn undo(&mut self, done: &[Step], before: &PodFacts) -> bool {
         // Who got nowhere, for somebody else has the host's addresses, does not wait for them again.
-        let is_of_the_host = |step: &Step| matches!(step, Step::AnchorAddress { .. } | Step::Guard { .. });
+        let is_of_the_host = |step: &Step| {
+            matches!(step, Step::HoldRoute { .. } | Step::AnchorAddress { .. } | Step::Guard { .. })
+        };
         let others =
             if done.iter().any(is_of_the_host) { self.addresses_of_others() } else { Some(BTreeSet::new()) };
         let Some(entered) = &mut self.entered else { return true };
@@ -223,7 +225,7 @@ impl<'a, M: Machine> Work<'a, M> {
                 Step::AnchorAddress { address, anchor } if stays(address) => {
                     entered.step(&Step::DropLocalRoute { address: *address, anchor: *anchor })
                 }
-                Step::Guard { address } if stays(address) => Ok(()),
+                Step::HoldRoute { address, .. } | Step::Guard { address } if stays(address) => Ok(()),
                 _ => entered.undo(step),
             };
             clean &= result.is_ok();

@@ -1,8 +1,6 @@
 use std::net::Ipv4Addr;
 
-use netlink_packet_core::Parseable as _;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteNextHop};
 
@@ -25,6 +23,8 @@ fn a_link_reads_as_the_library_writes_it() {
         LinkAttribute::IfName("eth0".into()),
         LinkAttribute::Address(vec![1, 2, 3, 4, 5, 6]),
         LinkAttribute::Link(12),
+        LinkAttribute::LinkNetNsId(3),
+        LinkAttribute::Controller(4),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)]),
     ];
     let read = parse_link(&bytes(&RouteNetlinkMessage::NewLink(message))).unwrap();
@@ -34,35 +34,56 @@ fn a_link_reads_as_the_library_writes_it() {
         kind: "veth".into(),
         mac: Some([1, 2, 3, 4, 5, 6]),
         peer: Some(12),
+        peer_netns: Some(3),
+        master: Some(4),
         loopback: false,
         up: true,
     };
     assert_eq!(read, expected);
 }
 
-#[test]
-fn an_address_is_written_as_the_library_reads_it_and_read_as_it_writes_it() {
-    let body = address_on_link(ADDRESS, 7).finish();
-    let message = AddressMessage::parse(&body[..]).unwrap();
-    assert_eq!((message.header.index, message.header.prefix_len), (7, 32));
-    assert_eq!(message.header.scope, AddressScope::Host);
-    let own = [AddressAttribute::Local(ADDRESS.into()), AddressAttribute::Address(ADDRESS.into())];
-    assert_eq!(message.attributes, own);
-    let read = address_of_link(&bytes(&RouteNetlinkMessage::NewAddress(message))).unwrap();
-    assert_eq!(read, Some((7, "10.0.0.21/32".parse().unwrap())));
+/// A unicast route of table local to `ADDRESS` by interface 9.
+fn unicast(attributes: Vec<RouteAttribute>) -> Vec<u8> {
+    let mut message = RouteMessage::default();
+    message.header.table = TABLE_LOCAL;
+    message.header.kind = RouteType::Unicast;
+    message.header.destination_prefix_length = 32;
+    message.attributes =
+        vec![RouteAttribute::Destination(RouteAddress::Inet(ADDRESS)), RouteAttribute::Oif(9)];
+    message.attributes.extend(attributes);
+    bytes(&RouteNetlinkMessage::NewRoute(message))
 }
 
 #[test]
-fn a_route_is_written_as_the_library_reads_it() {
-    let header = RouteHeader { scope: RouteScope::Link, ..RouteHeader::default() };
-    let body = host_route(ADDRESS, 9, RouteType::Unicast, &header).finish();
-    let message = RouteMessage::parse(&body[..]).unwrap();
-    assert_eq!((message.header.table, message.header.kind), (TABLE_LOCAL, RouteType::Unicast));
-    assert_eq!(message.header.destination_prefix_length, 32);
-    let expected = [RouteAttribute::Destination(RouteAddress::Inet(ADDRESS)), RouteAttribute::Oif(9)];
-    assert_eq!(message.attributes, expected);
-    let way = way(&body).unwrap();
-    assert_eq!(way, Way { local_table: true, local: false, interface: Some(9) });
+fn a_way_reads_as_the_library_writes_it() {
+    let gateway = Ipv4Addr::new(10, 0, 0, 1);
+    let straight = Way { held: false, local: false, interface: Some(9), straight: true, source: None };
+    assert_eq!(way(&unicast(Vec::new())).unwrap(), straight);
+    let source = RouteAttribute::PrefSource(RouteAddress::Inet(gateway));
+    assert_eq!(way(&unicast(vec![source])).unwrap(), Way { source: Some(gateway), ..straight });
+    let mut held = unicast(Vec::new());
+    // rtm_protocol, the sixth byte of struct rtmsg.
+    held[5] = 83;
+    assert_eq!(way(&held).unwrap(), Way { held: true, ..straight });
+    let by_gateway = RouteAttribute::Gateway(RouteAddress::Inet(gateway));
+    assert_eq!(way(&unicast(vec![by_gateway])).unwrap(), Way { straight: false, ..straight });
+}
+
+#[test]
+fn a_route_of_table_local_is_read_with_whether_it_makes_the_address_the_hosts() {
+    let held = HostRoute { address: ADDRESS, interface: 9, local: false, held: true };
+    let mut ours = unicast(Vec::new());
+    ours[5] = 83;
+    assert_eq!(parse_host_route(&ours).unwrap(), Some(held));
+    let other = HostRoute { held: false, ..held };
+    assert_eq!(parse_host_route(&unicast(Vec::new())).unwrap(), Some(other));
+    let mut local = unicast(Vec::new());
+    // rtm_type, the eighth byte of struct rtmsg.
+    local[7] = 2;
+    assert_eq!(parse_host_route(&local).unwrap(), Some(HostRoute { local: true, ..other }));
+    let mut of_main = unicast(Vec::new());
+    of_main[4] = 254;
+    assert_eq!(parse_host_route(&of_main).unwrap(), None);
 }
 
 #[test]
@@ -96,7 +117,7 @@ fn cut_messages_are_errors_and_never_a_panic() {
     for length in 0..whole.len() {
         let cut = &whole[..length];
         assert!(parse_link(cut).is_err() || length == LINK_HEADER, "{length}");
-        let _ = (address_of_link(cut), way(cut));
+        let _ = (address_of_link(cut), way(cut), parse_host_route(cut));
     }
 }
 

@@ -292,6 +292,22 @@ pub static QUEUE_PAIRS_LOW: Entry = Entry {
     remedy: "spread the pods over more nodes, annotate fewer, or use an instance type with more queue pairs",
 };
 
+/// NodePortsOnPodAddresses.
+pub static NODE_PORTS_ON_POD_ADDRESSES: Entry = Entry {
+    name: "NodePortsOnPodAddresses",
+    kernel: None,
+    seen: "kube-proxy in IPVS mode takes accelerated pods' addresses for the node's own",
+    meaning: "every node port gets a virtual server for each accelerated pod of the node: kube-proxy has more to do, and what the \
+              node itself sends to such a pod at a node port's number goes to the Service instead; pods are not concerned",
+    causes: &[Cause {
+        what: "on mainline kernels the pods' addresses stand on the link kubesmc0, and kube-proxy uses every address of every \
+               link for node ports, unless it is told which to use",
+        check: "`grep -c ^TCP /proc/net/ip_vs` on the node; `ip address show dev kubesmc0`",
+    }],
+    remedy: "tell kube-proxy the range of the nodes' own addresses (nodePortAddresses in its configuration, or \
+             --nodeport-addresses), without the pods', and restart it",
+};
+
 /// MemoryLow.
 pub static MEMORY_LOW: Entry = Entry {
     name: "MemoryLow",
@@ -365,6 +381,7 @@ pub(super) static ALL: &[&Entry] = &[
     &PLUGIN_MISSING,
     &FOREIGN_PNETID,
     &QUEUE_PAIRS_LOW,
+    &NODE_PORTS_ON_POD_ADDRESSES,
     &MEMORY_LOW,
     &DRIVER_MODE,
     &RESERVED_PORTS_TAKEN,

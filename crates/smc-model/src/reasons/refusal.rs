@@ -57,6 +57,20 @@ pub static HOST_NETWORK_POD: Entry = Entry {
     remedy: "give the pod a network of its own, or take the annotation off",
 };
 
+/// OwnKernel.
+pub static OWN_KERNEL: Entry = Entry {
+    name: "OwnKernel",
+    kernel: None,
+    seen: "an annotated pod runs on a kernel of its own",
+    meaning: "its programs' sockets are not this node's kernel's, which could convert none of them",
+    causes: &[Cause {
+        what: "runtimeClassName in the pod's specification names a runtime of virtual machines or with a kernel in user space \
+               (kata, gVisor), or the node's default runtime is one",
+        check: "`kubectl get pod POD -o jsonpath='{.spec.runtimeClassName}'`; `kubectl get runtimeclass`",
+    }],
+    remedy: "take the annotation off, or run the pod with a runtime that shares the node's kernel (runc, crun)",
+};
+
 /// SwitchedOff.
 pub static SWITCHED_OFF: Entry = Entry {
     name: "SwitchedOff",
@@ -258,11 +272,33 @@ pub static SOURCE_ANCHOR_MISSING: Entry = Entry {
             check: "`ip link show kubesmc0`; the agent makes it again within 30 s",
         },
         Cause {
-            what: "the host has no route to the pod's address, or one by another interface",
+            what: "the link kubesmc0 was brought up, so that the host took the pod's address for its own",
+            check: "`ip link show kubesmc0`: UP stands between <>; the agent brings it down within 30 s",
+        },
+        Cause {
+            what: "the host has no route to the pod's address, or one by a gateway or another interface than the pod's own",
             check: "`ip route get POD-ADDRESS` on the node",
+        },
+        Cause {
+            what: "the route in table local that holds the pod's packets was removed",
+            check: "`ip route show table local proto 83`; the agent makes it again within 30 s",
         },
     ],
     remedy: "see smc-agent's log on this node; it makes the link kubesmc0",
+};
+
+/// TooManyAddresses.
+pub static TOO_MANY_ADDRESSES: Entry = Entry {
+    name: "TooManyAddresses",
+    kernel: None,
+    seen: "the pod has more than 16 IPv4 addresses",
+    meaning: "each address of an accelerated pod takes work in the host's network, for which all pods of the node wait; more than 16 \
+              are not taken, so that no pod can hold up the others",
+    causes: &[Cause {
+        what: "the pod, which may have NET_ADMIN, adds addresses to its interfaces",
+        check: "`kubectl exec POD -- ip -4 address`",
+    }],
+    remedy: "give the pod fewer addresses, or take the annotation off",
 };
 
 /// NoIpv4Route.
@@ -397,6 +433,7 @@ pub(super) static ALL: &[&Entry] = &[
     &ANNOTATION_MISSPELT,
     &BANDWIDTH_LIMITED,
     &HOST_NETWORK_POD,
+    &OWN_KERNEL,
     &SWITCHED_OFF,
     &AGENT_NOT_READY,
     &NODE_FILE_UNUSABLE,
@@ -409,6 +446,7 @@ pub(super) static ALL: &[&Entry] = &[
     &SAME_NODE_GUARD_MISSING,
     &SOURCE_ANCHOR_MISSING,
     &NO_IPV4_ROUTE,
+    &TOO_MANY_ADDRESSES,
     &NO_DEVICE_IN_SUBNET,
     &RDMA_PORT_DOWN,
     &PNETID_MISSING,

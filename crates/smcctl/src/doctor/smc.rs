@@ -1,9 +1,10 @@
 //! What SMC needs of a node: ports, PNETIDs, enterprise ids, subnets, source anchor, guard, queue pairs.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use smc_model::reasons::{finding, refusal};
-use smc_model::{Guard, KernelFamily, QueuePairs};
+use smc_model::{Guard, KernelFamily, Owned, QueuePairs};
 use smc_state::Made;
 
 use super::Check;
@@ -164,22 +165,35 @@ pub(super) fn source_anchor(facts: &Facts) -> Check {
     if facts.family == KernelFamily::Alibaba {
         return Check::fine(name, "not needed on this kernel");
     }
-    let anchored = match &facts.anchored {
+    let missing = |seen| Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, seen);
+    let anchor = match &facts.anchor {
         Err(why) => return Check::unknown(name, why),
-        Ok(None) => {
-            return Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, "the link kubesmc0 is not there");
-        }
-        Ok(Some(anchored)) => anchored,
+        Ok(None) => return missing("the link kubesmc0 is not there".to_owned()),
+        Ok(Some(anchor)) => anchor,
     };
-    let wanted = set_up(facts).flat_map(|pod| &pod.record.owned.anchored);
-    let missing: Vec<String> =
-        wanted.filter(|address| !anchored.contains(address)).map(ToString::to_string).collect();
-    if missing.is_empty() {
-        Check::fine(name, format!("kubesmc0 with {}", counted(anchored.len() as u64, "address")))
-    } else {
-        let seen = format!("kubesmc0 lacks {}", missing.join(", "));
-        Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, seen)
+    if anchor.up {
+        return missing(
+            "the link kubesmc0 is up, and the host may take pods' packets for its own".to_owned(),
+        );
     }
+    let lacking = |of: fn(&Owned) -> &BTreeSet<Ipv4Addr>, there: &BTreeSet<Ipv4Addr>| {
+        let wanted = set_up(facts).flat_map(|pod| of(&pod.record.owned));
+        let lacking: Vec<String> =
+            wanted.filter(|address| !there.contains(address)).map(ToString::to_string).collect();
+        (!lacking.is_empty()).then(|| lacking.join(", "))
+    };
+    if let Some(lacking) = lacking(|owned| &owned.anchored, &anchor.addresses) {
+        return missing(format!("kubesmc0 lacks {lacking}"));
+    }
+    if let Some(lacking) = lacking(|owned| &owned.held, &anchor.held) {
+        return missing(format!("no route in table local holds the packets of {lacking}"));
+    }
+    Check::fine(name, format!("kubesmc0 with {}", counted(anchor.addresses.len() as u64, "address")))
+}
+
+/// The addresses on the anchor link.
+pub(super) fn anchored(facts: &Facts) -> impl Iterator<Item = &Ipv4Addr> {
+    facts.anchor.iter().flatten().flat_map(|anchor| &anchor.addresses)
 }
 
 fn set_up(facts: &Facts) -> impl Iterator<Item = &crate::facts::PodState> {

@@ -1,7 +1,7 @@
 use smc_model::{Failure, Failures, Listener, LiveVerdict, RdmaNetnsMode, Reason, Switch, Verdict, reasons};
 
 use super::*;
-use crate::facts::{Look, LossFacts, SmcPort};
+use crate::facts::{AnchorFacts, Look, LossFacts, SmcPort};
 use crate::recorded::{alibaba, golden_outcome, rig};
 
 /// Names of the problems that the doctor sees once `change` was made to a healthy node of the rig.
@@ -41,7 +41,7 @@ fn of_a_node_that_is_only_looked_at_nothing_is_missed_but_what_it_was_not_prepar
         facts.conversion.map_pinned = false;
         facts.ports = Ok(Vec::new());
         facts.ueids = Ok(Vec::new());
-        facts.anchored = Ok(None);
+        facts.anchor = Ok(None);
         facts.guard = Ok(crate::facts::GuardFacts { set: false, rule: false });
         facts.pods.clear();
     };
@@ -72,6 +72,24 @@ fn the_output_for_a_sick_node_is_as_committed() {
         Err("cannot ask smc-agent at /run/kube-smc/agent.sock: Connection refused (os error 111)".to_owned());
     facts.pods[0].now.as_mut().unwrap().as_mut().unwrap().pnetids.clear();
     golden_outcome("doctor-sick", &doctor(&facts, Paint::PLAIN).unwrap());
+}
+
+#[test]
+fn each_fault_of_the_source_anchor_is_named() {
+    assert_eq!(problems(|facts| facts.anchor = Ok(None)), ["SourceAnchorMissing"]);
+    for spoil in [
+        (|anchor| anchor.addresses.clear()) as fn(&mut AnchorFacts),
+        |anchor| anchor.held.clear(),
+        |anchor| anchor.up = true,
+    ] {
+        let spoilt = |facts: &mut Facts| spoil(facts.anchor.as_mut().unwrap().as_mut().unwrap());
+        assert_eq!(problems(spoilt), ["SourceAnchorMissing"]);
+    }
+    let served_by_ipvs = |facts: &mut Facts| {
+        facts.virtual_servers = Ok(facts.anchor.as_ref().unwrap().as_ref().unwrap().addresses.clone());
+    };
+    assert_eq!(problems(served_by_ipvs), ["NodePortsOnPodAddresses"]);
+    assert_eq!(problems(|facts| facts.virtual_servers = Ok([[10, 96, 0, 1].into()].into())), [""; 0]);
 }
 
 #[test]
@@ -117,8 +135,6 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.netns_mode = Ok(RdmaNetnsMode::Exclusive)), ["RdmaNetnsExclusive"]);
     assert_eq!(problems(|facts| facts.conversion.link_pinned = false), ["NoConversion"]);
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(false)), ["NoConversion"]);
-    assert_eq!(problems(|facts| facts.anchored = Ok(None)), ["SourceAnchorMissing"]);
-    assert_eq!(problems(|facts| facts.anchored = Ok(Some(Vec::new()))), ["SourceAnchorMissing"]);
     assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().rule = false), ["SameNodeGuardMissing"]);
     assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().set = false), ["SameNodeGuardMissing"]);
     assert_eq!(problems(|facts| facts.chain.entry = None), ["ChainEntryMissing"]);

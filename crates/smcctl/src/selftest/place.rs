@@ -58,7 +58,7 @@ impl Cleanup {
     /// Takes back what killed self-tests left, and makes a state directory for this one: the agent does not know these
     /// namespaces and must not look after them.
     pub(super) fn begin(node: &Store) -> Result<Self> {
-        let all = node.dir().join("selftest");
+        let all = node.selftests_dir();
         sweep(node, &all);
         let dir = all.join(format!("{}-{:x}", process::id(), since_epoch().as_micros()));
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;

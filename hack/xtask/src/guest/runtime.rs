@@ -16,6 +16,8 @@ use crate::layout::{
 };
 
 const CONTAINERD_CONFIGURATION: &str = "/run/rig/containerd.toml";
+/// Where the stand-in for Kata's shim is: runc's, which is all that nodes without nested virtualization can run.
+const STAND_IN_SHIMS: &str = "/run/rig/shims";
 /// On the node's disk: which archives containerd has imported.
 const IMPORTED: &str = "/var/lib/containerd/imported-by-rig";
 const CNI_BINARIES: &str = "/opt/cni/bin";
@@ -53,19 +55,19 @@ pub fn write_configuration(words: &BootWords) -> Result<(), GuestError> {
         .replace("@PAUSE_IMAGE@", PAUSE_IMAGE)
         .replace("@CNI_BINARIES@", CNI_BINARIES)
         .replace("@CNI_CONFIGURATION@", CNI_CONFIGURATION);
+    make_directory(STAND_IN_SHIMS)?;
+    let shims = words.containerd.as_deref().unwrap_or(Path::new("/usr/bin"));
+    link(&shims.join("containerd-shim-runc-v2"), &Path::new(STAND_IN_SHIMS).join("containerd-shim-kata-v2"))?;
     write_file(CONTAINERD_CONFIGURATION, configuration)
 }
 
 /// containerd, as an init system's unit would start it.
 pub fn containerd(words: &BootWords) -> Service {
-    let configuration = ["--config", CONTAINERD_CONFIGURATION];
-    let Some(directory) = &words.containerd else {
-        return Service::new("containerd", &[&["containerd"], configuration.as_slice()].concat());
-    };
-    // It looks for its shim on its path.
-    let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", directory.display());
+    let directory = words.containerd.as_deref().unwrap_or(Path::new("/usr/bin"));
+    // It looks for its shims on its path.
+    let path = format!("PATH={}:{STAND_IN_SHIMS}:/usr/sbin:/usr/bin:/sbin:/bin", directory.display());
     let program = directory.join("containerd").display().to_string();
-    Service::new("containerd", &[&["env", &path, &program], configuration.as_slice()].concat())
+    Service::new("containerd", &["env", &path, &program, "--config", CONTAINERD_CONFIGURATION])
 }
 
 /// Imports all images as soon as containerd listens and they are there; those that the node's disk has are left out.

@@ -58,7 +58,10 @@ impl<'a> Node<'a> {
         }
         let uid = random_uid()?;
         let config = spec.to_cri(&uid);
-        let request_sandbox = v1::RunPodSandboxRequest { config: Some(config.clone()), ..Default::default() };
+        let request_sandbox = v1::RunPodSandboxRequest {
+            config: Some(config.clone()),
+            runtime_handler: spec.runtime_handler.clone(),
+        };
         let ran = cri.call(&format!("start the sandbox of pod {:?}", spec.name), async |mut client| {
             client.run_pod_sandbox(request_sandbox).await
         });

@@ -137,6 +137,7 @@ pub struct PodSpec {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) host_network: bool,
     pub(crate) requested_ip: Option<Ipv4Addr>,
+    pub(crate) runtime_handler: String,
     pub(crate) container: ContainerSpec,
 }
 
@@ -154,6 +155,7 @@ impl PodSpec {
             annotations: BTreeMap::new(),
             host_network: false,
             requested_ip: None,
+            runtime_handler: String::new(),
             container,
         }
     }
@@ -183,6 +185,13 @@ impl PodSpec {
     #[must_use]
     pub fn ip(mut self, address: Ipv4Addr) -> Self {
         self.requested_ip = Some(address);
+        self
+    }
+
+    /// Has one of containerd's runtimes run it, as the pod's RuntimeClass would.
+    #[must_use]
+    pub fn runtime_handler(mut self, handler: &str) -> Self {
+        handler.clone_into(&mut self.runtime_handler);
         self
     }
 

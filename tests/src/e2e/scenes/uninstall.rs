@@ -32,6 +32,7 @@ const LEFT: &str = r"
 grep -ls smc-cni /etc/cni/net.d/* /etc/cni/net.d/*/* || :
 nft list tables 2>/dev/null | grep kube-smc || :
 ip -brief link show kubesmc0 2>/dev/null || :
+ip -4 route show table local proto 83
 ls -d /sys/fs/bpf/kube-smc /var/lib/kube-smc/* 2>/dev/null || :
 ls /run/kube-smc/pods/*.json 2>/dev/null || :";
 

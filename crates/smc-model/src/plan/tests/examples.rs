@@ -9,6 +9,8 @@ use crate::{
 };
 
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);
+/// Reached by interface 21, and nothing made for it yet.
+pub(super) const NEEDED: AnchorState = AnchorState::Needed { towards_pod: 21, source: None };
 
 /// An active port 1 of `device` with `pnetid` over a network device with `net`.
 pub(super) fn port(device: &str, pnetid: &str, net: &str) -> RdmaPort {
@@ -74,7 +76,7 @@ pub(super) fn pod_with(interfaces: Vec<PodInterface>) -> PodFacts {
         anchors: [].into(),
         guarded: [].into(),
     };
-    pod.anchors = pod.addresses().into_iter().map(|a| (a, AnchorState::Needed { towards_pod: 21 })).collect();
+    pod.anchors = pod.addresses().into_iter().map(|a| (a, NEEDED)).collect();
     pod
 }
 
@@ -88,10 +90,9 @@ fn a_fresh_veth_pod_on_mainline_takes_anchor_guard_pnetid_and_conversion_in_this
     let address = ADDRESS;
     let plan = decide(&node(), &pod()).unwrap();
     let expected = [
-        Step::HoldRoute { address, towards_pod: 21 },
+        Step::HoldRoute { address, towards_pod: 21, source: None },
         Step::AnchorAddress { address, anchor: 7 },
         Step::DropLocalRoute { address, anchor: 7 },
-        Step::ReleaseRoute { address, towards_pod: 21 },
         Step::Guard { address },
         Step::SetPnetid { interface: "eth0".into(), pnetid: "NET1".parse().unwrap() },
         Step::ConvertByBpf { map: "/sys/fs/bpf/kube-smc/netns".into() },
@@ -135,6 +136,27 @@ fn a_pod_that_somebody_else_converts_is_bound_but_not_converted() {
     let plan = decide(&alibaba(), &pod).unwrap();
     assert!(!plan.steps.contains(&Step::ConvertBySysctl), "{:?}", plan.steps);
     assert_eq!(plan.notes, [Note::ConversionAdopted]);
+}
+
+/// An address that a pod with NET_ADMIN took from another, or one that the host knows nothing of.
+#[test]
+fn an_address_that_the_host_routes_elsewhere_is_neither_held_nor_anchored_nor_guarded() {
+    let stray = Ipv4Addr::new(10, 0, 0, 22);
+    let mut pod = pod_with(vec![interface("eth0", InterfaceKind::Pair, &["10.0.0.21/24", "10.0.0.22/32"])]);
+    pod.anchors.insert(stray, AnchorState::Unreachable);
+    let without = decide(&node(), &self::pod()).unwrap();
+    assert_eq!(decide(&node(), &pod).unwrap(), without);
+}
+
+#[test]
+fn a_pod_with_more_addresses_than_it_may_have_is_refused_before_any_is_looked_at() {
+    let nets: Vec<String> = (0..17).map(|last| format!("10.0.0.{}/24", 20 + last)).collect();
+    let refs: Vec<&str> = nets.iter().map(String::as_str).collect();
+    let most = pod_with(vec![interface("eth0", InterfaceKind::Pair, &refs[..16])]);
+    assert!(decide(&node(), &most).is_ok());
+    let mut more = pod_with(vec![interface("eth0", InterfaceKind::Pair, &refs)]);
+    more.anchors.clear();
+    assert_eq!(decide(&node(), &more).unwrap_err(), crate::Reason::TooManyAddresses { count: 17 });
 }
 
 #[test]

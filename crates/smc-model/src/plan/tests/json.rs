@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::examples::{node, pod};
 use super::generate::{self, config, kernel};
-use crate::{NodeFacts, Plan, Verdict, decide};
+use crate::{NodeFacts, Plan, Step, Verdict, decide};
 
 /// A plan as records of this version hold it. A change here is a change of the format that running nodes have on
 /// disk.
@@ -47,6 +47,17 @@ fn a_plans_json_is_the_committed_one() {
     let plan = decide(&node(), &pod).unwrap();
     assert_eq!(serde_json::to_string_pretty(&plan).unwrap(), PLAN.trim_end());
     assert_eq!(serde_json::from_str::<Plan>(PLAN).unwrap(), plan);
+}
+
+/// A tombstone is written with the plan of its record, and that version reads it again.
+#[test]
+fn steps_of_versions_that_held_the_route_for_a_moment_only_come_back_as_they_were() {
+    for step in [
+        r#"{"do":"hold-route","address":"10.0.0.21","towards_pod":21}"#,
+        r#"{"do":"release-route","address":"10.0.0.21","towards_pod":21}"#,
+    ] {
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Step>(step).unwrap()).unwrap(), step);
+    }
 }
 
 #[test]

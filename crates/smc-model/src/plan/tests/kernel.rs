@@ -11,7 +11,7 @@ use crate::{
 /// What the host's namespace has for one address of the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HostAddress {
-    /// Index of the host's interface towards the pod; `None` when the host has no route to it.
+    /// Index of the host's interface towards the pod; `None` when the host's route does not lead to it.
     pub(super) towards_pod: Option<u32>,
     /// A unicast /32 in front of table local leads to the pod.
     pub(super) held: bool,
@@ -55,14 +55,18 @@ impl Kernel {
             if matches!(self.node.anchor, Anchor::Ready { .. }) {
                 let state = match self.host[&address] {
                     HostAddress { towards_pod: None, .. } => AnchorState::Unreachable,
-                    HostAddress { held: false, anchored: true, local: false, .. } => AnchorState::Anchored,
-                    HostAddress { towards_pod: Some(towards_pod), .. } => AnchorState::Needed { towards_pod },
+                    host if host.owned_by_host() => AnchorState::Unreachable,
+                    HostAddress { held: true, anchored: true, .. } => AnchorState::Anchored,
+                    HostAddress { towards_pod: Some(towards_pod), .. } => {
+                        AnchorState::Needed { towards_pod, source: None }
+                    }
                 };
                 facts.anchors.insert(address, state);
             }
-            if self.node.guard == Guard::Ready && self.guard.contains(&address) {
-                facts.guarded.insert(address);
-            }
+        }
+        if self.node.guard == Guard::Ready {
+            let guarded = facts.addresses_to_guard();
+            facts.guarded = guarded.intersection(&self.guard).copied().collect();
         }
         facts
     }
@@ -78,7 +82,7 @@ impl Kernel {
             Anchor::NotNeeded | Anchor::Missing { .. } => None,
         };
         match step {
-            Step::HoldRoute { address, towards_pod } | Step::ReleaseRoute { address, towards_pod } => {
+            Step::HoldRoute { address, towards_pod, .. } | Step::ReleaseRoute { address, towards_pod } => {
                 let Some(host) = self.host.get_mut(address) else { return refused("unknown address") };
                 if host.towards_pod != Some(*towards_pod) {
                     return refused("not the interface towards the pod");
@@ -151,9 +155,20 @@ impl Kernel {
         self.interfaces.iter().flat_map(|i| &i.addresses).map(|net| net.address()).collect()
     }
 
-    /// The addresses that would have to be anchored: those of the routed pairs.
+    /// The addresses that would have to be anchored: those of the routed pairs, as far as the host routes them there.
     pub(super) fn addresses_to_anchor(&self) -> BTreeSet<Ipv4Addr> {
+        self.addresses_of_pairs().into_iter().filter(|address| self.leads_to_pod(*address)).collect()
+    }
+
+    /// The addresses of the routed pairs.
+    pub(super) fn addresses_of_pairs(&self) -> BTreeSet<Ipv4Addr> {
         let pairs = self.interfaces.iter().filter(|i| i.routed && i.kind == InterfaceKind::Pair);
         pairs.flat_map(|i| &i.addresses).map(|net| net.address()).collect()
+    }
+
+    /// Whether a packet of the host to this address reaches the pod.
+    pub(super) fn leads_to_pod(&self, address: Ipv4Addr) -> bool {
+        let host = self.host[&address];
+        host.towards_pod.is_some() && !host.owned_by_host()
     }
 }

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::generate::{config, kernel};
 use super::kernel::Kernel;
 use crate::{
-    Anchor, Conversion, Datapath, Guard, KernelFamily, PodConversion, PodInterface, RdmaNetnsMode, RdmaPort,
-    Step, Switch, decide,
+    Anchor, Conversion, Datapath, Guard, InterfaceKind, KernelFamily, PodConversion, PodInterface,
+    RdmaNetnsMode, RdmaPort, Step, Switch, decide,
 };
 
 fn converts(step: &Step) -> bool {
@@ -65,11 +65,14 @@ fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     need(!node.ueids.is_empty(), "NoUeid");
     need(!bypassed, "DatapathBypassesNetfilter");
     need(!matches!(node.guard, Guard::Missing { .. }), "SameNodeGuardMissing");
-    let to_anchor = kernel.addresses_to_anchor();
+    let main_is_led_to = main_interface(kernel).is_none_or(|main| {
+        main.kind == InterfaceKind::Direct
+            || main.addresses.iter().any(|net| kernel.leads_to_pod(net.address()))
+    });
     let can_anchor = match node.anchor {
         Anchor::NotNeeded => true,
-        Anchor::Missing { .. } => to_anchor.is_empty(),
-        Anchor::Ready { .. } => to_anchor.iter().all(|address| kernel.host[address].towards_pod.is_some()),
+        Anchor::Missing { .. } => kernel.addresses_of_pairs().is_empty(),
+        Anchor::Ready { .. } => main_is_led_to,
     };
     need(can_anchor, "SourceAnchorMissing");
     need(node.switch == Switch::On, "SwitchedOff");
@@ -159,21 +162,20 @@ proptest! {
     }
 
     #[test]
-    fn each_address_to_anchor_takes_the_four_sub_steps_once_and_in_order(kernel in kernel()) {
+    fn each_address_to_anchor_takes_the_three_sub_steps_once_and_in_order(kernel in kernel()) {
         if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
             let steps: Vec<&Step> = plan.steps.iter().filter(|step| address_of(step).is_some()).collect();
             let mut done = BTreeSet::new();
-            for four in steps.chunks(4) {
-                let Step::HoldRoute { address, towards_pod } = *four[0] else {
-                    return Err(TestCaseError::fail(format!("{} comes first", four[0])));
+            for three in steps.chunks(3) {
+                let Step::HoldRoute { address, towards_pod, source } = *three[0] else {
+                    return Err(TestCaseError::fail(format!("{} comes first", three[0])));
                 };
                 let expected = [
-                    &Step::HoldRoute { address, towards_pod },
+                    &Step::HoldRoute { address, towards_pod, source },
                     &Step::AnchorAddress { address, anchor: 7 },
                     &Step::DropLocalRoute { address, anchor: 7 },
-                    &Step::ReleaseRoute { address, towards_pod },
                 ];
-                prop_assert_eq!(four, &expected[..]);
+                prop_assert_eq!(three, &expected[..]);
                 prop_assert!(done.insert(address), "{} is anchored twice", address);
             }
         }
@@ -184,7 +186,7 @@ proptest! {
         if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
             let after = kernel.after(&plan.steps).unwrap();
             if kernel.node.guard == Guard::Ready {
-                prop_assert!(kernel.addresses().is_subset(&after.guard));
+                prop_assert!(kernel.observe().addresses_to_guard().is_subset(&after.guard));
             } else {
                 prop_assert_eq!(&kernel.guard, &after.guard);
             }
@@ -193,7 +195,7 @@ proptest! {
             } else {
                 for address in kernel.addresses_to_anchor() {
                     let host = after.host[&address];
-                    prop_assert!(host.anchored && !host.local && !host.held, "{address}: {:?}", host);
+                    prop_assert!(host.anchored && host.held, "{address}: {:?}", host);
                 }
             }
             for (address, host) in &kernel.host {

@@ -221,7 +221,8 @@ fn a_missing_anchor_link_refuses_veth_pods_only() {
 
 #[test]
 fn an_address_that_the_host_cannot_reach_or_that_nobody_looked_at_is_refused() {
-    let expected = Reason::SourceAnchorMissing { why: "the host does not route 10.0.0.21 to the pod".into() };
+    let why = "the host's route to 10.0.0.21 does not lead straight to the pod's own interface".into();
+    let expected = Reason::SourceAnchorMissing { why };
     let unreachable = refusal(|_, pod| {
         pod.anchors.insert(ADDRESS, AnchorState::Unreachable);
     });

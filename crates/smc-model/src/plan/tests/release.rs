@@ -32,6 +32,7 @@ fn undo(kernel: &mut Kernel, step: &Release) {
             let host = kernel.host.get_mut(address).unwrap();
             (host.anchored, host.local) = (false, false);
         }
+        Release::Unhold { address } => kernel.host.get_mut(address).unwrap().held = false,
         Release::Unguard { address } => {
             kernel.guard.remove(address);
         }
@@ -69,7 +70,9 @@ proptest! {
         prop_assert!(!in_map(&after));
         prop_assert_eq!(after.conversion == PodConversion::Foreign, before.conversion == PodConversion::Foreign);
         for address in pod_addresses() {
-            let ours_to_guard = kernel.node.guard == Guard::Ready && kernel.addresses().contains(&address);
+            let ours_to_guard = kernel.node.guard == Guard::Ready
+                && (kernel.observe().guarded.contains(&address)
+                    || !steps.is_empty() && kernel.observe().addresses_to_guard().contains(&address));
             let stays = others.contains(&address) || !ours_to_guard;
             prop_assert_eq!(after.guard.contains(&address), stays && before.guard.contains(&address), "{}", address);
             let ours_to_anchor = matches!(kernel.node.anchor, Anchor::Ready { .. }) && ours.contains(&address);
@@ -77,6 +80,7 @@ proptest! {
             let host = after.host[&address];
             prop_assert_eq!(host.anchored, stays && before.host[&address].anchored, "{}", address);
             prop_assert!(host.anchored || !host.local || !ours_to_anchor);
+            prop_assert_eq!(host.held, stays && before.host[&address].held, "{}", address);
         }
     }
 
@@ -87,6 +91,20 @@ proptest! {
             for step in release(&owned(&kernel, &plan.steps), &BTreeSet::new()) {
                 undo(&mut state, &step);
                 prop_assert!(!in_map(&state), "still converted after {:?}", step);
+            }
+        }
+    }
+
+    #[test]
+    fn the_host_never_takes_the_packets_of_a_pod_that_ends(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let mut state = kernel.after(&plan.steps).unwrap();
+            let ours = kernel.addresses_to_anchor();
+            for step in release(&owned(&kernel, &plan.steps), &BTreeSet::new()) {
+                undo(&mut state, &step);
+                for address in &ours {
+                    prop_assert!(!state.host[address].owned_by_host(), "{address} after {:?}", step);
+                }
             }
         }
     }

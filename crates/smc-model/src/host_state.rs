@@ -1,0 +1,211 @@
+//! What the host's kernel holds for the node's pods, as a function of their records.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use crate::{NetnsCookie, Owned, Release};
+
+/// What was found in the host's kernel. Each part is `None` where the node needs none, or could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostState {
+    /// Addresses on the anchor link.
+    pub anchored: Option<BTreeSet<Ipv4Addr>>,
+    /// Addresses whose packets a route in table local holds.
+    pub held: Option<BTreeSet<Ipv4Addr>>,
+    /// Addresses in the same-node guard's set.
+    pub guarded: Option<BTreeSet<Ipv4Addr>>,
+    /// Namespaces in the BPF program's map, with its path.
+    pub converting: Option<(PathBuf, BTreeSet<NetnsCookie>)>,
+}
+
+/// What an attachment has in the host by its record.
+#[derive(Debug, Clone, Copy)]
+pub struct Holding<'a> {
+    /// What is its own.
+    pub owned: &'a Owned,
+    /// Whether all of it must be there: the attachment lives, is set up, and nobody works on it.
+    pub stands: bool,
+}
+
+/// What of the records' is not in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Missing {
+    /// Addresses to be anchored again.
+    pub anchored: BTreeSet<Ipv4Addr>,
+    /// Addresses whose packets are to be held again.
+    pub held: BTreeSet<Ipv4Addr>,
+    /// Addresses to be guarded again.
+    pub guarded: BTreeSet<Ipv4Addr>,
+    /// Namespaces to be converted again.
+    pub converting: BTreeSet<NetnsCookie>,
+}
+
+impl Missing {
+    /// Whether nothing is.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How many entries.
+    pub fn count(&self) -> usize {
+        self.anchored.len() + self.held.len() + self.guarded.len() + self.converting.len()
+    }
+}
+
+impl HostState {
+    /// What of the holdings that stand is not there.
+    pub fn missing(&self, holdings: &[Holding<'_>]) -> Missing {
+        let standing = || holdings.iter().filter(|holding| holding.stands).map(|holding| holding.owned);
+        let lacking = |there: &Option<BTreeSet<Ipv4Addr>>, of: fn(&Owned) -> &BTreeSet<Ipv4Addr>| {
+            let there = there.iter().flat_map(|there| {
+                standing().flat_map(of).copied().filter(|address| !there.contains(address))
+            });
+            there.collect()
+        };
+        let converting = self.converting.iter().flat_map(|(map, there)| {
+            let owned = standing().filter_map(|owned| owned.converted.as_ref());
+            let here = owned.filter(move |(path, cookie)| path == map && !there.contains(cookie));
+            here.map(|(_, cookie)| *cookie)
+        });
+        Missing {
+            anchored: lacking(&self.anchored, |owned| &owned.anchored),
+            held: lacking(&self.held, |owned| &owned.held),
+            guarded: lacking(&self.guarded, |owned| &owned.guarded),
+            converting: converting.collect(),
+        }
+    }
+
+    /// What is there and no record's, also not one's of an attachment that is being set up or ended: to be taken away, in this
+    /// order.
+    pub fn strays(&self, holdings: &[Holding<'_>]) -> Vec<Release> {
+        let owned = || holdings.iter().map(|holding| holding.owned);
+        let addresses: BTreeSet<Ipv4Addr> = owned().flat_map(Owned::addresses).collect();
+        let cookies: BTreeSet<NetnsCookie> =
+            owned().filter_map(|owned| owned.converted.as_ref()).map(|(_, cookie)| *cookie).collect();
+        let of_nobody = |there: &Option<BTreeSet<Ipv4Addr>>| -> Vec<Ipv4Addr> {
+            there.iter().flatten().copied().filter(|address| !addresses.contains(address)).collect()
+        };
+        let unconvert = self.converting.iter().flat_map(|(map, there)| {
+            let strays = there.difference(&cookies);
+            strays.map(|&cookie| Release::Unconvert { map: map.clone(), cookie })
+        });
+        let unguard = of_nobody(&self.guarded).into_iter().map(|address| Release::Unguard { address });
+        let unanchor = of_nobody(&self.anchored).into_iter().map(|address| Release::Unanchor { address });
+        let unhold = of_nobody(&self.held).into_iter().map(|address| Release::Unhold { address });
+        unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAP: &str = "/map";
+
+    fn addresses() -> impl Strategy<Value = BTreeSet<Ipv4Addr>> {
+        btree_set((1..6_u8).prop_map(|last| Ipv4Addr::new(10, 0, 0, last)), 0..4)
+    }
+
+    fn cookies() -> impl Strategy<Value = BTreeSet<NetnsCookie>> {
+        btree_set((1..6_u64).prop_map(NetnsCookie), 0..4)
+    }
+
+    fn owned() -> impl Strategy<Value = Owned> {
+        (addresses(), addresses(), addresses(), option::of(1..6_u64)).prop_map(
+            |(anchored, held, guarded, cookie)| {
+                let converted = cookie.map(|cookie| (MAP.into(), NetnsCookie(cookie)));
+                Owned { anchored, held, guarded, converted, ..Owned::default() }
+            },
+        )
+    }
+
+    fn state() -> impl Strategy<Value = HostState> {
+        let parts = (option::of(addresses()), option::of(addresses()), option::of(addresses()));
+        (parts, option::of(cookies())).prop_map(|((anchored, held, guarded), cookies)| HostState {
+            anchored,
+            held,
+            guarded,
+            converting: cookies.map(|cookies| (MAP.into(), cookies)),
+        })
+    }
+
+    /// The kernel after both.
+    fn after(state: &HostState, missing: &Missing, strays: &[Release]) -> HostState {
+        let mut state = state.clone();
+        let put = |into: &mut Option<BTreeSet<Ipv4Addr>>, what: &BTreeSet<Ipv4Addr>| {
+            if let Some(into) = into {
+                into.extend(what);
+            }
+        };
+        put(&mut state.anchored, &missing.anchored);
+        put(&mut state.held, &missing.held);
+        put(&mut state.guarded, &missing.guarded);
+        if let Some((_, cookies)) = &mut state.converting {
+            cookies.extend(&missing.converting);
+        }
+        for stray in strays {
+            let there = match stray {
+                Release::Unconvert { cookie, .. } => state.converting.as_mut().unwrap().1.remove(cookie),
+                Release::Unguard { address } => state.guarded.as_mut().unwrap().remove(address),
+                Release::Unanchor { address } => state.anchored.as_mut().unwrap().remove(address),
+                Release::Unhold { address } => state.held.as_mut().unwrap().remove(address),
+            };
+            assert!(there, "{stray:?}");
+        }
+        state
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn one_pass_brings_the_kernel_to_what_the_records_say(
+            owned in vec((owned(), any::<bool>()), 0..5),
+            state in state(),
+        ) {
+            let holdings: Vec<Holding<'_>> =
+                owned.iter().map(|(owned, stands)| Holding { owned, stands: *stands }).collect();
+            let (missing, strays) = (state.missing(&holdings), state.strays(&holdings));
+            let after = after(&state, &missing, &strays);
+            prop_assert!(after.missing(&holdings).is_nothing());
+            prop_assert_eq!(after.strays(&holdings), []);
+            for (owned, stands) in &owned {
+                for (there, own) in [
+                    (&after.anchored, &owned.anchored), (&after.held, &owned.held), (&after.guarded, &owned.guarded),
+                ] {
+                    prop_assert!(!stands || there.as_ref().is_none_or(|there| own.is_subset(there)));
+                }
+                for stray in &strays {
+                    let taken = match stray {
+                        Release::Unconvert { cookie, .. } => owned.converted == Some((MAP.into(), *cookie)),
+                        Release::Unguard { address } | Release::Unanchor { address } | Release::Unhold { address } => {
+                            owned.addresses().contains(address)
+                        }
+                    };
+                    prop_assert!(!taken, "{:?} is owned", stray);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_node_has_no_part_for_is_neither_missing_nor_stray() {
+        let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 1)]);
+        let owned = Owned { anchored: address.clone(), guarded: address, ..Owned::default() };
+        let holdings = [Holding { owned: &owned, stands: true }];
+        assert!(HostState::default().missing(&holdings).is_nothing());
+        assert_eq!(HostState::default().strays(&holdings), []);
+    }
+
+    #[test]
+    fn who_is_converted_by_another_map_is_not_put_into_this_one() {
+        let owned = Owned { converted: Some(("/other".into(), NetnsCookie(7))), ..Owned::default() };
+        let state = HostState { converting: Some((MAP.into(), BTreeSet::new())), ..HostState::default() };
+        assert!(state.missing(&[Holding { owned: &owned, stands: true }]).is_nothing());
+    }
+}
