@@ -1,8 +1,4 @@
-//! The link that carries the source anchors.
-//!
-//! On mainline kernels a server finds its RDMA device only when the host has a route *from* the pod's address
-//! (net/smc/smc_ib.c, `smc_ib_find_route`). Pods' addresses therefore stand on a dummy link of the host; it stays
-//! down, so nothing is ever sent by it.
+//! The link that carries the source anchors ([`smc_host::anchor`] says what for). It stays down, so nothing is ever sent by it.
 
 use std::net::Ipv4Addr;
 
@@ -78,31 +74,38 @@ fn keep_down(index: u32) -> Result<bool, HostError> {
         bring_down(&mut host, index)?;
     }
     for route in route::host_routes(&mut host)? {
-        if route.local && route.interface == index {
+        if route.in_local && route.local && route.interface == index {
             drop_local(&mut host, route.address, index)?;
         }
     }
     Ok(is_up)
 }
 
-/// Removes the anchor link with every address on it, also of pods that no record tells of; returns whether it was there.
+/// Removes the anchor link with every address on it, and every route that holds a pod's packets, also of pods that no record tells
+/// of; returns whether the link was there.
 pub async fn remove() -> Result<bool, AnchorError> {
-    let Some(index) = link_index() else { return Ok(false) };
-    let release_all = || -> Result<(), HostError> {
-        let mut host = Connection::open(Protocol::Route)?;
-        for (_, net) in route::addresses(&mut host)?.into_iter().filter(|(on, _)| *on == index) {
-            delete_address(&mut host, net.address(), index)?;
-            unhold(&mut host, net.address(), None)?;
-        }
-        Ok(())
-    };
-    release_all().map_err(AnchorError::Keep)?;
+    let index = link_index();
+    release_all(index).map_err(AnchorError::Keep)?;
+    let Some(index) = index else { return Ok(false) };
     let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
     let driver = tokio::spawn(connection);
     let removed = handle.link().del(index).execute().await;
     driver.abort();
     let refused = |source| AnchorError::Refused { attempt: "remove the dummy link kubesmc0", source };
     removed.map(|()| true).map_err(refused)
+}
+
+/// First the addresses, so that the host never takes a held one for its own.
+fn release_all(link: Option<u32>) -> Result<(), HostError> {
+    let mut host = Connection::open(Protocol::Route)?;
+    let addresses = route::addresses(&mut host)?;
+    for (on, net) in addresses.into_iter().filter(|(on, _)| link == Some(*on)) {
+        delete_address(&mut host, net.address(), on)?;
+    }
+    for route in route::host_routes(&mut host)?.into_iter().filter(|route| route.held) {
+        unhold(&mut host, route.address, Some(route.interface))?;
+    }
+    Ok(())
 }
 
 async fn make(handle: &Handle) -> Result<(), AnchorError> {

@@ -103,7 +103,7 @@ impl<'a> PublishedNode<'a> {
             self.board.node_lost(reason);
         }
         for stray in released {
-            tracing::info!("of no pod any more, and released: {stray:?}");
+            tracing::info!("not of the pod that had it any more, and released: {stray:?}");
         }
         problems
             .into_iter()

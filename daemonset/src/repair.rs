@@ -41,8 +41,8 @@ pub struct Repairer {
     pub read: ReadBefore,
     /// Who had no sandbox at the last look.
     missing: BTreeSet<AttachmentId>,
-    /// What runs the pods of each of the runtime's handlers, as far as one of them was looked at.
-    runtimes: BTreeMap<String, PodRuntime>,
+    /// Whether sandboxes have a kernel of their own, by id.
+    own_kernel: BTreeMap<String, bool>,
 }
 
 /// Why one pod could not be worked on; it is tried again at the next look.
@@ -74,7 +74,16 @@ impl Repairer {
         proc: PathBuf,
         metrics: Metrics,
     ) -> Self {
-        Self { cri, store, boot_id, proc, metrics, read, missing: BTreeSet::new(), runtimes: BTreeMap::new() }
+        Self {
+            cri,
+            store,
+            boot_id,
+            proc,
+            metrics,
+            read,
+            missing: BTreeSet::new(),
+            own_kernel: BTreeMap::new(),
+        }
     }
 
     /// Looks at every pod of the node once, and works on those that need it; `lost` are those of whose set-up something
@@ -93,7 +102,9 @@ impl Repairer {
             }
         }
         self.missing = missing;
-        let due = due(&sandboxes, &records, wanted, lost, &self.own_kernels(&sandboxes).await, now_ms());
+        self.ask_for_kernels(&sandboxes).await;
+        let own_kernel = self.own_kernel.iter().filter(|(_, own)| **own).map(|(id, _)| id.as_str()).collect();
+        let due = due(&sandboxes, &records, wanted, lost, &own_kernel, now_ms());
         let many = due.len() > 10;
         if many {
             tracing::info!(pods = due.len(), "setting pods up in place");
@@ -107,23 +118,31 @@ impl Repairer {
         Ok(())
     }
 
-    /// The handlers of these sandboxes whose pods have a kernel of their own. One pod of each handler tells.
-    async fn own_kernels(&mut self, sandboxes: &[Sandbox]) -> BTreeSet<String> {
+    /// Learns which of the sandboxes that were not listed before have a kernel of their own. Of those with the same handler one
+    /// tells: which runtime a handler is changes with the runtime's configuration only.
+    async fn ask_for_kernels(&mut self, sandboxes: &[Sandbox]) {
+        let listed: BTreeSet<&str> = sandboxes.iter().map(|sandbox| sandbox.id.as_str()).collect();
+        self.own_kernel.retain(|id, _| listed.contains(id.as_str()));
+        let mut told: BTreeMap<&str, bool> = BTreeMap::new();
         for sandbox in sandboxes.iter().filter(|sandbox| sandbox.ready && sandbox.wish != Wish::Disabled) {
-            if self.runtimes.contains_key(&sandbox.handler) {
+            if self.own_kernel.contains_key(&sandbox.id) {
                 continue;
             }
-            match self.cri.network(&sandbox.id).await {
-                // Of a pod in the host's network nothing is told.
-                Ok(network) if network.netns.is_some() => {
-                    self.runtimes.insert(sandbox.handler.clone(), network.runtime);
-                }
-                Ok(_) => {}
-                Err(error) => tracing::debug!("what runs the pod {}: {error}", sandbox.pod.name),
-            }
+            let own = match told.get(sandbox.handler.as_str()) {
+                Some(own) => *own,
+                None => match self.cri.network(&sandbox.id).await {
+                    // Of a pod in the host's network nothing is told.
+                    Ok(network) if network.netns.is_some() => network.runtime.has_own_kernel(),
+                    Ok(_) => continue,
+                    Err(error) => {
+                        tracing::debug!("what runs the pod {}: {error}", sandbox.pod.name);
+                        continue;
+                    }
+                },
+            };
+            told.insert(&sandbox.handler, own);
+            self.own_kernel.insert(sandbox.id.clone(), own);
         }
-        let own = self.runtimes.iter().filter(|(_, runtime)| runtime.has_own_kernel());
-        own.map(|(handler, _)| handler.clone()).collect()
     }
 
     /// Whether a living record of a pod that the runtime does not list may be ended.
@@ -153,7 +172,7 @@ impl Repairer {
         }
     }
 
-    async fn work_on(&self, pod: &Due) {
+    async fn work_on(&mut self, pod: &Due) {
         let name = format!("{}/{}", pod.sandbox.pod.namespace, pod.sandbox.pod.name);
         match self.try_work_on(pod).await {
             Ok(Some(outcome)) => self.count(pod, &outcome),
@@ -176,7 +195,7 @@ impl Repairer {
     }
 
     /// `None` when the pod ended meanwhile, or somebody works on it: an ADD, perhaps one that the kernel holds.
-    async fn try_work_on(&self, pod: &Due) -> Result<Option<Outcome>, RepairError> {
+    async fn try_work_on(&mut self, pod: &Due) -> Result<Option<Outcome>, RepairError> {
         let first = self.cri.network(&pod.sandbox.id).await?;
         if !first.ready {
             return Ok(None);
@@ -184,8 +203,13 @@ impl Repairer {
         let Some(path) = first.netns else {
             return self.refuse_host_network(&pod.sandbox).map(Some);
         };
-        if first.runtime.has_own_kernel() {
+        let own = first.runtime.has_own_kernel();
+        self.own_kernel.insert(pod.sandbox.id.clone(), own);
+        if own {
             return self.refuse_own_kernel(pod, path, &first.runtime).await.map(Some);
+        }
+        if pod.why == Why::OwnKernel {
+            return Ok(None);
         }
         let netns = Netns::open(&path).map_err(RepairError::Netns)?;
         // The path may have become another pod's before it was opened; while this sandbox runs with it, it is this one's.

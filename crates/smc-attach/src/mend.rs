@@ -1,13 +1,16 @@
 //! The host's kernel, brought to what the records say: for all pods at once, whoever took away from it or left something in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smc_host::netlink::{Connection, Protocol};
+use smc_host::netns::Netns;
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
-use smc_model::{Anchor, Conversion, Holding, Missing, NodeFacts, Release, Verdict};
-use smc_state::{Phase, ReadBefore, Record, Store};
+use smc_model::{Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, Release, Verdict};
+use smc_state::{AttachmentId, Phase, ReadBefore, Record, Store};
 
 /// How long something must have been nobody's before it is taken away: whoever removed a living pod's record may not have meant
 /// the pod, which the agent then finds and records again.
@@ -27,10 +30,24 @@ pub struct Mender {
 pub struct Mended {
     /// What was not there and is again.
     pub put_back: Missing,
-    /// What was nobody's and is gone.
+    /// What was nobody's, or held against a pod that has the address now, and is gone.
     pub released: Vec<Release>,
     /// What could not be, in words.
     pub problems: Vec<String>,
+}
+
+/// What there is to compare.
+struct Found {
+    state: HostState,
+    missing: Missing,
+    strays: BTreeSet<Release>,
+    standing: Vec<Arc<Record>>,
+}
+
+impl Found {
+    fn is_well(&self) -> bool {
+        self.missing.is_nothing() && self.state.superseded.is_empty()
+    }
 }
 
 impl Mender {
@@ -53,24 +70,31 @@ impl Mender {
         mended: &mut Mended,
     ) -> Result<(), String> {
         let now = Instant::now();
-        let (missing, strays) = compare(store, read, node, map_is_new)?;
-        self.strays.retain(|stray, _| strays.contains(stray));
-        for stray in &strays {
+        let found = compare(store, read, node, map_is_new)?;
+        self.strays.retain(|stray, _| found.strays.contains(stray));
+        for stray in &found.strays {
             self.strays.entry(stray.clone()).or_insert(now);
         }
-        let old = |strays: &BTreeMap<Release, Instant>, stray: &Release| {
-            strays.get(stray).is_some_and(|since| now.duration_since(*since) >= STRAY_FOR)
-        };
-        if missing.is_nothing() && !strays.iter().any(|stray| old(&self.strays, stray)) {
+        let old: BTreeSet<Release> = self
+            .strays
+            .iter()
+            .filter(|(_, since)| now.duration_since(**since) >= STRAY_FOR)
+            .map(|(stray, _)| stray.clone())
+            .collect();
+        if found.is_well() && old.is_empty() {
             return Ok(());
         }
         // Whoever changes addresses holds the lock, with its intent on record: what is compared now is all there is.
         let _lock = store.lock_addresses(now + PATIENCE).map_err(|error| error.with_cause())?;
-        let (missing, strays) = compare(store, read, node, map_is_new)?;
-        put_back(missing, node, &mut mended.put_back).map_err(|error| error.with_cause())?;
-        for stray in strays.into_iter().filter(|stray| old(&self.strays, stray)) {
-            match apply::release(&stray) {
-                Ok(()) => mended.released.push(stray),
+        let found = compare(store, read, node, map_is_new)?;
+        for &address in &found.state.superseded {
+            mended.release(Release::Unhold { address });
+        }
+        put_back(&found, node, mended);
+        for stray in found.strays.into_iter().filter(|stray| old.contains(stray)) {
+            match leads_to_somebody(&stray) {
+                Ok(false) => mended.release(stray),
+                Ok(true) => {}
                 Err(error) => mended.problems.push(error.with_cause()),
             }
         }
@@ -78,32 +102,38 @@ impl Mender {
     }
 }
 
-fn compare(
-    store: &Store,
-    read: &ReadBefore,
-    node: &NodeFacts,
-    map_is_new: bool,
-) -> Result<(Missing, Vec<Release>), String> {
+impl Mended {
+    fn release(&mut self, step: Release) {
+        match apply::release(&step) {
+            Ok(()) => self.released.push(step),
+            Err(error) => self.problems.push(error.with_cause()),
+        }
+    }
+}
+
+fn compare(store: &Store, read: &ReadBefore, node: &NodeFacts, map_is_new: bool) -> Result<Found, String> {
     let state = observe::host_state(node).map_err(|error| error.with_cause())?;
     let listing = store.list_again(read);
-    let known = listing.errors.is_empty();
-    let of_node = listing.records.iter().map(AsRef::as_ref);
+    let deleted: BTreeSet<&AttachmentId> = listing.deleted.iter().collect();
+    let stands = |record: &Record| {
+        let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
+        record.phase == Phase::Settled && set_up && !deleted.contains(&record.attachment)
+    };
     // Self-tests keep records of their own, and look after them.
     let beside: Vec<_> = beside(store).iter().flat_map(|store| store.list().records).collect();
-    let mut holdings: Vec<Holding<'_>> = of_node.map(holding).collect();
-    holdings.extend(beside.iter().map(|record| Holding { stands: false, ..holding(record) }));
+    let of_node =
+        listing.records.iter().map(|record| Holding { owned: &record.owned, stands: stands(record) });
+    let of_tests = beside.iter().map(|record| Holding { owned: &record.owned, stands: false });
+    let holdings: Vec<Holding<'_>> = of_node.chain(of_tests).collect();
     let mut missing = state.missing(&holdings);
     if !map_is_new {
         missing.converting.clear();
     }
     // What an unreadable record owns is not known.
-    let strays = if known { state.strays(&holdings) } else { Vec::new() };
-    Ok((missing, strays))
-}
-
-fn holding(record: &Record) -> Holding<'_> {
-    let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
-    Holding { owned: &record.owned, stands: record.phase == Phase::Settled && set_up }
+    let known = listing.errors.is_empty();
+    let strays = if known { state.strays(&holdings).into_iter().collect() } else { BTreeSet::new() };
+    let standing = listing.records.iter().filter(|record| stands(record)).cloned().collect();
+    Ok(Found { state, missing, strays, standing })
 }
 
 fn beside(node: &Store) -> Vec<Store> {
@@ -111,39 +141,166 @@ fn beside(node: &Store) -> Vec<Store> {
     directories.map(|directory| Store::beside(node, directory.path())).collect()
 }
 
-/// In the order of a pod's own plan: conversion last. `done` tells what is there again.
-fn put_back(missing: Missing, node: &NodeFacts, done: &mut Missing) -> Result<(), HostError> {
-    if let Anchor::Ready { index } = node.anchor
-        && !(missing.anchored.is_empty() && missing.held.is_empty())
-    {
-        let mut host = Connection::open(Protocol::Route)?;
-        for &address in missing.anchored.union(&missing.held) {
-            let Some(way) = route::way_to(&mut host, address)? else { continue };
-            // An address that the host does not route straight to its pod any more is left to the look at that pod.
-            let Some(interface) = way.interface.filter(|_| way.straight && !way.local) else { continue };
-            if !way.held {
-                anchor::hold(&mut host, address, interface, way.source)?;
-                done.held.insert(address);
-            }
-            if missing.anchored.contains(&address) {
-                anchor::add_address(&mut host, address, index)?;
-                anchor::drop_local(&mut host, address, index)?;
-                done.anchored.insert(address);
+/// In the order of a pod's own plan: conversion last. What fails for one pod is none of the others' business.
+fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
+    let missing = &found.missing;
+    if let Anchor::Ready { index } = node.anchor {
+        let gone: BTreeSet<Ipv4Addr> = missing.anchored.union(&missing.held).copied().collect();
+        let lacks = |record: &&Arc<Record>| !record.owned.anchored.is_disjoint(&gone);
+        for record in found.standing.iter().filter(lacks) {
+            if let Err(error) = put_back_anchors(record, index, &gone, &mut mended.put_back) {
+                mended.problems.push(error.with_cause());
             }
         }
     }
-    if !missing.guarded.is_empty() {
-        let mut netfilter = Connection::open(Protocol::Netfilter)?;
-        for address in missing.guarded {
-            guard::add(&mut netfilter, address)?;
-            done.guarded.insert(address);
+    for &address in &missing.guarded {
+        let added = Connection::open(Protocol::Netfilter).and_then(|mut host| guard::add(&mut host, address));
+        match added {
+            Ok(()) => drop(mended.put_back.guarded.insert(address)),
+            Err(error) => mended.problems.push(error.with_cause()),
         }
     }
     if let Conversion::Bpf { map, .. } = &node.conversion {
-        for cookie in missing.converting {
-            conversion::add_to_map(map, cookie)?;
-            done.converting.insert(cookie);
+        for &cookie in &missing.converting {
+            match conversion::add_to_map(map, cookie) {
+                Ok(()) => drop(mended.put_back.converting.insert(cookie)),
+                Err(error) => mended.problems.push(error.with_cause()),
+            }
+        }
+    }
+}
+
+/// Only what the host routes straight to this very pod: an address whose route is another one for the moment, or whose pod is going,
+/// would be held against whoever has it next.
+fn put_back_anchors(
+    record: &Record,
+    link: u32,
+    gone: &BTreeSet<Ipv4Addr>,
+    done: &mut Missing,
+) -> Result<(), HostError> {
+    let Ok(netns) = Netns::open(&record.netns) else { return Ok(()) };
+    if record.netns_id != Some(netns.id()) {
+        return Ok(());
+    }
+    let mut host = Connection::open(Protocol::Route)?;
+    for (address, state) in observe::anchors(&mut host, &netns, link)? {
+        let ours = gone.contains(&address) && record.owned.anchored.contains(&address);
+        let AnchorState::Needed { towards_pod, source, held, on_link } = state else { continue };
+        if ours && !held {
+            anchor::hold(&mut host, address, towards_pod, source)?;
+            done.held.insert(address);
+        }
+        if ours && !on_link {
+            anchor::add_address(&mut host, address, link)?;
+            anchor::drop_local(&mut host, address, link)?;
+            done.anchored.insert(address);
         }
     }
     Ok(())
+}
+
+/// Whether the address of a stray may be a living pod's whose record is lost: the host's way to it leads into another namespace, or
+/// to a bridge. Without guard and anchor such a pod could come to harm; it keeps them.
+fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
+    let address = match stray {
+        Release::Unconvert { .. } => return Ok(false),
+        Release::Unguard { address } | Release::Unanchor { address } | Release::Unhold { address } => {
+            *address
+        }
+    };
+    let mut host = Connection::open(Protocol::Route)?;
+    let Some(interface) = route::way_to(&mut host, address)?.and_then(|way| way.interface) else {
+        return Ok(false);
+    };
+    let link = route::link(&mut host, interface)?;
+    Ok(link.is_some_and(|link| {
+        link.peer_netns.is_some() || matches!(link.kind.as_str(), "bridge" | "openvswitch")
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use smc_host::route::Way;
+    use smc_host::veth::Pair;
+    use smc_model::{Owned, Plan};
+    use smc_state::{PodName, RECORD_VERSION};
+
+    use super::*;
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 7);
+
+    fn record(pod: &Netns) -> Record {
+        Record {
+            version: RECORD_VERSION,
+            phase: Phase::Settled,
+            id: "id".to_owned(),
+            network: "n".to_owned(),
+            attachment: AttachmentId::new("c1", "eth0").unwrap(),
+            pod: PodName::default(),
+            netns: pod.path(),
+            netns_id: Some(pod.id()),
+            cookie: None,
+            verdict: Some(Verdict::Configured),
+            seen: String::new(),
+            remedy: String::new(),
+            plan: Plan::default(),
+            owned: Owned { anchored: [ADDRESS].into(), held: [ADDRESS].into(), ..Owned::default() },
+            timings: Vec::new(),
+            started_ms: 0,
+            repaired_ms: None,
+            unknown: serde_json::Map::default(),
+        }
+    }
+
+    fn is_root() -> bool {
+        let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+        assert!(root || std::env::var_os("CI").is_none(), "CI must run this as root");
+        root
+    }
+
+    /// The subnet of RDMA's network device holds the pods' addresses, so there always is some route.
+    #[test]
+    fn an_address_is_held_again_towards_its_own_pod_and_by_no_other_route() {
+        if !is_root() {
+            return eprintln!("SKIPPED: needs root");
+        }
+        let (host, pod) = (Netns::make().unwrap(), Netns::make().unwrap());
+        let mut route = host.run(|| Connection::open(Protocol::Route)).unwrap().unwrap();
+        Pair { host: "vt0", inside: "eth0", address: ADDRESS }.connect(&mut route, &pod).unwrap();
+        let ip = |arguments: &str| {
+            let run = || Command::new("ip").args(arguments.split_whitespace()).status().unwrap();
+            assert!(host.run(run).unwrap().success(), "ip {arguments}");
+        };
+        // Any link that is down will do for the anchor's.
+        ip("link add kubesmc0 type bridge");
+        ip("link add up0 type veth peer name up1");
+        ip("address add 10.99.0.1/24 dev up0");
+        ip("link set up0 up");
+        ip("link set up1 up");
+        let index = |route: &Connection, name| route.link_index(name).unwrap().unwrap();
+        let (pair, uplink, link) = (index(&route, "vt0"), index(&route, "up0"), index(&route, "kubesmc0"));
+        let record = record(&pod);
+        let put_back = || {
+            let mut done = Missing::default();
+            let gone = [ADDRESS].into();
+            host.run(|| put_back_anchors(&record, link, &gone, &mut done)).unwrap().unwrap();
+            done
+        };
+        let done = put_back();
+        assert_eq!((done.held.len(), done.anchored.len()), (1, 1));
+        let held = Way { held: true, local: false, interface: Some(pair), straight: true, source: None };
+        assert_eq!(route::way_to(&mut route, ADDRESS).unwrap(), Some(held));
+
+        anchor::unhold(&mut route, ADDRESS, None).unwrap();
+        ip("route delete 10.99.0.7/32 dev vt0");
+        assert!(put_back().is_nothing());
+        let way = route::way_to(&mut route, ADDRESS).unwrap().unwrap();
+        assert_eq!((way.held, way.interface), (false, Some(uplink)));
+
+        ip("route add blackhole 10.99.0.7/32");
+        assert!(put_back().is_nothing());
+        assert_eq!(route::way_to(&mut route, ADDRESS).unwrap(), None);
+    }
 }

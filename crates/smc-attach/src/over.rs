@@ -67,12 +67,16 @@ impl Remains {
     }
 }
 
-/// Whether the host sends packets for one of the record's addresses into an interface whose other end is in the namespace.
+/// Whether the host sends packets for one of the record's addresses into an interface whose other end is in the namespace, also
+/// without the route of ours that holds them.
 fn is_reachable(record: &Record, inside: &mut Connection) -> Result<bool, HostError> {
     let mut host = Connection::open(Protocol::Route)?;
+    let routes = route::host_routes(&mut host)?;
     for address in record.owned.addresses() {
         let Some(way) = route::way_to(&mut host, address)?.filter(|way| !way.local) else { continue };
-        let Some(interface) = way.interface else { continue };
+        let behind = routes.iter().find(|route| route.address == address && !route.in_local);
+        let interface = if way.held { behind.map(|route| route.interface) } else { way.interface };
+        let Some(interface) = interface else { continue };
         let Some(peer) = route::link(&mut host, interface)?.and_then(|link| link.peer) else { continue };
         if route::link(inside, peer)?.is_some_and(|link| link.peer == Some(interface)) {
             return Ok(true);
@@ -197,6 +201,9 @@ mod tests {
         record.owned.anchored.insert(address);
         let none_seen = tempfile::tempdir().unwrap();
         let look = || home.run(|| Remains::of(&record, none_seen.path())).unwrap().unwrap();
+        assert!(matches!(look(), Remains::Namespace { reachable: true, .. }));
+        let outer = host.link_index("vethover").unwrap().unwrap();
+        smc_host::anchor::hold(&mut host, address, outer, None).unwrap();
         assert!(matches!(look(), Remains::Namespace { reachable: true, .. }));
         let deleted = home.run(|| {
             Command::new("ip")

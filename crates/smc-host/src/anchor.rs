@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressHeader, AddressScope};
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
-use netlink_packet_route::route::{RouteHeader, RouteScope, RouteType};
+use netlink_packet_route::route::{RouteHeader, RouteProtocol, RouteScope, RouteType};
 use smc_abi::attribute::AttributeWriter;
 use smc_abi::frame::{NLM_F_ACK, NLM_F_CREATE};
 
@@ -84,8 +84,9 @@ fn delete(
     kind: RouteType,
 ) -> Result<(), HostError> {
     let attempt = format_args!("remove the {kind:?} route to {address} from table local");
-    // Scope nowhere matches any scope (net/ipv4/fib_trie.c, fib_table_delete).
-    let header = RouteHeader { scope: RouteScope::NoWhere, ..RouteHeader::default() };
+    // Scope nowhere matches any scope, and no protocol any (net/ipv4/fib_trie.c, fib_table_delete).
+    let protocol = if kind == RouteType::Unicast { HOLD_PROTOCOL } else { RouteProtocol::Unspec };
+    let header = RouteHeader { scope: RouteScope::NoWhere, protocol, ..RouteHeader::default() };
     let body = host_route(address, interface, kind, &header);
     let result = route.request(&attempt, &request(libc::RTM_DELROUTE, NLM_F_ACK, body));
     error::tolerate(result.map(drop), &[libc::ESRCH, libc::ENODEV])

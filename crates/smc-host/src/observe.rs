@@ -12,7 +12,7 @@ use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
-use crate::route::{Link, Way};
+use crate::route::{HostRoute, Link, Way};
 use crate::sysctl::Sysctl;
 use crate::{HostError, anchor, conversion, guard, pnet, rdma, route, smc};
 
@@ -140,6 +140,7 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         state.anchored = Some(anchored.collect());
         let routes = route::host_routes(&mut host)?;
         state.held = Some(routes.iter().filter(|route| route.held).map(|route| route.address).collect());
+        state.superseded = superseded(&routes);
     }
     if node.guard == smc_model::Guard::Ready {
         state.guarded = guard::elements(&mut Connection::open(Protocol::Netfilter)?)?;
@@ -148,6 +149,17 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         state.converting = Some((map.clone(), conversion::in_map(map)?.into_iter().collect()));
     }
     Ok(state)
+}
+
+/// Addresses whose packets are held for one interface while the host has a route of its own to them by others only: they were given
+/// to another pod, and the route that holds would keep their packets from it.
+fn superseded(routes: &[HostRoute]) -> BTreeSet<Ipv4Addr> {
+    let behind = |held: &&HostRoute| {
+        let mut others =
+            routes.iter().filter(|other| other.address == held.address && !other.in_local).peekable();
+        others.peek().is_some() && others.all(|other| other.interface != held.interface)
+    };
+    routes.iter().filter(|route| route.held).filter(behind).map(|route| route.address).collect()
 }
 
 /// The index of the loopback device in every namespace (net/net_namespace.h, `LOOPBACK_IFINDEX`).
@@ -183,17 +195,48 @@ pub fn pod(
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
     };
-    let mut towards = Towards::new();
     // More addresses than a pod may have are none to look for, one by one.
-    if matches!(node.anchor, Anchor::Ready { .. }) && !facts.has_too_many_addresses() {
-        for pair in pairs.iter().filter(|pair| !pair.addresses.is_empty()) {
-            if let Some(interface) = anchor::towards_pod(&mut host.route, netns, pair.index, pair.peer)? {
-                towards.extend(pair.addresses.iter().map(|&address| (address, interface)));
-            }
-        }
-    }
+    let wanted = matches!(node.anchor, Anchor::Ready { .. }) && !facts.has_too_many_addresses();
+    let towards = if wanted { towards(&mut host.route, netns, &pairs)? } else { Towards::new() };
     hosts_side(&mut facts, host, host_addresses, node, &towards)?;
     Ok((facts, towards))
+}
+
+fn towards(host: &mut Connection, netns: &Netns, pairs: &[PairEnd]) -> Result<Towards, HostError> {
+    let mut towards = Towards::new();
+    for pair in pairs.iter().filter(|pair| !pair.addresses.is_empty()) {
+        if let Some(interface) = anchor::towards_pod(host, netns, pair.index, pair.peer)? {
+            towards.extend(pair.addresses.iter().map(|&address| (address, interface)));
+        }
+    }
+    Ok(towards)
+}
+
+/// The source anchors of the addresses of the pod in `netns`, by the host's connection `host`; `anchor` is the anchor link.
+pub fn anchors(
+    host: &mut Connection,
+    netns: &Netns,
+    anchor: u32,
+) -> Result<BTreeMap<Ipv4Addr, AnchorState>, HostError> {
+    let mut inside = netns.connect()?.route;
+    let addresses = route::addresses(&mut inside)?;
+    let links = route::links(&mut inside)?;
+    let pairs: Vec<PairEnd> = links.into_iter().filter_map(|link| pair_end(&link, &addresses)).collect();
+    let host_addresses = route::addresses(host)?;
+    let mut anchors = BTreeMap::new();
+    for (address, interface) in towards(host, netns, &pairs)? {
+        let place = place_in_host(&host_addresses, anchor, address);
+        anchors.insert(address, anchor_state(route::way_to(host, address)?, place, Some(interface)));
+    }
+    Ok(anchors)
+}
+
+/// The pod's end of a pair that `link` is, if it is one.
+fn pair_end(link: &Link, addresses: &[(u32, Ipv4Net)]) -> Option<PairEnd> {
+    let peer = link.peer.filter(|_| matches!(link.kind.as_str(), "veth" | "netkit"))?;
+    let on_link = addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| net.address());
+    let addresses = on_link.filter(|address| !address.is_link_local()).collect();
+    Some(PairEnd { index: link.index, peer, addresses })
 }
 
 /// Observes again what steps of a plan can have changed: PNETIDs, the conversion, and the host's side. Links,
@@ -268,11 +311,8 @@ fn interfaces(
     for link in links.into_iter().filter(|link| !link.loopback) {
         let on_link = addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| *net);
         let own: Vec<Ipv4Net> = on_link.filter(|net| !net.address().is_link_local()).collect();
+        pairs.extend(pair_end(&link, &addresses));
         let pair = matches!(link.kind.as_str(), "veth" | "netkit");
-        if let Some(peer) = link.peer.filter(|_| pair) {
-            let addresses = own.iter().map(|net| net.address()).collect();
-            pairs.push(PairEnd { index: link.index, peer, addresses });
-        }
         interfaces.push(PodInterface {
             kind: if pair { InterfaceKind::Pair } else { InterfaceKind::Direct },
             addresses: own,
@@ -349,7 +389,12 @@ fn anchor_state(way: Option<Way>, place: Place, towards_pod: Option<u32>) -> Anc
         _ if !leads_to_pod => AnchorState::Unreachable,
         Place::ElsewhereToo => AnchorState::Unreachable,
         Place::AnchorLink if way.held => AnchorState::Anchored,
-        Place::AnchorLink | Place::Nowhere => AnchorState::Needed { towards_pod, source: way.source },
+        Place::AnchorLink | Place::Nowhere => AnchorState::Needed {
+            towards_pod,
+            source: way.source,
+            held: way.held,
+            on_link: place == Place::AnchorLink,
+        },
     }
 }
 
@@ -376,14 +421,17 @@ mod tests {
         Way { held, local, interface: Some(5), straight: true, source: None }
     }
 
-    const NEEDED: AnchorState = AnchorState::Needed { towards_pod: 5, source: None };
+    fn needed(held: bool, on_link: bool) -> AnchorState {
+        AnchorState::Needed { towards_pod: 5, source: None, held, on_link }
+    }
 
     #[test]
     fn an_anchor_is_whole_on_the_link_and_behind_the_route_that_holds() {
         let state = |held, place| anchor_state(Some(way(held, false)), place, Some(5));
-        assert_eq!(state(false, Place::Nowhere), NEEDED, "never begun");
-        assert_eq!(state(true, Place::Nowhere), NEEDED, "held, and taken off the link");
-        assert_eq!(state(false, Place::AnchorLink), NEEDED, "no longer held, or an earlier version's");
+        assert_eq!(state(false, Place::Nowhere), needed(false, false), "never begun");
+        assert_eq!(state(true, Place::Nowhere), needed(true, false), "held, and taken off the link");
+        let not_held = "no longer held, or an earlier version's";
+        assert_eq!(state(false, Place::AnchorLink), needed(false, true), "{not_held}");
         assert_eq!(state(true, Place::AnchorLink), AnchorState::Anchored);
     }
 
@@ -408,7 +456,19 @@ mod tests {
     fn the_route_that_holds_keeps_the_source_of_the_one_that_it_stands_before() {
         let source = Some(Ipv4Addr::new(10, 0, 0, 1));
         let state = anchor_state(Some(Way { source, ..way(false, false) }), Place::Nowhere, Some(5));
-        assert_eq!(state, AnchorState::Needed { towards_pod: 5, source });
+        assert!(matches!(state, AnchorState::Needed { source: kept, .. } if kept == source), "{state:?}");
+    }
+
+    #[test]
+    fn an_address_that_was_given_to_another_pod_is_held_against_it() {
+        let [ours, theirs] = [21, 22].map(|last| Ipv4Addr::new(10, 0, 0, last));
+        let held = |address| HostRoute { address, interface: 5, in_local: true, local: false, held: true };
+        let of_cni =
+            |address, interface| HostRoute { address, interface, in_local: false, local: false, held: false };
+        let of_link = HostRoute { interface: 7, local: true, held: false, ..held(ours) };
+        let routes = [held(ours), of_cni(ours, 5), of_link, held(theirs), of_cni(theirs, 9)];
+        assert_eq!(superseded(&routes), [theirs].into());
+        assert_eq!(superseded(&[held(ours)]), BTreeSet::new(), "on a bridge there is no route to one pod");
     }
 
     #[test]

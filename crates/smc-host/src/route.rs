@@ -202,7 +202,11 @@ fn interfaces_of_hops(mut hops: &[u8]) -> Vec<u32> {
     interfaces
 }
 
-/// Where a packet to `address` would go; `None` when there is no route.
+/// What the kernel answers where there is no route, or one of type unreachable, blackhole or prohibit
+/// (net/ipv4/fib_semantics.c, `fib_props`).
+const LEADS_NOWHERE: [i32; 4] = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EINVAL, libc::EACCES];
+
+/// Where a packet to `address` would go; `None` when it would go nowhere.
 pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, HostError> {
     let header = RouteHeader {
         address_family: AddressFamily::Inet,
@@ -214,7 +218,7 @@ pub fn way_to(route: &mut Connection, address: Ipv4Addr) -> Result<Option<Way>, 
     let body = writer(&header).bytes(RTA_DST, &address.octets());
     let attempt = format_args!("look up the route to {address}");
     match ask(route, &attempt, &request(libc::RTM_GETROUTE, 0, body), way) {
-        Err(error) if matches!(error.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Ok(None),
+        Err(error) if error.errno().is_some_and(|errno| LEADS_NOWHERE.contains(&errno)) => Ok(None),
         ways => Ok(ways?.into_iter().next()),
     }
 }
@@ -240,13 +244,15 @@ fn way(body: &[u8]) -> Result<Way, Cause> {
     Ok(way)
 }
 
-/// A route to one address in table local.
+/// A route to one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostRoute {
     /// The address.
     pub address: Ipv4Addr,
     /// Index of the interface it leaves by.
     pub interface: u32,
+    /// Whether it stands in table local.
+    pub in_local: bool,
     /// Whether the address is the host's own by it.
     pub local: bool,
     /// Whether it holds a pod's packets, see [`crate::anchor::hold`].
@@ -260,22 +266,21 @@ fn is_held(header: &RouteHeader) -> bool {
     header.kind == RouteType::Unicast && header.protocol == HOLD_PROTOCOL
 }
 
-/// Every route of table local to one address.
+/// Every route to one address, of whatever table.
 pub fn host_routes(route: &mut Connection) -> Result<Vec<HostRoute>, HostError> {
-    let header =
-        RouteHeader { address_family: AddressFamily::Inet, table: TABLE_LOCAL, ..RouteHeader::default() };
+    let header = RouteHeader { address_family: AddressFamily::Inet, ..RouteHeader::default() };
     let request = request(libc::RTM_GETROUTE, NLM_F_DUMP, writer(&header));
-    // The kernel looks at the table that is asked for only where strict checking is switched on.
-    let found = ask(route, &"list the routes of table local", &request, parse_host_route)?;
+    let found = ask(route, &"list the routes", &request, parse_host_route)?;
     Ok(found.into_iter().flatten().collect())
 }
 
 fn parse_host_route(body: &[u8]) -> Result<Option<HostRoute>, Cause> {
     let header = RouteHeader::parse(body).map_err(|error| not_understood(&error))?;
-    let (local, held) = (header.kind == RouteType::Local, is_held(&header));
-    if header.table != TABLE_LOCAL || header.destination_prefix_length != 32 {
+    let (in_local, local) = (header.table == TABLE_LOCAL, header.kind == RouteType::Local);
+    if header.destination_prefix_length != 32 || !(local || header.kind == RouteType::Unicast) {
         return Ok(None);
     }
+    let held = in_local && is_held(&header);
     let mut address = None;
     for attribute in after(body, ROUTE_HEADER) {
         let attribute = attribute?;
@@ -284,7 +289,8 @@ fn parse_host_route(body: &[u8]) -> Result<Option<HostRoute>, Cause> {
         }
     }
     let interface = interfaces_of_route(body)?.into_iter().next();
-    Ok(address.zip(interface).map(|(address, interface)| HostRoute { address, interface, local, held }))
+    let route = |(address, interface)| HostRoute { address, interface, in_local, local, held };
+    Ok(address.zip(interface).map(route))
 }
 
 /// The number that the connection's namespace has for another; `None` when it never had to do with it.

@@ -13,6 +13,8 @@ pub struct HostState {
     pub anchored: Option<BTreeSet<Ipv4Addr>>,
     /// Addresses whose packets a route in table local holds.
     pub held: Option<BTreeSet<Ipv4Addr>>,
+    /// Those of them that the host's own routes lead elsewhere: they are another pod's now.
+    pub superseded: BTreeSet<Ipv4Addr>,
     /// Addresses in the same-node guard's set.
     pub guarded: Option<BTreeSet<Ipv4Addr>>,
     /// Namespaces in the BPF program's map, with its path.
@@ -129,6 +131,7 @@ mod tests {
         (parts, option::of(cookies())).prop_map(|((anchored, held, guarded), cookies)| HostState {
             anchored,
             held,
+            superseded: BTreeSet::new(),
             guarded,
             converting: cookies.map(|cookies| (MAP.into(), cookies)),
         })

@@ -47,10 +47,15 @@ impl Owned {
         cookie: Option<NetnsCookie>,
     ) -> Self {
         let mut owned = self;
-        let anchored = pod.anchors.iter().filter(|(_, state)| **state == AnchorState::Anchored);
-        let anchored: Vec<Ipv4Addr> = anchored.map(|(address, _)| *address).collect();
-        owned.anchored.extend(&anchored);
-        owned.held.extend(&anchored);
+        for (&address, state) in &pod.anchors {
+            let (held, on_link) = match *state {
+                AnchorState::Anchored => (true, true),
+                AnchorState::Needed { held, on_link, .. } => (held, on_link),
+                AnchorState::Unreachable => (false, false),
+            };
+            owned.held.extend(held.then_some(address));
+            owned.anchored.extend(on_link.then_some(address));
+        }
         owned.guarded.extend(&pod.guarded);
         if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, conversion) {
             owned.converted = cookie.map(|cookie| (map.clone(), cookie));

@@ -314,12 +314,16 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
         return Err(Reason::SourceAnchorMissing { why });
     }
     for address in addresses {
-        if let Some(&AnchorState::Needed { towards_pod, source }) = pod.anchors.get(&address) {
-            plan.steps.extend([
-                Step::HoldRoute { address, towards_pod, source },
-                Step::AnchorAddress { address, anchor },
-                Step::DropLocalRoute { address, anchor },
-            ]);
+        if let Some(&AnchorState::Needed { towards_pod, source, held, on_link }) = pod.anchors.get(&address) {
+            if !held {
+                plan.steps.push(Step::HoldRoute { address, towards_pod, source });
+            }
+            if !on_link {
+                plan.steps.extend([
+                    Step::AnchorAddress { address, anchor },
+                    Step::DropLocalRoute { address, anchor },
+                ]);
+            }
         }
     }
     Ok(())

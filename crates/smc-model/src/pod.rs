@@ -74,6 +74,10 @@ pub enum AnchorState {
         towards_pod: u32,
         /// The source address that the host's route to the pod gives to the host's own packets.
         source: Option<Ipv4Addr>,
+        /// Whether its packets are held already.
+        held: bool,
+        /// Whether it is on the anchor link already.
+        on_link: bool,
     },
     /// Cannot be made: the host's route to the address does not lead straight to this pod.
     Unreachable,

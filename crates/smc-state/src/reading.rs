@@ -14,7 +14,8 @@ use crate::{Record, StateError};
 const TOLD: [&str; 5] = ["verdict", "seen", "remedy", "plan", "timings"];
 
 /// Reads a record; `None` when there is none. One of another format version, or with a step, note or reason that this version
-/// does not know, is read for what it owns, without a verdict: the agent then looks at the pod anew.
+/// does not know, is read for what it owns, without a verdict: the agent then looks at the pod anew. New kinds of ownership are
+/// kept through a rewrite where they have a field of their own in the record, and lost within `owned`.
 pub(crate) fn read_record(path: &Path) -> Result<Option<Record>, StateError> {
     let Some(bytes) = read_file(path)? else { return Ok(None) };
     let malformed = StateError::malformed("record", path);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn ownership_that_this_version_does_not_know_is_kept_for_the_one_that_does() {
+    fn ownership_in_a_field_that_this_version_does_not_know_is_kept_for_the_one_that_does() {
         let record = read(|record| {
             record["version"] = 2.into();
             record["links"] = json!(["x"]);

@@ -6,8 +6,9 @@ use std::fmt;
 /// youki. What comes after is a version.
 const SHARING_TYPES: [&str; 4] =
     ["io.containerd.runc.", "io.containerd.crun.", "io.containerd.youki.", "io.containerd.runtime.v1."];
-/// Handlers whose containers do, by name, where the runtime tells no type (CRI-O).
-const SHARING_HANDLERS: [&str; 5] = ["", "runc", "crun", "youki", "nvidia"];
+/// How handlers are called whose containers do not, where the runtime tells no type (CRI-O): those of ordinary containers have
+/// names of all kinds (`nvidia-cdi`, `high-performance`).
+const OWN_HANDLERS: [&str; 6] = ["kata", "gvisor", "runsc", "runv", "rund", "firecracker"];
 
 /// What runs a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,12 +20,12 @@ pub struct PodRuntime {
 }
 
 impl PodRuntime {
-    /// Whether the pod's programs run on another kernel than the node's: in a virtual machine, or in user space. A runtime that
-    /// is not known to share the node's is taken for one.
+    /// Whether the pod's programs run on another kernel than the node's: in a virtual machine, or in user space. A type that is not
+    /// known to share the node's is taken for one.
     pub fn has_own_kernel(&self) -> bool {
         match &self.kind {
             Some(kind) => !SHARING_TYPES.iter().any(|sharing| kind.starts_with(sharing)),
-            None => !SHARING_HANDLERS.contains(&self.handler.as_str()),
+            None => OWN_HANDLERS.iter().any(|own| self.handler.starts_with(own)),
         }
     }
 }
@@ -55,6 +56,8 @@ mod tests {
             ("nvidia", Some("io.containerd.runc.v2")),
             ("", None),
             ("crun", None),
+            ("nvidia-cdi", None),
+            ("high-performance", None),
         ] {
             assert!(!runtime(handler, kind).has_own_kernel(), "{handler} {kind:?}");
         }

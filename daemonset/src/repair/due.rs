@@ -68,13 +68,13 @@ pub enum Why {
 }
 
 /// Which running pods need work, in the runtime's order. `lost` are those that are set up by their records, but not by
-/// what the kernel shows; `own_kernel` the runtime's handlers whose pods have a kernel of their own.
+/// what the kernel shows; `own_kernel` the sandboxes that have a kernel of their own.
 pub fn due(
     sandboxes: &[Sandbox],
     records: &[Arc<Record>],
     wanted: Wanted,
     lost: &BTreeSet<AttachmentId>,
-    own_kernel: &BTreeSet<String>,
+    own_kernel: &BTreeSet<&str>,
     now_ms: u64,
 ) -> Vec<Due> {
     let mut due = Vec::new();
@@ -82,7 +82,7 @@ pub fn due(
         let mut missed = true;
         for record in records.iter().filter(|record| record.attachment.container() == sandbox.id) {
             missed = false;
-            let why = if own_kernel.contains(&sandbox.handler) {
+            let why = if own_kernel.contains(sandbox.id.as_str()) {
                 is_to_be_refused_for_its_kernel(record).then_some(Why::OwnKernel)
             } else {
                 why(record, wanted, lost.contains(&record.attachment), now_ms)
@@ -105,7 +105,8 @@ pub fn due(
 /// Whatever is wanted: what was set up in such a pod serves nobody.
 fn is_to_be_refused_for_its_kernel(record: &Record) -> bool {
     let reason = record.verdict.as_ref().and_then(Verdict::reason);
-    record.phase == Phase::Settled && !matches!(reason, Some(Reason::OwnKernel { .. }))
+    let refused = matches!(reason, Some(Reason::OwnKernel { .. } | Reason::HostNetworkPod));
+    record.phase == Phase::Settled && !refused
 }
 
 fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> {
@@ -225,22 +226,21 @@ mod tests {
 
     #[test]
     fn what_was_set_up_for_a_pod_with_a_kernel_of_its_own_is_undone_once_whatever_is_wanted() {
-        let own = BTreeSet::from(["kata".to_owned()]);
-        let whys = |record: &Record, handler: &str, wanted| -> Vec<Why> {
-            let sandbox = Sandbox { handler: handler.to_owned(), ..of(record) };
-            let due = due(&[sandbox], &[listed(record)], wanted, &BTreeSet::new(), &own, 1_000_000);
+        let whys = |record: &Record, wanted| -> Vec<Why> {
+            let own = BTreeSet::from([record.attachment.container()]);
+            let due = due(&[of(record)], &[listed(record)], wanted, &BTreeSet::new(), &own, 1_000_000);
             due.iter().map(|due| due.why).collect()
         };
         let web = record("web", Verdict::Configured);
         for wanted in [ON, Wanted::Off, Wanted::Unknown] {
-            assert_eq!(whys(&web, "kata", wanted), [Why::OwnKernel]);
+            assert_eq!(whys(&web, wanted), [Why::OwnKernel]);
         }
-        assert_eq!(whys(&web, "", ON), []);
-        let refused = record("web", Verdict::refused(Reason::OwnKernel { runtime: "kata".into() }));
-        assert_eq!(whys(&refused, "kata", ON), []);
+        for reason in [Reason::OwnKernel { runtime: "kata".into() }, Reason::HostNetworkPod] {
+            assert_eq!(whys(&record("web", Verdict::refused(reason)), ON), []);
+        }
         let mut intent = web;
         (intent.phase, intent.started_ms) = (Phase::Intent, 999_000);
-        assert_eq!(whys(&intent, "kata", ON), [], "whoever works on it ends first");
+        assert_eq!(whys(&intent, ON), [], "whoever works on it ends first");
     }
 
     #[test]

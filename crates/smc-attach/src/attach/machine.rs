@@ -10,7 +10,7 @@ use smc_host::netns::{Inside, Netns};
 use smc_host::observe::{self, Host, Towards};
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, apply, kernel, listeners, route};
-use smc_model::{Listener, NetnsCookie, NodeFacts, Owned, PodFacts, Step};
+use smc_model::{Listener, NetnsCookie, NodeFacts, Owned, PodFacts, Release, Step};
 
 /// A pod's namespace and the host's, not yet entered.
 pub(super) trait Machine {
@@ -28,6 +28,9 @@ pub(super) trait Machine {
 
     /// Ends what of the pod's conversion is ours.
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError>;
+
+    /// Takes something of the pod's out of the host's kernel.
+    fn release(&self, step: &Release) -> Result<(), HostError>;
 }
 
 /// See [`apply`] and [`observe`].
@@ -114,6 +117,10 @@ impl<'a> Machine for Live<'a> {
 
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError> {
         apply::unconvert(owned, self.netns, self.sysctl)
+    }
+
+    fn release(&self, step: &Release) -> Result<(), HostError> {
+        apply::release(step)
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use smc_host::HostError;
 use smc_model::{
-    NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Step, Switch, Verdict, Wish,
-    decide,
+    NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Release, Step, Switch, Verdict,
+    Wish, decide, release,
 };
 use smc_state::{AttachmentId, Lock, ReadBefore, Record, StateError, StepTiming, Store};
 
@@ -163,6 +163,7 @@ impl<'a, M: Machine> Work<'a, M> {
                 if round == 0 {
                     record.plan = plan;
                 }
+                self.release_former(record, &pod);
                 return Ok(());
             }
             if round == ROUNDS {
@@ -178,6 +179,40 @@ impl<'a, M: Machine> Work<'a, M> {
             self.lap(record, "apply");
         }
         Ok(())
+    }
+
+    /// Releases addresses of an earlier run that are not the pod's any more: on none of its interfaces, or not routed to it. What
+    /// cannot be released stays on record.
+    fn release_former(&mut self, record: &mut Record, pod: &PodFacts) {
+        let (led, guarded) = (|address: &Ipv4Addr| pod.is_led_to(*address), pod.addresses_to_guard());
+        let owned = &record.owned;
+        let former = Owned {
+            anchored: owned.anchored.iter().copied().filter(|address| !led(address)).collect(),
+            held: owned.held.iter().copied().filter(|address| !led(address)).collect(),
+            guarded: owned.guarded.difference(&guarded).copied().collect(),
+            ..Owned::default()
+        };
+        if former == Owned::default() {
+            return;
+        }
+        let Some(others) = self.addresses_of_others() else { return };
+        let kept: BTreeSet<Release> = release(&former, &others)
+            .into_iter()
+            .filter(|step| self.machine.release(step).is_err())
+            .collect();
+        let gone = |step: Release| !kept.contains(&step);
+        record
+            .owned
+            .anchored
+            .retain(|&address| !former.anchored.contains(&address) || !gone(Release::Unanchor { address }));
+        record
+            .owned
+            .held
+            .retain(|&address| !former.held.contains(&address) || !gone(Release::Unhold { address }));
+        record
+            .owned
+            .guarded
+            .retain(|&address| !former.guarded.contains(&address) || !gone(Release::Unguard { address }));
     }
 
     /// Takes the steps in order and notes each before it is taken.
@@ -243,7 +278,7 @@ impl<'a, M: Machine> Work<'a, M> {
 
     /// A pod that we converted before and that is refused now: its conversion ends, or the record says that it does
     /// not.
-    fn refuse_converted(&self, record: &mut Record, reason: &Reason) {
+    fn refuse_converted(&mut self, record: &mut Record, reason: &Reason) {
         let of_this_namespace =
             |converted: &(_, NetnsCookie)| record.cookie.is_some_and(|cookie| cookie == converted.1);
         if !record.owned.sysctl && !record.owned.converted.as_ref().is_some_and(of_this_namespace) {
@@ -252,6 +287,10 @@ impl<'a, M: Machine> Work<'a, M> {
         if !reason.ends_conversion() {
             record.plan.notes.push(Note::ConversionKept);
             return;
+        }
+        // Until the record says so, or whoever compares it with the map would put the namespace back.
+        if self.addresses.is_none() {
+            self.addresses = self.store.lock_addresses(Instant::now() + TAKE_BACK_PATIENCE).ok();
         }
         match self.machine.unconvert(&record.owned) {
             Ok(()) => {

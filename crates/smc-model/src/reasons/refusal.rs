@@ -269,11 +269,11 @@ pub static SOURCE_ANCHOR_MISSING: Entry = Entry {
     causes: &[
         Cause {
             what: "the link kubesmc0 was removed",
-            check: "`ip link show kubesmc0`; the agent makes it again within 30 s",
+            check: "`ip link show kubesmc0`; the agent makes it again within seconds",
         },
         Cause {
             what: "the link kubesmc0 was brought up, so that the host took the pod's address for its own",
-            check: "`ip link show kubesmc0`: UP stands between <>; the agent brings it down within 30 s",
+            check: "`ip link show kubesmc0`: UP stands between <>; the agent brings it down within seconds",
         },
         Cause {
             what: "the host has no route to the pod's address, or one by a gateway or another interface than the pod's own",
@@ -281,7 +281,7 @@ pub static SOURCE_ANCHOR_MISSING: Entry = Entry {
         },
         Cause {
             what: "the route in table local that holds the pod's packets was removed",
-            check: "`ip route show table local proto 83`; the agent makes it again within 30 s",
+            check: "`ip route show table local proto 83`; the agent makes it again within seconds",
         },
     ],
     remedy: "see smc-agent's log on this node; it makes the link kubesmc0",

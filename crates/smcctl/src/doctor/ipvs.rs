@@ -16,8 +16,8 @@ pub(super) fn node_ports(facts: &Facts) -> Option<Check> {
     let taken = smc::anchored(facts).filter(|address| servers.contains(address)).count();
     (taken > 0).then(|| {
         let seen = format!(
-            "kube-proxy's IPVS serves node ports at {}, too",
-            counted(taken as u64, "address of an accelerated pod")
+            "kube-proxy's IPVS serves node ports at {} of accelerated pods, too",
+            counted(taken as u64, "address")
         );
         Check::problem(name, &finding::NODE_PORTS_ON_POD_ADDRESSES, seen)
     })

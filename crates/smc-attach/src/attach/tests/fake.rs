@@ -8,7 +8,7 @@ use serde_json::json;
 use smc_host::{Cause, HostError};
 use smc_model::{
     Conversion, InterfaceKind, Listener, NetnsCookie, NodeFacts, Owned, PnetId, PodConversion, PodFacts,
-    PodInterface, Step,
+    PodInterface, Release, Step,
 };
 
 use super::super::machine::{Entered, Machine};
@@ -97,6 +97,18 @@ impl Machine for Fake {
         let mut kernel = self.0.borrow_mut();
         kernel.sysctl &= !owned.sysctl;
         kernel.in_map &= owned.converted.as_ref().is_none_or(|(_, cookie)| *cookie != COOKIE);
+        Ok(())
+    }
+
+    fn release(&self, step: &Release) -> Result<(), HostError> {
+        let mut kernel = self.0.borrow_mut();
+        if kernel.refuses == Some("release") {
+            return Err(HostError::new("release it", Cause::Unexpected("it refuses".to_owned())));
+        }
+        match step {
+            Release::Unguard { address } => drop(kernel.guarded.remove(address)),
+            other => panic!("{other:?} is never owned here"),
+        }
         Ok(())
     }
 }

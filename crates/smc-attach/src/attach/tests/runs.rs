@@ -200,13 +200,15 @@ fn what_was_found_in_place_is_still_owned_when_a_later_step_fails() {
 }
 
 #[test]
-fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns() {
+fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns_until_that_can_be_released() {
     let rig = Rig::new(Fake::alibaba());
     let mut tombstone = rig.attach().record;
     tombstone.phase = Phase::Tombstone;
     let left = std::net::Ipv4Addr::new(10, 0, 0, 99);
     tombstone.owned.guarded.insert(left);
     rig.store.write(&tombstone).unwrap();
+    rig.kernel.0.borrow_mut().guarded.insert(left);
+    rig.kernel.0.borrow_mut().refuses = Some("release");
     let again = rig.attach();
     assert!(again.changed && again.record.is_live());
     assert_eq!(
@@ -214,6 +216,10 @@ fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns() {
         Owned { sysctl: true, guarded: [left].into(), named: ours().named, ..Owned::default() }
     );
     assert_eq!(again.record.plan.notes, [], "the sysctl was not taken for somebody else's");
+    rig.kernel.0.borrow_mut().refuses = None;
+    let owned = Owned { sysctl: true, named: ours().named, ..Owned::default() };
+    assert_eq!(rig.attach().record.owned, owned);
+    assert!(rig.kernel.0.borrow().guarded.is_empty(), "it is on no interface of the pod");
 }
 
 #[test]

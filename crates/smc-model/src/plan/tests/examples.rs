@@ -10,7 +10,8 @@ use crate::{
 
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);
 /// Reached by interface 21, and nothing made for it yet.
-pub(super) const NEEDED: AnchorState = AnchorState::Needed { towards_pod: 21, source: None };
+pub(super) const NEEDED: AnchorState =
+    AnchorState::Needed { towards_pod: 21, source: None, held: false, on_link: false };
 
 /// An active port 1 of `device` with `pnetid` over a network device with `net`.
 pub(super) fn port(device: &str, pnetid: &str, net: &str) -> RdmaPort {

@@ -57,8 +57,8 @@ impl Kernel {
                     HostAddress { towards_pod: None, .. } => AnchorState::Unreachable,
                     host if host.owned_by_host() => AnchorState::Unreachable,
                     HostAddress { held: true, anchored: true, .. } => AnchorState::Anchored,
-                    HostAddress { towards_pod: Some(towards_pod), .. } => {
-                        AnchorState::Needed { towards_pod, source: None }
+                    HostAddress { towards_pod: Some(towards_pod), held, anchored, .. } => {
+                        AnchorState::Needed { towards_pod, source: None, held, on_link: anchored }
                     }
                 };
                 facts.anchors.insert(address, state);
