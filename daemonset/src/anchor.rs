@@ -74,7 +74,7 @@ fn keep_down(index: u32) -> Result<bool, HostError> {
         bring_down(&mut host, index)?;
     }
     for route in route::host_routes(&mut host)? {
-        if route.in_local && route.local && route.interface == index {
+        if route.in_local() && route.local && route.interface == index {
             drop_local(&mut host, route.address, index)?;
         }
     }

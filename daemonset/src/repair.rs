@@ -131,9 +131,12 @@ impl Repairer {
             let own = match told.get(sandbox.handler.as_str()) {
                 Some(own) => *own,
                 None => match self.cri.network(&sandbox.id).await {
-                    // Of a pod in the host's network nothing is told.
                     Ok(network) if network.netns.is_some() => network.runtime.has_own_kernel(),
-                    Ok(_) => continue,
+                    // Of a pod in the host's network nothing is told, and there is nothing to undo.
+                    Ok(_) => {
+                        self.own_kernel.insert(sandbox.id.clone(), false);
+                        continue;
+                    }
                     Err(error) => {
                         tracing::debug!("what runs the pod {}: {error}", sandbox.pod.name);
                         continue;

@@ -94,7 +94,8 @@ impl Mender {
         for stray in found.strays.into_iter().filter(|stray| old.contains(stray)) {
             match leads_to_somebody(&stray) {
                 Ok(false) => mended.release(stray),
-                Ok(true) => {}
+                // To be looked at again when it has been nobody's for as long again.
+                Ok(true) => drop(self.strays.insert(stray, now)),
                 Err(error) => mended.problems.push(error.with_cause()),
             }
         }
@@ -146,7 +147,7 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
     let missing = &found.missing;
     if let Anchor::Ready { index } = node.anchor {
         let gone: BTreeSet<Ipv4Addr> = missing.anchored.union(&missing.held).copied().collect();
-        let lacks = |record: &&Arc<Record>| !record.owned.anchored.is_disjoint(&gone);
+        let lacks = |record: &&Arc<Record>| of_anchor(record).any(|address| gone.contains(&address));
         for record in found.standing.iter().filter(lacks) {
             if let Err(error) = put_back_anchors(record, index, &gone, &mut mended.put_back) {
                 mended.problems.push(error.with_cause());
@@ -170,6 +171,10 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
     }
 }
 
+fn of_anchor(record: &Record) -> impl Iterator<Item = Ipv4Addr> {
+    record.owned.anchored.union(&record.owned.held).copied()
+}
+
 /// Only what the host routes straight to this very pod: an address whose route is another one for the moment, or whose pod is going,
 /// would be held against whoever has it next.
 fn put_back_anchors(
@@ -183,14 +188,14 @@ fn put_back_anchors(
         return Ok(());
     }
     let mut host = Connection::open(Protocol::Route)?;
-    for (address, state) in observe::anchors(&mut host, &netns, link)? {
-        let ours = gone.contains(&address) && record.owned.anchored.contains(&address);
+    let wanted: BTreeSet<Ipv4Addr> = of_anchor(record).filter(|address| gone.contains(address)).collect();
+    for (address, state) in observe::anchors(&mut host, &netns, link, &wanted)? {
         let AnchorState::Needed { towards_pod, source, held, on_link } = state else { continue };
-        if ours && !held {
+        if !held {
             anchor::hold(&mut host, address, towards_pod, source)?;
             done.held.insert(address);
         }
-        if ours && !on_link {
+        if !on_link {
             anchor::add_address(&mut host, address, link)?;
             anchor::drop_local(&mut host, address, link)?;
             done.anchored.insert(address);
@@ -199,8 +204,8 @@ fn put_back_anchors(
     Ok(())
 }
 
-/// Whether the address of a stray may be a living pod's whose record is lost: the host's way to it leads into another namespace, or
-/// to a bridge. Without guard and anchor such a pod could come to harm; it keeps them.
+/// Whether the address of a stray may be a living pod's whose record is lost: the host's own way to it leads straight into another
+/// namespace, or to a bridge. Without guard and anchor such a pod could come to harm; it keeps them.
 fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
     let address = match stray {
         Release::Unconvert { .. } => return Ok(false),
@@ -209,9 +214,16 @@ fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
         }
     };
     let mut host = Connection::open(Protocol::Route)?;
-    let Some(interface) = route::way_to(&mut host, address)?.and_then(|way| way.interface) else {
+    let Some(way) = route::way_to(&mut host, address)?.filter(|way| way.straight && !way.local) else {
         return Ok(false);
     };
+    let interface = if way.held {
+        let routes = route::host_routes(&mut host)?;
+        routes.iter().find(|route| route.address == address && route.in_main()).map(|route| route.interface)
+    } else {
+        way.interface
+    };
+    let Some(interface) = interface else { return Ok(false) };
     let link = route::link(&mut host, interface)?;
     Ok(link.is_some_and(|link| {
         link.peer_netns.is_some() || matches!(link.kind.as_str(), "bridge" | "openvswitch")

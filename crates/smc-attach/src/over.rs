@@ -74,7 +74,7 @@ fn is_reachable(record: &Record, inside: &mut Connection) -> Result<bool, HostEr
     let routes = route::host_routes(&mut host)?;
     for address in record.owned.addresses() {
         let Some(way) = route::way_to(&mut host, address)?.filter(|way| !way.local) else { continue };
-        let behind = routes.iter().find(|route| route.address == address && !route.in_local);
+        let behind = routes.iter().find(|route| route.address == address && route.in_main());
         let interface = if way.held { behind.map(|route| route.interface) } else { way.interface };
         let Some(interface) = interface else { continue };
         let Some(peer) = route::link(&mut host, interface)?.and_then(|link| link.peer) else { continue };

@@ -156,7 +156,7 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
 fn superseded(routes: &[HostRoute]) -> BTreeSet<Ipv4Addr> {
     let behind = |held: &&HostRoute| {
         let mut others =
-            routes.iter().filter(|other| other.address == held.address && !other.in_local).peekable();
+            routes.iter().filter(|other| other.address == held.address && other.in_main()).peekable();
         others.peek().is_some() && others.all(|other| other.interface != held.interface)
     };
     routes.iter().filter(|route| route.held).filter(behind).map(|route| route.address).collect()
@@ -212,14 +212,17 @@ fn towards(host: &mut Connection, netns: &Netns, pairs: &[PairEnd]) -> Result<To
     Ok(towards)
 }
 
-/// The source anchors of the addresses of the pod in `netns`, by the host's connection `host`; `anchor` is the anchor link.
+/// The source anchors of those addresses of `wanted` that the pod in `netns` has, by the host's connection `host`; `anchor` is the
+/// anchor link.
 pub fn anchors(
     host: &mut Connection,
     netns: &Netns,
     anchor: u32,
+    wanted: &BTreeSet<Ipv4Addr>,
 ) -> Result<BTreeMap<Ipv4Addr, AnchorState>, HostError> {
     let mut inside = netns.connect()?.route;
-    let addresses = route::addresses(&mut inside)?;
+    let mut addresses = route::addresses(&mut inside)?;
+    addresses.retain(|(_, net)| wanted.contains(&net.address()));
     let links = route::links(&mut inside)?;
     let pairs: Vec<PairEnd> = links.into_iter().filter_map(|link| pair_end(&link, &addresses)).collect();
     let host_addresses = route::addresses(host)?;
@@ -462,9 +465,19 @@ mod tests {
     #[test]
     fn an_address_that_was_given_to_another_pod_is_held_against_it() {
         let [ours, theirs] = [21, 22].map(|last| Ipv4Addr::new(10, 0, 0, last));
-        let held = |address| HostRoute { address, interface: 5, in_local: true, local: false, held: true };
-        let of_cni =
-            |address, interface| HostRoute { address, interface, in_local: false, local: false, held: false };
+        let held = |address| HostRoute {
+            address,
+            interface: 5,
+            table: route::TABLE_LOCAL,
+            local: false,
+            held: true,
+        };
+        let of_cni = |address, interface| HostRoute {
+            interface,
+            table: route::TABLE_MAIN,
+            held: false,
+            ..held(address)
+        };
         let of_link = HostRoute { interface: 7, local: true, held: false, ..held(ours) };
         let routes = [held(ours), of_cni(ours, 5), of_link, held(theirs), of_cni(theirs, 9)];
         assert_eq!(superseded(&routes), [theirs].into());

@@ -22,6 +22,8 @@ use crate::{Cause, HostError};
 
 /// `RT_TABLE_LOCAL`.
 pub(crate) const TABLE_LOCAL: u8 = 255;
+/// `RT_TABLE_MAIN`.
+pub(crate) const TABLE_MAIN: u8 = 254;
 
 // uapi/linux/if_link.h, uapi/linux/if_addr.h, uapi/linux/rtnetlink.h.
 const IFLA_ADDRESS: u16 = 1;
@@ -251,12 +253,24 @@ pub struct HostRoute {
     pub address: Ipv4Addr,
     /// Index of the interface it leaves by.
     pub interface: u32,
-    /// Whether it stands in table local.
-    pub in_local: bool,
+    /// The number of its table (uapi/linux/rtnetlink.h, `rt_class_t`).
+    pub table: u8,
     /// Whether the address is the host's own by it.
     pub local: bool,
     /// Whether it holds a pod's packets, see [`crate::anchor::hold`].
     pub held: bool,
+}
+
+impl HostRoute {
+    /// Whether it stands in table local.
+    pub fn in_local(&self) -> bool {
+        self.table == TABLE_LOCAL
+    }
+
+    /// Whether it stands in table main.
+    pub fn in_main(&self) -> bool {
+        self.table == TABLE_MAIN
+    }
 }
 
 /// Who made the routes that hold pods' packets, by a number that nobody else uses (iproute2's rt_protos).
@@ -276,11 +290,13 @@ pub fn host_routes(route: &mut Connection) -> Result<Vec<HostRoute>, HostError> 
 
 fn parse_host_route(body: &[u8]) -> Result<Option<HostRoute>, Cause> {
     let header = RouteHeader::parse(body).map_err(|error| not_understood(&error))?;
-    let (in_local, local) = (header.table == TABLE_LOCAL, header.kind == RouteType::Local);
-    if header.destination_prefix_length != 32 || !(local || header.kind == RouteType::Unicast) {
+    let local = header.kind == RouteType::Local;
+    let is_one = local || header.kind == RouteType::Unicast;
+    // What the kernel learned of a path (its MTU, a redirect) is dumped like a route.
+    if header.destination_prefix_length != 32 || !is_one || header.flags.contains(RouteFlags::Cloned) {
         return Ok(None);
     }
-    let held = in_local && is_held(&header);
+    let (table, held) = (header.table, header.table == TABLE_LOCAL && is_held(&header));
     let mut address = None;
     for attribute in after(body, ROUTE_HEADER) {
         let attribute = attribute?;
@@ -289,7 +305,7 @@ fn parse_host_route(body: &[u8]) -> Result<Option<HostRoute>, Cause> {
         }
     }
     let interface = interfaces_of_route(body)?.into_iter().next();
-    let route = |(address, interface)| HostRoute { address, interface, in_local, local, held };
+    let route = |(address, interface)| HostRoute { address, interface, table, local, held };
     Ok(address.zip(interface).map(route))
 }
 

@@ -16,7 +16,8 @@ use crate::HostError;
 use crate::netlink::Connection;
 use crate::netns::Netns;
 use crate::route::{
-    IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTA_DST, RTA_OIF, request, writer,
+    IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTA_DST, RTA_OIF, TABLE_MAIN,
+    request, writer,
 };
 
 // uapi/linux/if_link.h, uapi/linux/veth.h, uapi/linux/rtnetlink.h, uapi/linux/neighbour.h.
@@ -26,8 +27,6 @@ const VETH_INFO_PEER: u16 = 1;
 const RTA_GATEWAY: u16 = 5;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
-/// `RT_TABLE_MAIN`.
-const TABLE_MAIN: u8 = 254;
 
 /// The gateway of every such namespace. No interface has it: its hardware address is known beforehand.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);

@@ -181,10 +181,11 @@ impl<'a, M: Machine> Work<'a, M> {
         Ok(())
     }
 
-    /// Releases addresses of an earlier run that are not the pod's any more: on none of its interfaces, or not routed to it. What
-    /// cannot be released stays on record.
+    /// Releases addresses of an earlier run that are not the pod's any more: anchored and held, but not routed to it, or guarded and
+    /// on none of its interfaces (one too many in the guard costs speed, one too few could corrupt a stream). What cannot be
+    /// released stays on record.
     fn release_former(&mut self, record: &mut Record, pod: &PodFacts) {
-        let (led, guarded) = (|address: &Ipv4Addr| pod.is_led_to(*address), pod.addresses_to_guard());
+        let (led, guarded) = (|address: &Ipv4Addr| pod.is_led_to(*address), pod.addresses());
         let owned = &record.owned;
         let former = Owned {
             anchored: owned.anchored.iter().copied().filter(|address| !led(address)).collect(),
@@ -271,9 +272,16 @@ impl<'a, M: Machine> Work<'a, M> {
     /// Takes the lock on the host's addresses, until the record is written, and tells whose they are; `None` when
     /// that cannot be known.
     fn addresses_of_others(&mut self) -> Option<BTreeSet<Ipv4Addr>> {
-        let lock = self.store.lock_addresses(Instant::now() + TAKE_BACK_PATIENCE).ok()?;
-        self.addresses = Some(lock);
+        self.hold_addresses()?;
         self.store.addresses_of_others(&self.job.attachment, &ReadBefore::default()).ok()
+    }
+
+    /// Takes the lock on the host's addresses until the record is written; `None` when others keep it.
+    fn hold_addresses(&mut self) -> Option<()> {
+        if self.addresses.is_none() {
+            self.addresses = Some(self.store.lock_addresses(Instant::now() + TAKE_BACK_PATIENCE).ok()?);
+        }
+        Some(())
     }
 
     /// A pod that we converted before and that is refused now: its conversion ends, or the record says that it does
@@ -289,9 +297,7 @@ impl<'a, M: Machine> Work<'a, M> {
             return;
         }
         // Until the record says so, or whoever compares it with the map would put the namespace back.
-        if self.addresses.is_none() {
-            self.addresses = self.store.lock_addresses(Instant::now() + TAKE_BACK_PATIENCE).ok();
-        }
+        self.hold_addresses();
         match self.machine.unconvert(&record.owned) {
             Ok(()) => {
                 record.owned.converted = None;

@@ -71,7 +71,7 @@ fn a_way_reads_as_the_library_writes_it() {
 
 #[test]
 fn a_route_of_table_local_is_read_with_whether_it_makes_the_address_the_hosts() {
-    let held = HostRoute { address: ADDRESS, interface: 9, in_local: true, local: false, held: true };
+    let held = HostRoute { address: ADDRESS, interface: 9, table: TABLE_LOCAL, local: false, held: true };
     let mut ours = unicast(Vec::new());
     ours[5] = 83;
     assert_eq!(parse_host_route(&ours).unwrap(), Some(held));
@@ -83,7 +83,7 @@ fn a_route_of_table_local_is_read_with_whether_it_makes_the_address_the_hosts() 
     assert_eq!(parse_host_route(&local).unwrap(), Some(HostRoute { local: true, ..other }));
     let mut of_main = unicast(Vec::new());
     of_main[4] = 254;
-    assert_eq!(parse_host_route(&of_main).unwrap(), Some(HostRoute { in_local: false, ..other }));
+    assert_eq!(parse_host_route(&of_main).unwrap(), Some(HostRoute { table: TABLE_MAIN, ..other }));
 }
 
 #[test]
