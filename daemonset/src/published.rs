@@ -236,17 +236,16 @@ mod tests {
     use super::*;
     use crate::test_values::{board, node};
 
+    fn unseen(store: &Store) -> PublishedNode<'_> {
+        let (read, last) = (ReadBefore::default(), LastLook::default());
+        PublishedNode::new(store, read, board(), "this boot".to_owned(), last)
+    }
+
     #[test]
     fn what_could_not_be_written_is_written_as_soon_as_it_can_be_and_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        let mut published = PublishedNode::new(
-            &store,
-            ReadBefore::default(),
-            board(),
-            "this boot".to_owned(),
-            LastLook::default(),
-        );
+        let mut published = unseen(&store);
         let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
         published.made.ports.insert(port.clone());
         // Root may write everywhere; but not a file where a directory is.
@@ -272,13 +271,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
         fs::write(dir.path().join("made.json"), "{").unwrap();
-        let mut published = PublishedNode::new(
-            &store,
-            ReadBefore::default(),
-            board(),
-            "this boot".to_owned(),
-            LastLook::default(),
-        );
+        let mut published = unseen(&store);
         let port = BoundPort { device: "rxe0".to_owned(), port: 1, pnetid: "NET1".parse().unwrap() };
         published.made.ports.insert(port);
         let error = published.write(node(Vec::new())).unwrap_err();

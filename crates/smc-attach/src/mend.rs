@@ -217,13 +217,7 @@ fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
     let Some(way) = route::way_to(&mut host, address)?.filter(|way| way.straight && !way.local) else {
         return Ok(false);
     };
-    let interface = if way.held {
-        let routes = route::host_routes(&mut host)?;
-        routes.iter().find(|route| route.address == address && route.in_main()).map(|route| route.interface)
-    } else {
-        way.interface
-    };
-    let Some(interface) = interface else { return Ok(false) };
+    let Some(interface) = route::interface_without_hold(&mut host, address, &way)? else { return Ok(false) };
     let link = route::link(&mut host, interface)?;
     Ok(link.is_some_and(|link| {
         link.peer_netns.is_some() || matches!(link.kind.as_str(), "bridge" | "openvswitch")

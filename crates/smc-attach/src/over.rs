@@ -71,12 +71,9 @@ impl Remains {
 /// without the route of ours that holds them.
 fn is_reachable(record: &Record, inside: &mut Connection) -> Result<bool, HostError> {
     let mut host = Connection::open(Protocol::Route)?;
-    let routes = route::host_routes(&mut host)?;
     for address in record.owned.addresses() {
         let Some(way) = route::way_to(&mut host, address)?.filter(|way| !way.local) else { continue };
-        let behind = routes.iter().find(|route| route.address == address && route.in_main());
-        let interface = if way.held { behind.map(|route| route.interface) } else { way.interface };
-        let Some(interface) = interface else { continue };
+        let Some(interface) = route::interface_without_hold(&mut host, address, &way)? else { continue };
         let Some(peer) = route::link(&mut host, interface)?.and_then(|link| link.peer) else { continue };
         if route::link(inside, peer)?.is_some_and(|link| link.peer == Some(interface)) {
             return Ok(true);

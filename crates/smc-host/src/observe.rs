@@ -146,7 +146,10 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         state.guarded = guard::elements(&mut Connection::open(Protocol::Netfilter)?)?;
     }
     if let Conversion::Bpf { map, .. } = &node.conversion {
-        state.converting = Some((map.clone(), conversion::in_map(map)?.into_iter().collect()));
+        state.converting = match conversion::in_map(map) {
+            Err(error) if error.errno() == Some(libc::ENOENT) => None,
+            cookies => Some((map.clone(), cookies?.into_iter().collect())),
+        };
     }
     Ok(state)
 }

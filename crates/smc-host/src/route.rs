@@ -309,6 +309,20 @@ fn parse_host_route(body: &[u8]) -> Result<Option<HostRoute>, Cause> {
     Ok(address.zip(interface).map(route))
 }
 
+/// By which interface the host would send packets to an address without the route of ours that holds them: a way's own, or that of
+/// the route to the address in table main.
+pub fn interface_without_hold(
+    route: &mut Connection,
+    address: Ipv4Addr,
+    way: &Way,
+) -> Result<Option<u32>, HostError> {
+    if !way.held {
+        return Ok(way.interface);
+    }
+    let routes = host_routes(route)?;
+    Ok(routes.iter().find(|route| route.address == address && route.in_main()).map(|route| route.interface))
+}
+
 /// The number that the connection's namespace has for another; `None` when it never had to do with it.
 pub fn number_of(route: &mut Connection, netns: &impl AsRawFd) -> Result<Option<i32>, HostError> {
     let attempt = "ask for the number of a network namespace";

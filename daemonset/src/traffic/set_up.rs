@@ -1,46 +1,14 @@
 //! Whether what was set up for a pod is still there.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
-use smc_host::netlink::{Connection, Protocol};
 use smc_host::traffic::SetUp;
-use smc_host::{HostError, anchor, guard, route};
-use smc_model::{Anchor, Guard, NodeFacts, Reason, Switch};
+use smc_host::{anchor, guard};
+use smc_model::{Guard, HostState, NodeFacts, Reason, Switch};
 use smc_state::Record;
 
-/// What the host's namespace holds for its pods.
-#[derive(Debug, Default)]
-pub(super) struct HostSide {
-    anchored: Option<BTreeSet<Ipv4Addr>>,
-    held: BTreeSet<Ipv4Addr>,
-    guarded: BTreeSet<Ipv4Addr>,
-}
-
-/// Reads what the host holds of `wanted`. To be called in the host's own namespace.
-pub(super) fn host_side(facts: &NodeFacts, wanted: &BTreeSet<Ipv4Addr>) -> Result<HostSide, HostError> {
-    let mut side = HostSide::default();
-    if let Anchor::Ready { index } = facts.anchor {
-        let mut host = Connection::open(Protocol::Route)?;
-        let addresses = route::addresses(&mut host)?;
-        let anchored = addresses.iter().filter(|(link, _)| *link == index);
-        side.anchored = Some(anchored.map(|(_, net)| net.address()).collect());
-        let routes = route::host_routes(&mut host)?;
-        side.held = routes.iter().filter(|route| route.held).map(|route| route.address).collect();
-    }
-    if facts.guard == Guard::Ready {
-        let mut netfilter = Connection::open(Protocol::Netfilter)?;
-        for &address in wanted {
-            if guard::contains(&mut netfilter, address)? {
-                side.guarded.insert(address);
-            }
-        }
-    }
-    Ok(side)
-}
-
 /// What of a record's set-up is not there. Where the feature is off, or the node cannot have it, nothing is missed.
-pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &HostSide) -> Vec<Reason> {
+pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &HostState) -> Vec<Reason> {
     if facts.switch != Switch::On {
         return Vec::new();
     }
@@ -49,12 +17,15 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
         lost.extend(record.owned.anchored.difference(anchored).map(|address| Reason::SourceAnchorMissing {
             why: format!("{address} was removed from the link {}", anchor::LINK),
         }));
-        lost.extend(record.owned.held.difference(&host.held).map(|address| Reason::SourceAnchorMissing {
+    }
+    if let Some(held) = &host.held {
+        lost.extend(record.owned.held.difference(held).map(|address| Reason::SourceAnchorMissing {
             why: format!("the route in table local that holds the packets of {address} was removed"),
         }));
     }
     if facts.guard == Guard::Ready {
-        let gone = record.owned.guarded.difference(&host.guarded);
+        let none = BTreeSet::new();
+        let gone = record.owned.guarded.difference(host.guarded.as_ref().unwrap_or(&none));
         lost.extend(gone.map(|address| Reason::SameNodeGuardMissing {
             why: format!("{address} was removed from the nftables set {}/{}", guard::TABLE, guard::SET),
         }));
@@ -64,6 +35,8 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use smc_model::{Binding, Owned, Plan, Verdict};
 
     use super::*;
@@ -92,8 +65,12 @@ mod tests {
     fn names(facts: &NodeFacts, pnetid: &str, converts: bool, host: &[u8]) -> Vec<&'static str> {
         let pnetids = [("eth0".to_owned(), pnetid.parse().unwrap())].into();
         let addresses: BTreeSet<_> = host.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last)).collect();
-        let host =
-            HostSide { anchored: Some(addresses.clone()), held: addresses.clone(), guarded: addresses };
+        let host = HostState {
+            anchored: Some(addresses.clone()),
+            held: Some(addresses.clone()),
+            guarded: Some(addresses),
+            ..HostState::default()
+        };
         lost(&record(), facts, &SetUp { pnetids, converts }, &host).iter().map(Reason::name).collect()
     }
 
@@ -115,7 +92,12 @@ mod tests {
     #[test]
     fn a_pod_whose_packets_are_not_held_any_more_is_missed_by_that_alone() {
         let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
-        let host = HostSide { anchored: Some(address.clone()), held: BTreeSet::new(), guarded: address };
+        let host = HostState {
+            anchored: Some(address.clone()),
+            held: Some(BTreeSet::new()),
+            guarded: Some(address),
+            ..HostState::default()
+        };
         let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
         let inside = SetUp { pnetids, converts: true };
         let facts = test_values::node(Vec::new());

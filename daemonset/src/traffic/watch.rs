@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
-use smc_host::with_causes;
+use smc_host::{observe, with_causes};
 use smc_model::{
-    Conversion, Elsewhere, Fallback, Growth, Known, NetnsCookie, NodeFacts, Reason, SmcPeers, TrafficPath,
-    Verdict, diagnose, standing_cause,
+    Conversion, Elsewhere, Fallback, Growth, HostState, Known, NetnsCookie, NodeFacts, Reason, SmcPeers,
+    TrafficPath, Verdict, diagnose, standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
 
 use super::devices::Devices;
 use super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
-use super::set_up::{HostSide, host_side, lost};
+use super::set_up::lost;
 use super::{Inbox, Tools, Traffic, tell, wall};
 use crate::bpf::{BpfError, FallbackEvent, FallbackEvents};
 use crate::records::Change;
@@ -272,7 +272,7 @@ impl Watch {
                 pod.not_looked(now);
             }
         }
-        let host = self.host_side(&visits);
+        let host = self.host_state(&visits);
         self.remember(&visits);
         for (container, visit) in visits {
             self.looked(&container, visit, by_events, host.as_ref(), now);
@@ -298,13 +298,11 @@ impl Watch {
         growths.fold(Elsewhere::default(), |sum, (_, growth)| sum.and(growth))
     }
 
-    fn host_side(&self, visits: &[(String, Option<Visit>)]) -> Option<HostSide> {
-        let checked = visits.iter().filter(|(_, visit)| visit.as_ref().is_some_and(|v| v.set_up.is_some()));
-        let records =
-            checked.filter_map(|(container, _)| self.pods.get(container)).flat_map(|pod| &pod.records);
-        let wanted: BTreeSet<_> = records.flat_map(|(_, record)| record.owned.guarded.clone()).collect();
-        let facts = self.facts.as_ref()?;
-        host_side(facts, &wanted).inspect_err(|error| tracing::debug!("{}", error.with_cause())).ok()
+    fn host_state(&self, visits: &[(String, Option<Visit>)]) -> Option<HostState> {
+        let checked =
+            |(_, visit): &(String, Option<Visit>)| visit.as_ref().is_some_and(|v| v.set_up.is_some());
+        let facts = self.facts.as_ref().filter(|_| visits.iter().any(checked))?;
+        observe::host_state(facts).inspect_err(|error| tracing::debug!("{}", error.with_cause())).ok()
     }
 
     fn looked(
@@ -312,7 +310,7 @@ impl Watch {
         container: &str,
         visit: Option<Visit>,
         by_events: bool,
-        host: Option<&HostSide>,
+        host: Option<&HostState>,
         now: Duration,
     ) {
         let elsewhere = self.elsewhere(container);
