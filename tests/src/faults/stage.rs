@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub struct Stage<'a> {
     pub(super) settle: Duration,
     api_servers: Vec<RunningCommand>,
     traffic: Option<Traffic<'a>>,
+    /// How many faults want each node's agent ended.
+    agents_ended: Vec<Mutex<u32>>,
 }
 
 /// An annotated server on node 2, and an annotated client on node 1 that opens a connection to it again and again.
@@ -72,7 +75,8 @@ impl<'a> Stage<'a> {
     pub fn as_it_is(nodes: Vec<Node<'a>>, rig: &Rig) -> Self {
         let conversion = rig.options().conversion;
         let settle = Duration::from_secs(3);
-        Self { nodes, conversion, settle, api_servers: Vec::new(), traffic: None }
+        let agents_ended = nodes.iter().map(|_| Mutex::new(0)).collect();
+        Self { nodes, conversion, settle, api_servers: Vec::new(), traffic: None, agents_ended }
     }
 
     /// Starts the traffic.
@@ -124,11 +128,20 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Ends a node's agent; it is started again by the value or with its end.
+    /// Ends a node's agent; it is started again by the value or with its end: by the last, where faults of one group each ended
+    /// it.
     #[track_caller]
     pub fn end_agent(&self, number: u8) -> EndedAgent<'_, 'a> {
-        self.agent(number).end(Ending::Terminate).unwrap_or_else(|error| panic!("{error}"));
+        let mut ended = self.agents_ended(number);
+        if *ended == 0 {
+            self.agent(number).end(Ending::Terminate).unwrap_or_else(|error| panic!("{error}"));
+        }
+        *ended += 1;
         EndedAgent { stage: self, number, started: false }
+    }
+
+    fn agents_ended(&self, number: u8) -> MutexGuard<'_, u32> {
+        self.agents_ended[usize::from(number) - 1].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until nothing is wrong and the traffic is SMC-R; else says what still is.
@@ -203,6 +216,10 @@ impl<'a> EndedAgent<'_, 'a> {
         let node = self.stage.node(self.number);
         let before = agent::log(node);
         self.started = true;
+        let mut ended = self.stage.agents_ended(self.number);
+        *ended -= 1;
+        assert_eq!(*ended, 0, "another fault wants the agent of node {} ended", self.number);
+        drop(ended);
         change(self.stage.agent(self.number)).start().unwrap_or_else(|error| panic!("{error}"));
         eventually(PATIENCE, || {
             let log = agent::log(node);
@@ -214,7 +231,12 @@ impl<'a> EndedAgent<'_, 'a> {
 
 impl Drop for EndedAgent<'_, '_> {
     fn drop(&mut self) {
-        if !self.started {
+        if self.started {
+            return;
+        }
+        let mut ended = self.stage.agents_ended(self.number);
+        *ended -= 1;
+        if *ended == 0 {
             let started = self.stage.agent(self.number).start();
             assert!(started.is_ok() || thread::panicking(), "{started:?}");
         }

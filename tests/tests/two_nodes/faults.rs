@@ -24,10 +24,10 @@ fn by_counters_alone_a_dozen_faults_are_named() {
     if cluster.conversion() != Conversion::Sysctl {
         return;
     }
-    // Those that end an agent, or change what all connections go through, have the nodes for themselves.
-    let alone = ["middlebox-strips-option", "conf-entry-lost", "no-ueid", "no-pnetid-on-device"];
-    let groups: Vec<&[&str]> = std::iter::once(&TOGETHER[..]).chain(alone.chunks(1)).collect();
-    inject(cluster, Duration::ZERO, &groups);
+    let without_agent = ["conf-entry-lost", "no-ueid", "no-pnetid-on-device"];
+    // It changes what all connections go through.
+    let alone = ["middlebox-strips-option"];
+    inject(cluster, Duration::ZERO, &[&TOGETHER, &without_agent, &alone]);
 }
 
 /// Lets traffic run for `healthy`, then injects faults, those of a group at the same time.
