@@ -10,6 +10,8 @@
 //! | [`MAP_NAME`] | hash map, key: namespace cookie (`u64`, native order), value: one byte that nobody reads |
 //! | [`LINK_NAME`] | the link that keeps the program attached |
 //!
+//! Beside them are the same-node guard's program and maps ([`GuardProgram`]), which the plugin attaches to pods' interfaces.
+//!
 //! A TCP socket that is not converted costs 350 instructions more (kernel 6.12, counted by `examples/socket_cost`): 8 % of a
 //! bare `socket()`, 4 % with its `close()`. 200 of them are the kernel's trampoline around any fmod_ret program, also one
 //! that does nothing, 105 the look-up in the map. Other sockets pay the trampoline alone.
@@ -17,6 +19,7 @@
 mod build;
 mod error;
 mod fallbacks;
+mod guard_program;
 mod messages;
 mod object;
 mod pinned;
@@ -32,6 +35,7 @@ use libbpf_rs::MapHandle;
 use build::Build;
 pub use error::BpfError;
 pub use fallbacks::{FallbackEvent, FallbackEvents};
+pub use guard_program::{EnsuredGuard, GuardProgram, PinnedGuard};
 pub use pinned::Pinned;
 use pins::Pins;
 pub use probe::probe;
@@ -63,6 +67,8 @@ pub struct Removed {
     pub link: bool,
     /// A map was pinned.
     pub map: bool,
+    /// The guard's program or one of its maps was pinned. It stays attached to pods that have it.
+    pub guard: bool,
 }
 
 impl ConversionProgram {
@@ -82,7 +88,7 @@ impl ConversionProgram {
 
         let pinned_map = pins.open_map()?;
         let mut object = object::load(smc_protocol, pinned_map.as_ref())?;
-        let fresh = Build::of_loaded(&object)?;
+        let fresh = Build::of_program(object::program_id(&object)?)?;
 
         let attached = pins.attached_program()?.map(Build::of_program).transpose()?;
         if pinned_map.is_some() && attached.as_ref() == Some(&fresh) {
@@ -108,7 +114,7 @@ impl ConversionProgram {
         pins::open_map(&pin_dir.join(MAP_NAME))
     }
 
-    /// Detaches the program and removes both pins and their directory. What is already gone is no error; sockets
+    /// Detaches the program and removes all pins, also the guard's, and their directory. What is already gone is no error; sockets
     /// that were converted stay SMC sockets.
     pub fn remove(pin_dir: &Path) -> Result<Removed, BpfError> {
         pins::remove(pin_dir)

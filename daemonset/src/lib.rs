@@ -11,7 +11,6 @@ pub mod cri;
 pub mod ending;
 #[cfg(test)]
 mod fake_api;
-pub mod guard;
 pub mod http;
 pub mod kubernetes;
 pub mod log_level;

@@ -3,11 +3,14 @@
 mod losses;
 mod wanted;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_host::conversion::TCP2SMC;
 use smc_host::genl::SmcFamilies;
+use smc_host::guard::Why;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::observe;
 use smc_host::offer;
@@ -18,8 +21,9 @@ use smc_model::{
     Reason, SmcModule, Switch, SynOption, Ueid,
 };
 
-use crate::bpf::{BpfError, ConversionProgram, Pinned, smc_protocol};
-use crate::guard::{self, GuardError};
+use crate::bpf::{
+    BpfError, ConversionProgram, EnsuredGuard, GuardProgram, Pinned, PinnedGuard, smc_protocol,
+};
 use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
 use smc_state::{BoundPort, Made, Store};
@@ -39,8 +43,8 @@ pub struct Options {
     pub ueids: Vec<Ueid>,
 }
 
-/// What was found in place at the last look, so that the next one need not do again what is dear: load the BPF program to
-/// compare it, and run nft.
+/// What was found in place at the last look, so that the next one need not do again what is dear: load BPF programs to compare
+/// them.
 #[derive(Debug, Default)]
 pub struct LastLook {
     /// Something was made here, by this agent or an earlier one, and is kept from then on.
@@ -48,8 +52,7 @@ pub struct LastLook {
     conversion: Option<(Pinned, Conversion)>,
     /// What the kernel's SYNs offer SMC by, with the conversion by which that was seen.
     offer: Option<(Conversion, Option<SynOption>)>,
-    /// The generation of the nftables rules with which the guard was right.
-    guard: Option<u32>,
+    guard: Option<PinnedGuard>,
 }
 
 impl LastLook {
@@ -74,6 +77,8 @@ pub struct Prepared {
     pub restored: Vec<Reason>,
     /// What was made that others could have made as well.
     pub made: Made,
+    /// Whether the guard's program or one of its maps was made just now: pods may have another.
+    pub guard_is_new: bool,
 }
 
 /// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run
@@ -120,7 +125,14 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
     }
     let all_iwarp = iwarp && devices.iter().all(|device| device.node_type == NodeType::Rnic);
     let guard = match &mut smc {
-        Some(smc) => node.guard(smc, family, all_iwarp, last),
+        Some(smc) => {
+            let needed = node.needs_guard(smc, family, all_iwarp);
+            if needed {
+                node.guard(smc, syn_option.as_ref(), &options.pin_dir, last)
+            } else {
+                Guard::NotNeeded
+            }
+        }
         None => Guard::Missing { why: "SMC is not available".to_owned() },
     };
     let (ports, ueids) = match &mut smc {
@@ -137,6 +149,7 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
         rdma_netns_mode,
         ports,
         ueids,
+        guard_pins: (guard == Guard::Ready).then(|| options.pin_dir.clone()),
         guard,
         anchor,
         datapath: node.datapath(&options.terway_capabilities),
@@ -174,13 +187,14 @@ struct Preparation {
     notes: Vec<String>,
     restored: Vec<Reason>,
     made: Made,
+    guard_is_new: bool,
 }
 
 impl Preparation {
     fn done(self, facts: NodeFacts, devices: Vec<RdmaDevice>) -> Prepared {
         let devices = devices.into_iter().map(|device| device.name).collect();
-        let Self { problems, notes, restored, made } = self;
-        Prepared { facts, devices, problems, notes, restored, made }
+        let Self { problems, notes, restored, made, guard_is_new } = self;
+        Prepared { facts, devices, problems, notes, restored, made, guard_is_new }
     }
 
     fn check<T>(&mut self, attempt: &str, result: Result<T, String>) -> Option<T> {
@@ -290,40 +304,52 @@ impl Preparation {
         }
     }
 
-    fn guard(&mut self, smc: &mut Smc, family: KernelFamily, all_iwarp: bool, last: &mut LastLook) -> Guard {
+    fn needs_guard(&mut self, smc: &mut Smc, family: KernelFamily, all_iwarp: bool) -> bool {
         let has_loopback = smc::has_loopback(&mut smc.generic, smc.families.smc);
         let has_loopback = self.check_host("ask SMC for its features", has_loopback) == Some(true);
-        if !Guard::is_needed(family, all_iwarp, has_loopback) {
-            return Guard::NotNeeded;
-        }
-        // Asked before the look, so that a change during it leads to another one.
-        let generation = Connection::open(Protocol::Netfilter)
-            .and_then(|mut netfilter| smc_host::guard::generation(&mut netfilter))
-            .unwrap_or_default();
-        if generation.is_some() && generation == last.guard {
-            return Guard::Ready;
-        }
-        last.guard = None;
-        match guard::Guard::default().ensure() {
-            Ok(change) => {
-                last.guard = generation.filter(|_| change == guard::GuardChange::Kept);
-                if change != guard::GuardChange::Kept {
-                    self.notes.push(format!("same-node guard: {change:?}"));
-                    let why = match change {
-                        guard::GuardChange::Repaired(deviations) => {
-                            deviations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                        }
-                        _ => "its nftables table was not there".to_owned(),
-                    };
-                    self.restored.push(Reason::SameNodeGuardMissing { why });
+        Guard::is_needed(family, all_iwarp, has_loopback)
+    }
+
+    fn guard(
+        &mut self,
+        smc: &mut Smc,
+        offer: Option<&SynOption>,
+        pin_dir: &Path,
+        last: &mut LastLook,
+    ) -> Guard {
+        let missing = |why: &str| Guard::Missing { why: why.to_owned() };
+        let Some(offer) = offer else {
+            return missing("what a SYN of this kernel offers SMC by could not be seen");
+        };
+        let known = last
+            .guard
+            .take()
+            .filter(|known| PinnedGuard::look(pin_dir).is_ok_and(|now| now.as_ref() == Some(known)));
+        if known.is_none() {
+            match GuardProgram::ensure(pin_dir, offer) {
+                Ok(EnsuredGuard::Adopted) => {}
+                Ok(EnsuredGuard::Made { replaced }) => {
+                    self.guard_is_new = true;
+                    let what = if replaced { "replaced" } else { "loaded" };
+                    self.notes.push(format!("{what} the BPF program of the same-node guard"));
+                    if !replaced {
+                        let why = "its BPF program was not pinned".to_owned();
+                        self.restored.push(Reason::SameNodeGuardMissing { why });
+                    }
                 }
-                Guard::Ready
-            }
-            Err(error) => {
-                self.problems.push(format!("{}; {}", with_causes(&error), GuardError::remedy(&error)));
-                Guard::Missing { why: with_causes(&error) }
+                Ok(EnsuredGuard::UnknownOffer) => {
+                    return missing("this kernel offers SMC by an option of a form that is not known");
+                }
+                Err(error) => {
+                    self.problems.push(format!("{}; {}", with_causes(&error), BpfError::remedy(&error)));
+                    return missing(&with_causes(&error));
+                }
             }
         }
+        last.guard = known.or_else(|| PinnedGuard::look(pin_dir).ok().flatten());
+        let attempt = "have SMC's offer taken out of SYNs from this node's own addresses";
+        self.check_host(attempt, strip_from_node(&mut smc.route, pin_dir));
+        Guard::Ready
     }
 
     /// The ports, each with a PNETID: the one it has, else one from its network device's MAC address.
@@ -397,6 +423,24 @@ impl Preparation {
             }
         }
     }
+}
+
+/// What masquerades (kube-proxy, the hairpin of a bridge) gives a pod's connection to another pod of the node one of the node's
+/// own addresses.
+fn strip_from_node(route: &mut Connection, pin_dir: &Path) -> Result<(), HostError> {
+    let guard = smc_host::guard::Guard::open(pin_dir)?;
+    let anchors = route.link_index(smc_host::anchor::LINK)?;
+    let addresses = route::addresses(route)?.into_iter().filter(|(link, _)| Some(*link) != anchors);
+    let addresses = addresses.map(|(_, net)| net.address()).filter(|address| !address.is_loopback());
+    let own: BTreeSet<IpAddr> = addresses.map(IpAddr::V4).collect();
+    let there = guard.sources()?;
+    for address in own.iter().filter(|address| !there.contains_key(address)) {
+        guard.strip(*address, Why::Node)?;
+    }
+    for (address, _) in there.iter().filter(|(address, why)| **why == Why::Node && !own.contains(address)) {
+        guard.leave(*address)?;
+    }
+    Ok(())
 }
 
 fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {

@@ -2,10 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use smc_attach::{Mended, Mender};
-use smc_host::HostError;
-use smc_model::{Missing, NodeFacts, Reason, Switch};
-use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, StateError, Store};
+use smc_attach::{Anew, Mended, Mender};
+use smc_host::{HostError, former_guard};
+use smc_model::{Guard, Missing, NodeFacts, Reason, Switch};
+use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, Record, StateError, Store};
 use smc_verbs::DeviceLimits;
 
 use crate::board::Board;
@@ -27,13 +27,15 @@ pub struct PublishedNode<'a> {
     told: Vec<String>,
     mender: Mender,
     read: ReadBefore,
+    former_guard_is_gone: bool,
 }
 
 impl<'a> PublishedNode<'a> {
     /// A node that was not looked at yet.
     pub fn new(store: &'a Store, read: ReadBefore, board: Board, boot_id: String, last: LastLook) -> Self {
         let (seen, published, made, told, mender) = Default::default();
-        Self { store, board, boot_id, last, seen, published, made, told, mender, read }
+        let former_guard_is_gone = false;
+        Self { store, board, boot_id, last, seen, published, made, told, mender, read, former_guard_is_gone }
     }
 
     /// The node as the plugin knows it.
@@ -53,15 +55,15 @@ impl<'a> PublishedNode<'a> {
     /// When the node cannot be looked at at all.
     pub async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool, HostError> {
         let prepared = node::prepare(options, switch, &mut self.last).await?;
-        let Prepared { facts, devices, mut problems, notes, restored, made } = prepared;
+        let Prepared { facts, devices, mut problems, notes, restored, made, guard_is_new } = prepared;
         for note in notes {
             tracing::info!("{note}");
         }
         // Also at the agent's start, when nobody knows what came before.
-        let map_is_new = self.seen.is_none()
+        let map = self.seen.is_none()
             || restored.iter().any(|reason| matches!(reason, Reason::NoConversion { .. }));
         self.tell_losses(&facts, restored);
-        problems.extend(self.mend(&facts, map_is_new));
+        problems.extend(self.mend(&facts, Anew { map, guard: guard_is_new }));
         self.tell_problems(problems);
         self.made.extend(made);
         let first = self.seen.is_none();
@@ -91,9 +93,13 @@ impl<'a> PublishedNode<'a> {
     }
 
     /// Brings what the host's kernel holds for pods to what the records say, all at once.
-    fn mend(&mut self, facts: &NodeFacts, map_is_new: bool) -> Vec<String> {
-        let Mended { put_back, released, problems } =
-            self.mender.mend(self.store, &self.read, facts, map_is_new);
+    fn mend(&mut self, facts: &NodeFacts, anew: Anew) -> Vec<String> {
+        let Mended { put_back, renewed, released, problems } =
+            self.mender.mend(self.store, &self.read, facts, anew);
+        if renewed > 0 {
+            tracing::info!(pods = renewed, "gave pods the same-node guard's new program");
+        }
+        self.remove_former_guard(facts);
         for (count, reason) in lost(&put_back, &facts.kernel.release) {
             tracing::warn!(
                 reason = reason.name(),
@@ -109,6 +115,23 @@ impl<'a> PublishedNode<'a> {
             .into_iter()
             .map(|problem| format!("cannot keep what pods have in the host: {problem}"))
             .collect()
+    }
+
+    /// Takes the nftables table of earlier versions away, once every pod has the program instead.
+    fn remove_former_guard(&mut self, facts: &NodeFacts) {
+        let is_of_former = |record: &Record| record.is_live() && record.owned.is_of_earlier_version();
+        if self.former_guard_is_gone
+            || !matches!(facts.guard, Guard::Ready | Guard::NotNeeded)
+            || self.store.list_again(&self.read).records.iter().any(|record| is_of_former(record))
+        {
+            return;
+        }
+        self.former_guard_is_gone = true;
+        match former_guard::remove() {
+            Ok(true) => tracing::info!("removed the nftables table of an earlier version's same-node guard"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("{}", error.with_cause()),
+        }
     }
 
     /// Puts in the state directory what is not there yet, and says whether the published facts changed.
@@ -191,7 +214,7 @@ fn lost(missing: &Missing, kernel: &str) -> Vec<(usize, Reason)> {
     }
     if !missing.guarded.is_empty() {
         let count = missing.guarded.len();
-        let why = entries(count, "the nftables set kube-smc/local_pods");
+        let why = entries(count, "the same-node guard's map");
         lost.push((count, Reason::SameNodeGuardMissing { why }));
     }
     if !missing.converting.is_empty() {

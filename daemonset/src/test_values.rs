@@ -30,6 +30,7 @@ pub(crate) fn node(ports: Vec<RdmaPort>) -> NodeFacts {
         ports,
         ueids: vec![Ueid::DEFAULT.parse().unwrap()],
         guard: Guard::Ready,
+        guard_pins: Some("/pins".into()),
         anchor: Anchor::Ready { index: 3 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use smc_attach::{Shared, detach, undo_inside};
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::{HostError, pnet, smc, with_causes};
+use smc_host::{HostError, former_guard, pnet, smc, with_causes};
 use smc_model::Note;
 use smc_state::{Record, Store};
 
-use crate::bpf::ConversionProgram;
-use crate::guard::{Guard, GuardState};
+use crate::bpf::{ConversionProgram, Removed};
 use crate::kubernetes::api::Source;
 use crate::kubernetes::condition::Since;
 use crate::kubernetes::node_removal::{self, Removal};
@@ -88,12 +87,15 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
     for record in &listing.records {
         pod(store, record, &options.proc, &mut undone);
     }
-    let removed = ConversionProgram::remove(&options.pin_dir).map(|removed| removed.link || removed.map);
-    undone.note_if_there("detached the BPF program", removed.map_err(|error| with_causes(&error)));
-    let guard = Guard::default();
-    let was_there = guard.observe().is_ok_and(|state| state != GuardState::Absent);
-    let removed = guard.remove().map(|()| was_there);
-    undone.note_if_there("removed the same-node guard", removed.map_err(|error| with_causes(&error)));
+    match ConversionProgram::remove(&options.pin_dir) {
+        Ok(Removed { link, map, guard }) => {
+            undone.note_if_there("detached the BPF program", Ok(link || map));
+            undone.note_if_there("removed the same-node guard", Ok(guard));
+        }
+        Err(error) => undone.problems.push(format!("detach the BPF program: {}", with_causes(&error))),
+    }
+    let removed = former_guard::remove().map_err(|error| error.with_cause());
+    undone.note_if_there("removed the nftables table of an earlier version's same-node guard", removed);
     let removed = anchor::remove().await;
     undone.note_if_there("removed the anchor link", removed.map_err(|error| with_causes(&error)));
     node(store, &mut undone);

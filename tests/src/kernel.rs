@@ -95,12 +95,16 @@ impl Kernel<'_, '_> {
         shell(self.0, script, &[]).lines().map(|address| address.parse().unwrap()).collect()
     }
 
-    /// The addresses in the same-node guard's set; none when there is no set.
+    /// The pods in the same-node guard's map; none when there is no map.
     #[track_caller]
     pub fn guarded(self) -> BTreeSet<Ipv4Addr> {
-        let script =
-            "nft list set inet kube-smc local_pods 2>/dev/null | grep -Eo '([0-9]+\\.){3}[0-9]+' || :";
-        shell(self.0, script, &[]).lines().map(|address| address.parse().unwrap()).collect()
+        self.node_state(&["guarded"]).lines().map(|address| address.parse().unwrap()).collect()
+    }
+
+    /// The interfaces of a network namespace that carry traffic and have no program of the guard's.
+    #[track_caller]
+    pub fn unguarded(self, netns: &str) -> Vec<String> {
+        self.node_state(&["unguarded", netns]).lines().map(str::to_owned).collect()
     }
 
     /// Whether the BPF program's map has the namespace with this cookie.

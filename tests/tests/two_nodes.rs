@@ -13,6 +13,8 @@ mod attachments;
 mod connections;
 #[path = "two_nodes/faults.rs"]
 mod faults;
+#[path = "two_nodes/guard.rs"]
+mod guard;
 #[path = "two_nodes/kernel_tests.rs"]
 mod kernel_tests;
 #[path = "two_nodes/mesh.rs"]

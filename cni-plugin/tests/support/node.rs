@@ -35,6 +35,7 @@ pub(crate) fn node_facts() -> Value {
             }],
             "ueids": ["SMCV2-DEFAULT-UEID"],
             "guard": "ready",
+            "guard_pins": "/sys/fs/bpf/smctest-not-there",
             "anchor": { "ready": { "index": 7 } },
             "datapath": "netfilter",
         },

@@ -62,7 +62,6 @@ fn parse_body(body: &[u8]) {
     let _ = rdma::parse_device(body);
     let _ = rdma::parse_port(body);
     let _ = rdma::parse_netns_mode(body);
-    let _ = nft::parse_elements(body);
     let mut sockets: Vec<_> = diag::parse_smc_socket(body).into_iter().collect();
     let tcp: Vec<_> = diag::parse_tcp_socket(body).into_iter().collect();
     diag::join(&mut sockets, &tcp);
@@ -107,7 +106,6 @@ proptest! {
     fn requests_of_any_text_are_well_formed(
         name in ".{0,80}",
         other in ".{0,80}",
-        key in prop::collection::vec(any::<u8>(), 0..80),
         sequence in any::<u32>(),
     ) {
         let requests = [
@@ -117,7 +115,6 @@ proptest! {
             pnetid::delete(30, &name),
             smc::add_ueid(31, &name),
             smc::remove_ueid(31, &name),
-            nft::get_element(&name, &other, &key),
         ];
         for request in requests {
             let frame = request.frame(sequence);
@@ -126,7 +123,7 @@ proptest! {
             prop_assert_eq!((all[0].sequence, all[0].body), (sequence, request.body.as_slice()));
             prop_assert!(attributes(&request.body[4..]).all(|attribute| attribute.is_ok()));
         }
-        let batch = nft::add_element(&name, &other, &key).frames(sequence);
+        let batch = nft::delete_table(&name).frames(sequence);
         prop_assert_eq!(messages(&batch).filter_map(Result::ok).count(), 3);
     }
 }

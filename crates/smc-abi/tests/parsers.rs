@@ -4,7 +4,6 @@ use smc_abi::DecodeError;
 use smc_abi::attribute::AttributeWriter;
 use smc_abi::diag::{self, Fallback, Mode, SmcState};
 use smc_abi::genl;
-use smc_abi::nft;
 use smc_abi::pnetid::{self, PnetEntry};
 use smc_abi::rdma::{self, NetnsMode, NodeType, PortState};
 use smc_abi::smc::{self, Role};
@@ -219,13 +218,4 @@ fn the_namespace_mode_is_exclusive_shared_or_an_error() {
     let odd = rdma::parse_netns_mode(&empty().u8(66, 2).finish());
     assert_eq!(odd, Err(DecodeError::BadValue { what, value: 2 }));
     assert_eq!(rdma::parse_netns_mode(&[]), Err(DecodeError::Missing { what }));
-}
-
-#[test]
-fn several_elements_are_read_and_one_without_key_is_skipped() {
-    let element = |key: &[u8]| empty().nested(1, &empty().bytes(1, key));
-    let elements =
-        empty().nested(1, &element(&[1, 2])).nested(1, &empty().u32(3, 2)).nested(1, &element(&[3]));
-    let body = AttributeWriter::new(&[1, 0, 0, 0]).nested(3, &elements).finish();
-    assert_eq!(nft::parse_elements(&body), Ok(vec![vec![1, 2], vec![3]]));
 }

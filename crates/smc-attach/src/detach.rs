@@ -155,7 +155,8 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
             Release::Unhold { address } => {
                 left.held.insert(address);
             }
-            Release::Unguard { address } => {
+            Release::Unguard { pins, address } => {
+                left.guard_pins = Some(pins);
                 left.guarded.insert(address);
             }
         }

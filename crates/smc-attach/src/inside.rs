@@ -8,7 +8,7 @@ use smc_host::genl::SmcFamilies;
 use smc_host::netns::Netns;
 use smc_host::pnet::PnetEntry;
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, apply, kernel, pnet};
+use smc_host::{HostError, apply, guard, kernel, pnet, route};
 use smc_model::{Owned, PnetId};
 use smc_state::Record;
 
@@ -27,7 +27,7 @@ impl fmt::Display for Shared {
     }
 }
 
-/// Ends the pod's conversion and removes its PNETIDs, as far as they are ours alone; `proc` is the host's `/proc`. A
+/// Ends the pod's conversion and removes the guard's program and its PNETIDs, as far as they are ours alone; `proc` is the host's `/proc`. A
 /// namespace that is gone, or another one by now, has nothing of ours. Returns the ids that stay.
 pub fn undo_inside(record: &Record, proc: &Path) -> Result<Vec<Shared>, HostError> {
     let Ok(netns) = Netns::open(&record.netns) else { return Ok(Vec::new()) };
@@ -35,10 +35,15 @@ pub fn undo_inside(record: &Record, proc: &Path) -> Result<Vec<Shared>, HostErro
         return Ok(Vec::new());
     }
     apply::unconvert(&record.owned, &netns, &Sysctl::at(proc.join("sys")))?;
+    let mut inside = netns.connect()?;
+    if record.owned.guard_pins.is_some() {
+        for link in route::links(&mut inside.route)? {
+            guard::detach(&mut inside.route, link.index)?;
+        }
+    }
     if record.owned.named.is_empty() || !kernel::module_is_loaded("smc") {
         return Ok(Vec::new());
     }
-    let mut inside = netns.connect()?;
     let Some(families) = SmcFamilies::find(&mut inside.generic)? else { return Ok(Vec::new()) };
     let entries = pnet::list(&mut inside.generic, families.pnetid)?;
     let (alone, shared) = ours(&record.owned, &entries);

@@ -14,5 +14,5 @@ mod over;
 pub use attach::{AttachError, Budget, Job, Outcome, attach, refuse, repair};
 pub use detach::{Detached, detach, sweep};
 pub use inside::{Shared, undo_inside};
-pub use mend::{Mended, Mender};
+pub use mend::{Anew, Mended, Mender};
 pub use over::Remains;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smc_host::guard::{Guard, Why};
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::Netns;
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
@@ -30,10 +32,22 @@ pub struct Mender {
 pub struct Mended {
     /// What was not there and is again.
     pub put_back: Missing,
+    /// How many pods have the guard's new program now.
+    pub renewed: usize,
     /// What was nobody's, or held against a pod that has the address now, and is gone.
     pub released: Vec<Release>,
     /// What could not be, in words.
     pub problems: Vec<String>,
+}
+
+/// What of the node's was made just now, since it was not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Anew {
+    /// The map of converting namespaces. Else whether a pod is converted is left to the look at that pod, which tells who lost
+    /// it.
+    pub map: bool,
+    /// The guard's program or one of its maps.
+    pub guard: bool,
 }
 
 /// What there is to compare.
@@ -51,11 +65,10 @@ impl Found {
 }
 
 impl Mender {
-    /// Compares the host's kernel with the records, and mends both ways. Whether a pod is converted is left to the look at that
-    /// pod, which tells who lost it, unless the program's map was made anew (`map_is_new`).
-    pub fn mend(&mut self, store: &Store, read: &ReadBefore, node: &NodeFacts, map_is_new: bool) -> Mended {
+    /// Compares the host's kernel with the records, and mends both ways. What was made `anew` every pod gets.
+    pub fn mend(&mut self, store: &Store, read: &ReadBefore, node: &NodeFacts, anew: Anew) -> Mended {
         let mut mended = Mended::default();
-        if let Err(error) = self.try_mend(store, read, node, map_is_new, &mut mended) {
+        if let Err(error) = self.try_mend(store, read, node, anew, &mut mended) {
             mended.problems.push(error);
         }
         mended
@@ -66,11 +79,11 @@ impl Mender {
         store: &Store,
         read: &ReadBefore,
         node: &NodeFacts,
-        map_is_new: bool,
+        anew: Anew,
         mended: &mut Mended,
     ) -> Result<(), String> {
         let now = Instant::now();
-        let found = compare(store, read, node, map_is_new)?;
+        let found = compare(store, read, node, anew)?;
         self.strays.retain(|stray, _| found.strays.contains(stray));
         for stray in &found.strays {
             self.strays.entry(stray.clone()).or_insert(now);
@@ -81,14 +94,17 @@ impl Mender {
             .filter(|(_, since)| now.duration_since(**since) >= STRAY_FOR)
             .map(|(stray, _)| stray.clone())
             .collect();
-        if found.is_well() && old.is_empty() {
+        if found.is_well() && old.is_empty() && !anew.guard {
             return Ok(());
         }
         // Whoever changes addresses holds the lock, with its intent on record: what is compared now is all there is.
         let _lock = store.lock_addresses(now + PATIENCE).map_err(|error| error.with_cause())?;
-        let found = compare(store, read, node, map_is_new)?;
+        let found = compare(store, read, node, anew)?;
         for &address in &found.state.superseded {
             mended.release(Release::Unhold { address });
+        }
+        if anew.guard {
+            renew_guard(&found, mended);
         }
         put_back(&found, node, mended);
         for stray in found.strays.into_iter().filter(|stray| old.contains(stray)) {
@@ -112,7 +128,7 @@ impl Mended {
     }
 }
 
-fn compare(store: &Store, read: &ReadBefore, node: &NodeFacts, map_is_new: bool) -> Result<Found, String> {
+fn compare(store: &Store, read: &ReadBefore, node: &NodeFacts, anew: Anew) -> Result<Found, String> {
     let state = observe::host_state(node).map_err(|error| error.with_cause())?;
     let listing = store.list_again(read);
     let deleted: BTreeSet<&AttachmentId> = listing.deleted.iter().collect();
@@ -127,7 +143,7 @@ fn compare(store: &Store, read: &ReadBefore, node: &NodeFacts, map_is_new: bool)
     let of_tests = beside.iter().map(|record| Holding { owned: &record.owned, stands: false });
     let holdings: Vec<Holding<'_>> = of_node.chain(of_tests).collect();
     let mut missing = state.missing(&holdings);
-    if !map_is_new {
+    if !anew.map {
         missing.converting.clear();
     }
     // What an unreadable record owns is not known.
@@ -155,8 +171,7 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
         }
     }
     for &address in &missing.guarded {
-        let added = Connection::open(Protocol::Netfilter).and_then(|mut host| guard::add(&mut host, address));
-        match added {
+        match guard_again(node, address) {
             Ok(()) => drop(mended.put_back.guarded.insert(address)),
             Err(error) => mended.problems.push(error.with_cause()),
         }
@@ -169,6 +184,43 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
             }
         }
     }
+}
+
+fn guard_again(node: &NodeFacts, address: Ipv4Addr) -> Result<(), HostError> {
+    let Some(pins) = &node.guard_pins else { return Ok(()) };
+    let guard = Guard::open(pins)?;
+    guard.count_for(address.into())?;
+    guard.strip(address.into(), Why::Pod)
+}
+
+/// Gives every pod that has the guard's program the one that is pinned now.
+fn renew_guard(found: &Found, mended: &mut Mended) {
+    for record in &found.standing {
+        let Some(pins) = &record.owned.guard_pins else { continue };
+        match renew(record, pins) {
+            Ok(renewed) => mended.renewed += usize::from(renewed),
+            Err(error) => mended.problems.push(error.with_cause()),
+        }
+    }
+}
+
+fn renew(record: &Record, pins: &Path) -> Result<bool, HostError> {
+    let Ok(netns) = Netns::open(&record.netns) else { return Ok(false) };
+    if record.netns_id != Some(netns.id()) {
+        return Ok(false);
+    }
+    let guard = Guard::open(pins)?;
+    let mut inside = netns.connect()?;
+    let mut renewed = false;
+    for link in route::links(&mut inside.route)? {
+        if guard::has_any(&mut inside.route, link.index)?
+            && !guard.is_attached(&mut inside.route, link.index)?
+        {
+            guard.attach(&mut inside.route, link.index)?;
+            renewed = true;
+        }
+    }
+    Ok(renewed)
 }
 
 fn of_anchor(record: &Record) -> impl Iterator<Item = Ipv4Addr> {
@@ -209,7 +261,7 @@ fn put_back_anchors(
 fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
     let address = match stray {
         Release::Unconvert { .. } => return Ok(false),
-        Release::Unguard { address } | Release::Unanchor { address } | Release::Unhold { address } => {
+        Release::Unguard { address, .. } | Release::Unanchor { address } | Release::Unhold { address } => {
             *address
         }
     };

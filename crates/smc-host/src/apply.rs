@@ -1,12 +1,17 @@
 //! Apply: one step of a plan, or one step of its release. Nothing is decided here.
 
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use nix::errno::Errno;
 use smc_model::{Owned, PodFacts, Release, Step};
 
+use crate::guard::{Guard, OpenedGuard, Why};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
 use crate::observe::Host;
 use crate::sysctl::Sysctl;
-use crate::{HostError, anchor, conversion, guard, pnet};
+use crate::{Cause, HostError, anchor, conversion, guard, pnet};
 
 /// Takes one step. Steps are idempotent: what is there already is fine.
 pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) -> Result<(), HostError> {
@@ -20,7 +25,16 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         Step::ReleaseRoute { address, towards_pod } => {
             anchor::unhold(&mut host.route, *address, Some(*towards_pod))
         }
-        Step::Guard { address } => guard::add(&mut host.netfilter, *address),
+        // First the program: an address whose SYNs lose their offer elsewhere, but whose own do not, would be half guarded.
+        Step::Guard { address, interface, pins } => {
+            let guard = opened(&mut host.guard, pins.as_deref())?;
+            if let Some(interface) = interface {
+                let index = needed_link(&inside.route, interface)?;
+                guard.attach(&mut inside.route, index)?;
+            }
+            guard.count_for((*address).into())?;
+            guard.strip((*address).into(), Why::Pod)
+        }
         Step::DropPnetid { pnetid } => pnet::delete(&mut inside.generic, family, pnetid),
         Step::SetPnetid { interface, pnetid } => {
             pnet::set_netdev(&mut inside.generic, family, interface, pnetid)
@@ -38,7 +52,12 @@ pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         }
         // Takes the local route along.
         Step::AnchorAddress { address, anchor } => anchor::delete_address(&mut host.route, *address, *anchor),
-        Step::Guard { address } => guard::remove(&mut host.netfilter, *address),
+        Step::Guard { address, interface, pins } => {
+            if let Some(index) = interface.as_ref().map(|name| inside.route.link_index(name)) {
+                index?.map_or(Ok(()), |index| guard::detach(&mut inside.route, index))?;
+            }
+            pins.as_ref().map_or(Ok(()), |pins| unguard(pins, *address))
+        }
         Step::SetPnetid { pnetid, .. } => pnet::delete(&mut inside.generic, host.families.pnetid, pnetid),
         Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "0"),
         Step::ConvertByBpf { map } => conversion::remove_from_map(map, inside.needed_cookie()?),
@@ -64,6 +83,24 @@ pub fn unconvert(owned: &Owned, netns: &Netns, sysctl: &Sysctl) -> Result<(), Ho
     if owned.sysctl { set_tcp2smc(netns, sysctl, "0") } else { Ok(()) }
 }
 
+/// Leaves the address alone; fine where the guard is gone.
+fn unguard(pins: &Path, address: Ipv4Addr) -> Result<(), HostError> {
+    let Some(guard) = Guard::open_if_there(pins)? else { return Ok(()) };
+    guard.leave(address.into())?;
+    guard.count_no_more(address.into())
+}
+
+fn opened<'a>(guard: &'a mut OpenedGuard, pins: Option<&Path>) -> Result<&'a Guard, HostError> {
+    let no_pins =
+        || HostError::new("guard the pod", Cause::Unexpected("nobody says where it is pinned".to_owned()));
+    guard.open(pins.ok_or_else(no_pins)?)
+}
+
+fn needed_link(route: &Connection, name: &str) -> Result<u32, HostError> {
+    let gone = || HostError::new(format!("look for the interface {name}"), Errno::ENODEV);
+    route.link_index(name)?.ok_or_else(gone)
+}
+
 fn set_tcp2smc(netns: &Netns, sysctl: &Sysctl, value: &str) -> Result<(), HostError> {
     netns.run(|| sysctl.set(conversion::TCP2SMC, value).map(drop))?
 }
@@ -72,7 +109,7 @@ fn set_tcp2smc(netns: &Netns, sysctl: &Sysctl, value: &str) -> Result<(), HostEr
 pub fn release(step: &Release) -> Result<(), HostError> {
     match step {
         Release::Unconvert { map, cookie } => conversion::remove_from_map(map, *cookie),
-        Release::Unguard { address } => guard::remove(&mut Connection::open(Protocol::Netfilter)?, *address),
+        Release::Unguard { pins, address } => unguard(pins, *address),
         Release::Unanchor { address } => match anchor::link_index() {
             Some(link) => anchor::delete_address(&mut Connection::open(Protocol::Route)?, *address, link),
             None => Ok(()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use smc_model::NetnsCookie;
 
 use crate::HostError;
-use crate::bpf_map::CookieMap;
+use crate::bpf::{MAP_TYPE_HASH, PinnedMap, Shape};
 pub use crate::sockopt::{SMC_PROTOCOLS, new_tcp_sockets_are_smc};
 
 /// The sysctl of Alibaba's 5.10 kernel that converts all new TCP sockets of a network namespace.
@@ -17,6 +17,46 @@ pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/kube-smc";
 pub const MAP_NAME: &str = "converting_netns";
 /// File name of the pinned link.
 pub const LINK_NAME: &str = "smcify_link";
+
+/// Cookie in, one byte out, which nobody reads.
+const SHAPE: Shape = Shape { map_type: MAP_TYPE_HASH, key: size_of::<u64>(), value: 1 };
+
+/// The BPF program's open map of namespaces.
+#[derive(Debug)]
+pub(crate) struct CookieMap(PinnedMap);
+
+impl CookieMap {
+    /// Opens the map pinned at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, HostError> {
+        PinnedMap::open(path, SHAPE).map(Self)
+    }
+
+    /// Whether `cookie` is in the map.
+    pub(crate) fn contains(&self, cookie: NetnsCookie) -> Result<bool, HostError> {
+        let attempt = format_args!("look {cookie} up in {}", self.0.shown());
+        let found = self.0.get(&cookie.0.to_ne_bytes()).map_err(HostError::at(attempt))?;
+        Ok(found.is_some())
+    }
+
+    /// Puts `cookie` into the map; fine when it is there already.
+    pub(crate) fn insert(&self, cookie: NetnsCookie) -> Result<(), HostError> {
+        let attempt = format_args!("add namespace cookie {cookie} to {}", self.0.shown());
+        self.0.put(&cookie.0.to_ne_bytes(), &[1]).map_err(HostError::at(attempt))
+    }
+
+    /// Takes `cookie` out of the map; fine when it is not there.
+    pub(crate) fn remove(&self, cookie: NetnsCookie) -> Result<(), HostError> {
+        let attempt = format_args!("remove namespace cookie {cookie} from {}", self.0.shown());
+        self.0.remove(&cookie.0.to_ne_bytes()).map_err(HostError::at(attempt))
+    }
+
+    /// Every cookie in the map.
+    pub(crate) fn cookies(&self) -> Result<Vec<NetnsCookie>, HostError> {
+        let keys = self.0.keys().map_err(HostError::at(format_args!("list {}", self.0.shown())))?;
+        let cookies = keys.iter().filter_map(|key| key.as_slice().try_into().ok());
+        Ok(cookies.map(|key| NetnsCookie(u64::from_ne_bytes(key))).collect())
+    }
+}
 
 /// The BPF program's map, opened when it is first needed.
 #[derive(Debug, Default)]

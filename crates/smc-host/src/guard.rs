@@ -1,101 +1,268 @@
-//! The same-node guard's set: one pod address in or out. Table, chain and rule are the agent's; here it is only looked
-//! whether they are there.
+//! The same-node guard: SMC's offer, taken out of the SYNs that come to a pod from this node's pods, by a BPF program at the pod's
+//! own interface. There the destination is final, whatever redirected it, and no firewall can flush it.
+//!
+//! The agent loads the program (`daemonset/bpf/syn_options.bpf.c`) and pins it with its maps; the plugin opens the pins.
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 
-use smc_abi::nft;
+use nix::errno::Errno;
 
-use crate::netlink::{Connection, Sequences};
-use crate::{HostError, error};
+use crate::bpf::{MAP_TYPE_HASH, MAP_TYPE_LPM_TRIE, PinnedMap, PinnedProgram, Shape};
+use crate::netlink::Connection;
+use crate::{HostError, ingress, route};
 
-/// The guard's table (family inet) in the host's namespace.
-pub const TABLE: &str = "kube-smc";
-/// The set of this node's accelerated pods.
-pub const SET: &str = "local_pods";
+/// File name of the pinned program.
+pub const PROGRAM_NAME: &str = "strip_offer";
+/// File name of the pinned map of sources whose offers are taken out.
+pub const SOURCES_NAME: &str = "strip_from";
+/// File name of the pinned map of what was taken out, by pod.
+pub const COUNTS_NAME: &str = "counted_pods";
 
-/// The chain with the guard's rule.
-pub const CHAIN: &str = "same_node";
+/// How many causes the program counts apart (`CAUSES` in `syn_options.bpf.c`).
+pub const CAUSES: usize = 8;
 
-/// Puts `address` into the set; fine when it is there.
-///
-/// # Errors
-/// ENOENT when there is no such set.
-pub fn add(netfilter: &mut Connection, address: Ipv4Addr) -> Result<(), HostError> {
-    let attempt = format_args!("add {address} to the nftables set {TABLE}/{SET}");
-    let result = change(netfilter, &attempt, &nft::add_element(TABLE, SET, &address.octets()));
-    error::tolerate(result, &[libc::EEXIST])
+/// `struct address`: the family, and 16 bytes.
+pub const ADDRESS_BYTES: usize = 20;
+/// `struct source`: bits of the prefix, and an address.
+pub const SOURCE_BYTES: usize = 4 + ADDRESS_BYTES;
+/// Bits of the family, with which every prefix begins.
+const FAMILY_BITS: u32 = 32;
+/// `struct counts`: stripped and dropped, by cause.
+pub const COUNTS_BYTES: usize = 2 * CAUSES * size_of::<u64>();
+
+const SOURCES: Shape = Shape { map_type: MAP_TYPE_LPM_TRIE, key: SOURCE_BYTES, value: size_of::<u32>() };
+const COUNTS: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: COUNTS_BYTES };
+
+/// Why offers from a source are taken out; what was is counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// An accelerated pod of this node.
+    Pod,
+    /// An address of a node's own, which stands for a pod's where something masquerades.
+    Node,
 }
 
-/// Takes `address` out of the set; fine when it, or the set, is not there.
-pub fn remove(netfilter: &mut Connection, address: Ipv4Addr) -> Result<(), HostError> {
-    let attempt = format_args!("remove {address} from the nftables set {TABLE}/{SET}");
-    let result = change(netfilter, &attempt, &nft::delete_element(TABLE, SET, &address.octets()));
-    error::tolerate(result, &[libc::ENOENT])
-}
+impl Why {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Pod, Self::Node];
 
-fn change(
-    netfilter: &mut Connection,
-    attempt: &dyn fmt::Display,
-    batch: &nft::Batch,
-) -> Result<(), HostError> {
-    let first = netfilter.next_sequence();
-    // Begin, change, end.
-    let sequences = Sequences { first, count: 3, awaited: batch.element_sequence(first) };
-    netfilter.batch(attempt, &batch.frames(first), sequences)
-}
+    /// The program's number of it, from 1.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Pod => 1,
+            Self::Node => 2,
+        }
+    }
 
-/// The generation of the namespace's whole nftables rule set: while it is the same, nobody changed a table, a rule or a
-/// set in any way. `None` when the kernel tells none.
-pub fn generation(netfilter: &mut Connection) -> Result<Option<u32>, HostError> {
-    let attempt = "ask for the generation of the nftables rules";
-    let answers = netfilter.request(&attempt, &nft::get_generation())?;
-    let generations = answers.iter().map(|answer| nft::parse_generation(&answer.body));
-    let generations = generations.collect::<Result<Vec<_>, _>>().map_err(HostError::at(attempt))?;
-    Ok(generations.into_iter().flatten().next())
-}
-
-/// Whether `address` is in the set; a set that is not there holds nothing.
-pub fn contains(netfilter: &mut Connection, address: Ipv4Addr) -> Result<bool, HostError> {
-    let attempt = format_args!("look {address} up in the nftables set {TABLE}/{SET}");
-    let request = nft::get_element(TABLE, SET, &address.octets()).without_ack();
-    match netfilter.request(&attempt, &request) {
-        Ok(answers) => Ok(!answers.is_empty()),
-        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
+    fn of(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.number() == number)
     }
 }
 
-/// The addresses in the set; `None` when there is no set.
-pub fn elements(netfilter: &mut Connection) -> Result<Option<BTreeSet<Ipv4Addr>>, HostError> {
-    let attempt = format_args!("list the nftables set {TABLE}/{SET}");
-    let answers = match netfilter.request(&attempt, &nft::get_elements(TABLE, SET)) {
-        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
-        answers => answers?,
-    };
-    let keys = answers.iter().map(|answer| nft::parse_elements(&answer.body));
-    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(HostError::at(attempt))?;
-    let addresses = keys.iter().flatten().filter_map(|key| <[u8; 4]>::try_from(key.as_slice()).ok());
-    Ok(Some(addresses.map(Ipv4Addr::from).collect()))
+/// `struct address` of the program.
+pub fn address_key(address: IpAddr) -> [u8; ADDRESS_BYTES] {
+    let mut bytes = [0; ADDRESS_BYTES];
+    match address {
+        IpAddr::V4(address) => {
+            bytes[..4].copy_from_slice(&4_u32.to_ne_bytes());
+            bytes[4..8].copy_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            bytes[..4].copy_from_slice(&6_u32.to_ne_bytes());
+            bytes[4..].copy_from_slice(&address.octets());
+        }
+    }
+    bytes
 }
 
-/// Whether there is a set of that name.
-pub fn has_set(netfilter: &mut Connection) -> Result<bool, HostError> {
-    let attempt = format_args!("look for the nftables set {TABLE}/{SET}");
-    match netfilter.request(&attempt, &nft::get_set(TABLE, SET)) {
-        Ok(answers) => Ok(!answers.is_empty()),
-        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
+/// `struct source` of the program: the first `bits` of an address; more than it has are all that it has.
+pub fn source_key(address: IpAddr, bits: u8) -> [u8; SOURCE_BYTES] {
+    let bits = bits.min(if address.is_ipv4() { 32 } else { 128 });
+    let mut key = [0; SOURCE_BYTES];
+    key[..4].copy_from_slice(&(FAMILY_BITS + u32::from(bits)).to_ne_bytes());
+    key[4..].copy_from_slice(&address_key(address));
+    key
+}
+
+/// The address of a key that is one whole address.
+fn address_of(key: &[u8]) -> Option<IpAddr> {
+    let (prefix, address) = key.split_first_chunk::<4>()?;
+    let (family, bytes) = address.split_first_chunk::<4>()?;
+    match (u32::from_ne_bytes(*family), u32::from_ne_bytes(*prefix)) {
+        (4, 64) => bytes.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets))),
+        (6, 160) => bytes.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))),
+        _ => None,
     }
 }
 
-/// How many rules the chain has; none when there is no such chain.
-pub fn rules(netfilter: &mut Connection) -> Result<usize, HostError> {
-    let attempt = format_args!("list the rules of the nftables chain {TABLE}/{CHAIN}");
-    match netfilter.request(&attempt, &nft::get_rules(TABLE, CHAIN)) {
-        Ok(answers) => Ok(answers.len()),
-        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(0),
-        Err(error) => Err(error),
+/// The pinned program with its maps, open.
+#[derive(Debug)]
+pub struct Guard {
+    program: PinnedProgram,
+    sources: PinnedMap,
+    counts: PinnedMap,
+}
+
+impl Guard {
+    /// Opens what is pinned in a directory.
+    ///
+    /// # Errors
+    /// ENOENT where there is no such pin.
+    pub fn open(pins: &Path) -> Result<Self, HostError> {
+        Ok(Self {
+            program: PinnedProgram::open(&pins.join(PROGRAM_NAME))?,
+            sources: PinnedMap::open(&pins.join(SOURCES_NAME), SOURCES)?,
+            counts: PinnedMap::open(&pins.join(COUNTS_NAME), COUNTS)?,
+        })
+    }
+
+    /// As [`Self::open`]; `None` where nothing is pinned.
+    pub fn open_if_there(pins: &Path) -> Result<Option<Self>, HostError> {
+        match Self::open(pins) {
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
+            guard => guard.map(Some),
+        }
+    }
+
+    /// Has the offers of a source taken out from now on, whether or not they were.
+    pub fn strip(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
+        let attempt = format_args!("add {source} to {}", self.sources.shown());
+        let value = why.number().to_ne_bytes();
+        self.sources.put(&source_key(source, u8::MAX), &value).map_err(HostError::at(attempt))
+    }
+
+    /// Leaves the offers of a source alone; fine when they were.
+    pub fn leave(&self, source: IpAddr) -> Result<(), HostError> {
+        let attempt = format_args!("remove {source} from {}", self.sources.shown());
+        self.sources.remove(&source_key(source, u8::MAX)).map_err(HostError::at(attempt))
+    }
+
+    /// Why the offers of a source are taken out, if they are.
+    pub fn strips(&self, source: IpAddr) -> Result<Option<Why>, HostError> {
+        let attempt = format_args!("look {source} up in {}", self.sources.shown());
+        let value = self.sources.get(&source_key(source, u8::MAX)).map_err(HostError::at(attempt))?;
+        Ok(why(value))
+    }
+
+    /// The addresses whose offers are taken out.
+    pub fn sources(&self) -> Result<BTreeMap<IpAddr, Why>, HostError> {
+        let list = || -> Result<BTreeMap<IpAddr, Why>, Errno> {
+            let mut sources = BTreeMap::new();
+            for key in self.sources.keys()? {
+                let value = self.sources.get(&key)?;
+                sources.extend(address_of(&key).zip(why(value)));
+            }
+            Ok(sources)
+        };
+        list().map_err(HostError::at(format_args!("list {}", self.sources.shown())))
+    }
+
+    /// Counts from now on what packets to a pod lose; what was counted stays.
+    pub fn count_for(&self, pod: IpAddr) -> Result<(), HostError> {
+        let attempt = format_args!("add {pod} to {}", self.counts.shown());
+        match self.counts.put_new(&address_key(pod), &[0; COUNTS_BYTES]) {
+            Err(Errno::EEXIST) => Ok(()),
+            result => result.map_err(HostError::at(attempt)),
+        }
+    }
+
+    /// Forgets what was counted for a pod; fine when nothing was.
+    pub fn count_no_more(&self, pod: IpAddr) -> Result<(), HostError> {
+        let attempt = format_args!("remove {pod} from {}", self.counts.shown());
+        self.counts.remove(&address_key(pod)).map_err(HostError::at(attempt))
+    }
+
+    /// How many offers were taken out of SYNs to pods of this node.
+    pub fn stripped(&self) -> Result<u64, HostError> {
+        let sum = || -> Result<u64, Errno> {
+            let mut sum = 0;
+            for key in self.counts.keys()? {
+                let counts = self.counts.get(&key)?.unwrap_or_default();
+                let counts = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes));
+                sum += counts.take(CAUSES).sum::<u64>();
+            }
+            Ok(sum)
+        };
+        sum().map_err(HostError::at(format_args!("read {}", self.counts.shown())))
+    }
+
+    /// Attaches the program to the ingress of an interface, in the namespace of `route`.
+    pub fn attach(&self, route: &mut Connection, interface: u32) -> Result<(), HostError> {
+        ingress::attach(route, interface, self.program.number())
+    }
+
+    /// Whether it is this program that is attached to an interface.
+    pub fn is_attached(&self, route: &mut Connection, interface: u32) -> Result<bool, HostError> {
+        Ok(ingress::attached(route, interface)? == Some(self.program.id()))
+    }
+}
+
+/// Takes the guard's program off an interface, whichever of ours it is; fine when there is none.
+pub fn detach(route: &mut Connection, interface: u32) -> Result<(), HostError> {
+    ingress::detach(route, interface)
+}
+
+/// The interfaces of the namespace that have an IPv4 address or route, and no program of the guard's.
+pub fn unguarded(route: &mut Connection) -> Result<Vec<String>, HostError> {
+    let addressed = route::addresses(route)?.into_iter().map(|(index, _)| index);
+    let used: BTreeSet<u32> = addressed.chain(route::routed_interfaces(route)?).collect();
+    let mut unguarded = Vec::new();
+    for index in used.into_iter().filter(|index| *index != route::LOOPBACK) {
+        if !has_any(route, index)? {
+            unguarded.extend(route::link(route, index)?.map(|link| link.name));
+        }
+    }
+    Ok(unguarded)
+}
+
+/// Whether any program of the guard is attached to an interface.
+pub fn has_any(route: &mut Connection, interface: u32) -> Result<bool, HostError> {
+    Ok(ingress::attached(route, interface)?.is_some())
+}
+
+fn why(value: Option<Vec<u8>>) -> Option<Why> {
+    Why::of(u32::from_ne_bytes(value?.try_into().ok()?))
+}
+
+/// What is pinned, opened when it is first needed.
+#[derive(Debug, Default)]
+pub struct OpenedGuard {
+    opened: Option<(PathBuf, Guard)>,
+}
+
+impl OpenedGuard {
+    /// What is pinned in a directory.
+    pub fn open(&mut self, pins: &Path) -> Result<&Guard, HostError> {
+        let opened = match self.opened.take() {
+            Some((opened, guard)) if opened == pins => (opened, guard),
+            _ => (pins.to_owned(), Guard::open(pins)?),
+        };
+        Ok(&self.opened.insert(opened).1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_one_address_is_read_back_and_a_range_is_none() {
+        for address in ["10.0.0.5", "fd00::5"] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(address_of(&source_key(address, u8::MAX)), Some(address));
+            assert_eq!(address_of(&source_key(address, 24)), None);
+        }
+        assert_eq!(address_of(&[]), None);
+    }
+
+    #[test]
+    fn every_reason_has_a_number_of_its_own_that_the_program_counts() {
+        for why in Why::ALL {
+            assert_eq!(Why::of(why.number()), Some(why));
+            assert!((1..CAUSES).contains(&(why.number() as usize)));
+        }
+        assert_eq!(Why::of(0), None);
     }
 }

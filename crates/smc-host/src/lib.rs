@@ -7,12 +7,14 @@
 pub mod anchor;
 pub mod apply;
 pub mod arena;
-mod bpf_map;
+mod bpf;
 mod c_main;
 pub mod conversion;
 mod error;
+pub mod former_guard;
 pub mod genl;
 pub mod guard;
+mod ingress;
 pub mod kernel;
 pub mod listeners;
 pub mod memory;

@@ -3,6 +3,8 @@
 mod anchors;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
 
 use smc_model::{
     Anchor, Conversion, HostState, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts,
@@ -11,11 +13,12 @@ use smc_model::{
 
 use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
+use crate::guard::{Guard, OpenedGuard, Why};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
-use crate::route::Link;
+use crate::route::{LOOPBACK, Link};
 use crate::sysctl::Sysctl;
-use crate::{HostError, anchor, conversion, guard, pnet, rdma, route, smc};
+use crate::{HostError, anchor, conversion, pnet, rdma, route, smc};
 
 use anchors::{PairEnd, anchor_state, pair_end, place_in_host, superseded, towards};
 pub use anchors::{Towards, anchors};
@@ -25,22 +28,21 @@ pub use anchors::{Towards, anchors};
 pub struct Host {
     /// For links, addresses and routes.
     pub route: Connection,
-    /// For the same-node guard's set.
-    pub netfilter: Connection,
     /// The numbers of SMC's families.
     pub families: SmcFamilies,
     /// How this process sees `/proc/sys`.
     pub sysctl: Sysctl,
     /// The BPF program's map, once it was needed.
     pub map: OpenedMap,
+    /// The same-node guard's program and maps, once they were needed.
+    pub guard: OpenedGuard,
 }
 
 impl Host {
     /// Opens the connections from a thread in the host's namespace, where `route` was opened. Sysctls are found where
     /// `sysctl` says: inside a container `/proc/sys` is read-only.
-    pub fn connect(route: Connection, families: SmcFamilies, sysctl: Sysctl) -> Result<Self, HostError> {
-        let netfilter = Connection::open(Protocol::Netfilter)?;
-        Ok(Self { route, netfilter, families, sysctl, map: OpenedMap::default() })
+    pub fn connect(route: Connection, families: SmcFamilies, sysctl: Sysctl) -> Self {
+        Self { route, families, sysctl, map: OpenedMap::default(), guard: OpenedGuard::default() }
     }
 }
 
@@ -146,8 +148,12 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         state.held = Some(routes.iter().filter(|route| route.held).map(|route| route.address).collect());
         state.superseded = superseded(&routes);
     }
-    if node.guard == smc_model::Guard::Ready {
-        state.guarded = guard::elements(&mut Connection::open(Protocol::Netfilter)?)?;
+    if let Some(pins) = guard_pins(node)
+        && let Some(guard) = Guard::open_if_there(pins)?
+    {
+        let pods = guard.sources()?.into_iter().filter(|(_, why)| *why == Why::Pod);
+        let pods = pods.filter_map(|(source, _)| if let IpAddr::V4(pod) = source { Some(pod) } else { None });
+        state.guarded = Some((pins.to_owned(), pods.collect()));
     }
     if let Conversion::Bpf { map, .. } = &node.conversion {
         state.converting = match conversion::in_map(map) {
@@ -158,8 +164,10 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
     Ok(state)
 }
 
-/// The index of the loopback device in every namespace (net/net_namespace.h, `LOOPBACK_IFINDEX`).
-const LOOPBACK: u32 = 1;
+/// Where the guard is pinned, on a node that needs and has it.
+fn guard_pins(node: &NodeFacts) -> Option<&Path> {
+    node.guard_pins.as_deref().filter(|_| node.guard == smc_model::Guard::Ready)
+}
 
 /// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
 /// kube-smc put in place, which tells our sysctl from somebody else's.
@@ -183,7 +191,7 @@ pub fn pod(
     // More addresses than a pod may have are none to look for, one by one.
     let wanted = matches!(node.anchor, Anchor::Ready { .. }) && !facts.has_too_many_addresses();
     let towards = if wanted { towards(&mut host.route, netns, &pairs)? } else { Towards::new() };
-    hosts_side(&mut facts, host, host_addresses, node, &towards)?;
+    hosts_side(&mut facts, inside, host, host_addresses, node, &towards)?;
     Ok((facts, towards))
 }
 
@@ -209,13 +217,14 @@ pub fn pod_again(
     facts.anchors.clear();
     facts.guarded.clear();
     let host_addresses = route::addresses(&mut host.route)?;
-    hosts_side(&mut facts, host, &host_addresses, node, towards)?;
+    hosts_side(&mut facts, inside, host, &host_addresses, node, towards)?;
     Ok(facts)
 }
 
-/// Fills in what the host's namespace holds for the pod's addresses.
+/// Fills in what the host's namespace holds for the pod's addresses, and where the guard is.
 fn hosts_side(
     facts: &mut PodFacts,
+    inside: &mut Inside,
     host: &mut Host,
     host_addresses: &[(u32, Ipv4Net)],
     node: &NodeFacts,
@@ -231,12 +240,20 @@ fn hosts_side(
             facts.anchors.insert(address, anchor_state(way, place, towards.get(&address).copied()));
         }
     }
-    if node.guard == smc_model::Guard::Ready {
-        for address in facts.addresses_to_guard() {
-            if guard::contains(&mut host.netfilter, address)? {
-                facts.guarded.insert(address);
-            }
+    let Some(pins) = guard_pins(node) else { return Ok(()) };
+    let guard = match host.guard.open(pins) {
+        // Lost since the agent looked: the step that needs it says so.
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(()),
+        guard => guard?,
+    };
+    for address in facts.addresses_to_guard() {
+        if guard.strips(address.into())? == Some(Why::Pod) {
+            facts.guarded.insert(address);
         }
+    }
+    for interface in &mut facts.interfaces {
+        let index = inside.route.link_index(&interface.name)?;
+        interface.guarded = index.map_or(Ok(true), |index| guard.is_attached(&mut inside.route, index))?;
     }
     Ok(())
 }
@@ -266,6 +283,7 @@ fn interfaces(
             addresses: own,
             routed: routed.contains(&link.index),
             pnetid: ids.get(link.name.as_str()).cloned(),
+            guarded: false,
             name: link.name,
         });
     }

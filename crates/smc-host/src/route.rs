@@ -20,6 +20,8 @@ use smc_model::Ipv4Net;
 use crate::netlink::Connection;
 use crate::{Cause, HostError};
 
+/// The index of the loopback device in every namespace (net/net_namespace.h, `LOOPBACK_IFINDEX`).
+pub(crate) const LOOPBACK: u32 = 1;
 /// `RT_TABLE_LOCAL`.
 pub(crate) const TABLE_LOCAL: u8 = 255;
 /// `RT_TABLE_MAIN`.

@@ -17,7 +17,7 @@ use crate::listeners::holders;
 use crate::netlink::{self, Protocol};
 use crate::netns::Netns;
 use crate::sockopt::new_tcp_sockets_are_smc;
-use crate::{HostError, pnet, route, smc};
+use crate::{HostError, guard, pnet, route, smc};
 
 /// What is looked for beside the counters, which are cheap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +46,8 @@ pub struct SetUp {
     pub pnetids: BTreeMap<String, PnetId>,
     /// Whether a new TCP socket is an SMC socket.
     pub converts: bool,
+    /// Interfaces that carry traffic and have no program of the same-node guard's.
+    pub unguarded: Vec<String>,
 }
 
 /// Counters and connections of the namespace, and what is set up in it, where smc is loaded. `same_node` are the addresses
@@ -71,7 +73,8 @@ pub fn look(
 fn set_up(generic: &mut netlink::Connection, families: SmcFamilies) -> Result<SetUp, HostError> {
     let entries = pnet::list(generic, families.pnetid)?;
     let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id));
-    Ok(SetUp { pnetids: pnetids.collect(), converts: new_tcp_sockets_are_smc()? })
+    let unguarded = guard::unguarded(&mut netlink::Connection::open(Protocol::Route)?)?;
+    Ok(SetUp { pnetids: pnetids.collect(), converts: new_tcp_sockets_are_smc()?, unguarded })
 }
 
 /// The numbers of SMC's families, where smc is loaded.

@@ -15,8 +15,8 @@ pub struct HostState {
     pub held: Option<BTreeSet<Ipv4Addr>>,
     /// Those of them that the host's own routes lead elsewhere: they are another pod's now.
     pub superseded: BTreeSet<Ipv4Addr>,
-    /// Addresses in the same-node guard's set.
-    pub guarded: Option<BTreeSet<Ipv4Addr>>,
+    /// Addresses of pods in the same-node guard, with the directory of its pins.
+    pub guarded: Option<(PathBuf, BTreeSet<Ipv4Addr>)>,
     /// Namespaces in the BPF program's map, with its path.
     pub converting: Option<(PathBuf, BTreeSet<NetnsCookie>)>,
 }
@@ -65,6 +65,10 @@ impl HostState {
             });
             there.collect()
         };
+        let guarded = self.guarded.iter().flat_map(|(pins, there)| {
+            let owned = standing().filter(move |owned| owned.guard_pins.as_ref() == Some(pins));
+            owned.flat_map(|owned| &owned.guarded).copied().filter(|address| !there.contains(address))
+        });
         let converting = self.converting.iter().flat_map(|(map, there)| {
             let owned = standing().filter_map(|owned| owned.converted.as_ref());
             let here = owned.filter(move |(path, cookie)| path == map && !there.contains(cookie));
@@ -73,7 +77,7 @@ impl HostState {
         Missing {
             anchored: lacking(&self.anchored, |owned| &owned.anchored),
             held: lacking(&self.held, |owned| &owned.held),
-            guarded: lacking(&self.guarded, |owned| &owned.guarded),
+            guarded: guarded.collect(),
             converting: converting.collect(),
         }
     }
@@ -85,16 +89,21 @@ impl HostState {
         let addresses: BTreeSet<Ipv4Addr> = owned().flat_map(Owned::addresses).collect();
         let cookies: BTreeSet<NetnsCookie> =
             owned().filter_map(|owned| owned.converted.as_ref()).map(|(_, cookie)| *cookie).collect();
-        let of_nobody = |there: &Option<BTreeSet<Ipv4Addr>>| -> Vec<Ipv4Addr> {
-            there.iter().flatten().copied().filter(|address| !addresses.contains(address)).collect()
+        let of_nobody = |there: Option<&BTreeSet<Ipv4Addr>>| -> Vec<Ipv4Addr> {
+            there.into_iter().flatten().copied().filter(|address| !addresses.contains(address)).collect()
         };
         let unconvert = self.converting.iter().flat_map(|(map, there)| {
             let strays = there.difference(&cookies);
             strays.map(|&cookie| Release::Unconvert { map: map.clone(), cookie })
         });
-        let unguard = of_nobody(&self.guarded).into_iter().map(|address| Release::Unguard { address });
-        let unanchor = of_nobody(&self.anchored).into_iter().map(|address| Release::Unanchor { address });
-        let unhold = of_nobody(&self.held).into_iter().map(|address| Release::Unhold { address });
+        let unguard = self.guarded.iter().flat_map(|(pins, there)| {
+            let strays = of_nobody(Some(there)).into_iter();
+            strays.map(|address| Release::Unguard { pins: pins.clone(), address })
+        });
+        let strays = of_nobody(self.anchored.as_ref()).into_iter();
+        let unanchor = strays.map(|address| Release::Unanchor { address });
+        let strays = of_nobody(self.held.as_ref()).into_iter();
+        let unhold = strays.map(|address| Release::Unhold { address });
         unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
     }
 }
@@ -108,6 +117,7 @@ mod tests {
     use super::*;
 
     const MAP: &str = "/map";
+    const PINS: &str = "/pins";
 
     fn addresses() -> impl Strategy<Value = BTreeSet<Ipv4Addr>> {
         btree_set((1..6_u8).prop_map(|last| Ipv4Addr::new(10, 0, 0, last)), 0..4)
@@ -121,7 +131,8 @@ mod tests {
         (addresses(), addresses(), addresses(), option::of(1..6_u64)).prop_map(
             |(anchored, held, guarded, cookie)| {
                 let converted = cookie.map(|cookie| (MAP.into(), NetnsCookie(cookie)));
-                Owned { anchored, held, guarded, converted, ..Owned::default() }
+                let guard_pins = Some(PINS.into());
+                Owned { anchored, held, guarded, guard_pins, converted, ..Owned::default() }
             },
         )
     }
@@ -132,7 +143,7 @@ mod tests {
             anchored,
             held,
             superseded: BTreeSet::new(),
-            guarded,
+            guarded: guarded.map(|guarded| (PINS.into(), guarded)),
             converting: cookies.map(|cookies| (MAP.into(), cookies)),
         })
     }
@@ -147,14 +158,16 @@ mod tests {
         };
         put(&mut state.anchored, &missing.anchored);
         put(&mut state.held, &missing.held);
-        put(&mut state.guarded, &missing.guarded);
+        if let Some((_, guarded)) = &mut state.guarded {
+            guarded.extend(&missing.guarded);
+        }
         if let Some((_, cookies)) = &mut state.converting {
             cookies.extend(&missing.converting);
         }
         for stray in strays {
             let there = match stray {
                 Release::Unconvert { cookie, .. } => state.converting.as_mut().unwrap().1.remove(cookie),
-                Release::Unguard { address } => state.guarded.as_mut().unwrap().remove(address),
+                Release::Unguard { address, .. } => state.guarded.as_mut().unwrap().1.remove(address),
                 Release::Unanchor { address } => state.anchored.as_mut().unwrap().remove(address),
                 Release::Unhold { address } => state.held.as_mut().unwrap().remove(address),
             };
@@ -178,17 +191,18 @@ mod tests {
             prop_assert!(after.missing(&holdings).is_nothing());
             prop_assert_eq!(after.strays(&holdings), []);
             for (owned, stands) in &owned {
+                let guarded = after.guarded.clone().map(|(_, guarded)| guarded);
                 for (there, own) in [
-                    (&after.anchored, &owned.anchored), (&after.held, &owned.held), (&after.guarded, &owned.guarded),
+                    (&after.anchored, &owned.anchored), (&after.held, &owned.held), (&guarded, &owned.guarded),
                 ] {
                     prop_assert!(!stands || there.as_ref().is_none_or(|there| own.is_subset(there)));
                 }
                 for stray in &strays {
                     let taken = match stray {
                         Release::Unconvert { cookie, .. } => owned.converted == Some((MAP.into(), *cookie)),
-                        Release::Unguard { address } | Release::Unanchor { address } | Release::Unhold { address } => {
-                            owned.addresses().contains(address)
-                        }
+                        Release::Unguard { address, .. }
+                        | Release::Unanchor { address }
+                        | Release::Unhold { address } => owned.addresses().contains(address),
                     };
                     prop_assert!(!taken, "{:?} is owned", stray);
                 }
@@ -199,10 +213,20 @@ mod tests {
     #[test]
     fn what_the_node_has_no_part_for_is_neither_missing_nor_stray() {
         let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 1)]);
-        let owned = Owned { anchored: address.clone(), guarded: address, ..Owned::default() };
+        let pins = Some(PINS.into());
+        let owned =
+            Owned { anchored: address.clone(), guarded: address, guard_pins: pins, ..Owned::default() };
         let holdings = [Holding { owned: &owned, stands: true }];
         assert!(HostState::default().missing(&holdings).is_nothing());
         assert_eq!(HostState::default().strays(&holdings), []);
+    }
+
+    #[test]
+    fn who_is_guarded_as_earlier_versions_did_is_set_up_anew_and_not_called_lost() {
+        let owned = Owned { guarded: [Ipv4Addr::new(10, 0, 0, 1)].into(), ..Owned::default() };
+        let state = HostState { guarded: Some((PINS.into(), BTreeSet::new())), ..HostState::default() };
+        assert!(state.missing(&[Holding { owned: &owned, stands: true }]).is_nothing());
+        assert!(owned.is_of_earlier_version());
     }
 
     #[test]

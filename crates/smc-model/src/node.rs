@@ -34,6 +34,9 @@ pub struct NodeFacts {
     pub ueids: Vec<Ueid>,
     /// The same-node guard.
     pub guard: Guard,
+    /// Directory of the guard's pinned program and maps, where it is ready. Agents whose guard was nftables' tell none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_pins: Option<PathBuf>,
     /// The link that carries source anchors.
     pub anchor: Anchor,
     /// Whether pod traffic passes the host's netfilter.
@@ -178,12 +181,12 @@ impl fmt::Display for RdmaPort {
     }
 }
 
-/// The same-node guard: SYNs between two accelerated pods of this node lose the SMC option, because SMC-R over
-/// one RDMA device to itself stalls and can corrupt streams.
+/// The same-node guard: SYNs that come to an accelerated pod from another of this node lose their offer of SMC, because SMC-R
+/// over one RDMA device to itself stalls and can corrupt streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guard {
-    /// Table, chain, set and rule are in place.
+    /// Program and maps are loaded and pinned, to be attached to pods.
     Ready,
     /// Not needed on this node: kernel or device has its own way for pods of one node.
     NotNeeded,
@@ -227,7 +230,7 @@ pub enum Anchor {
 pub enum Datapath {
     /// Through the host's network stack, so its netfilter rules apply.
     Netfilter,
-    /// Past it (ipvlan, eBPF redirect): the same-node guard would see nothing.
+    /// Past it (ipvlan, eBPF redirect).
     Bypass {
         /// The datapath's name as Terway gives it.
         name: String,
@@ -278,9 +281,13 @@ impl NodeFacts {
         if let (true, Datapath::Bypass { name }) = (self.guard != Guard::NotNeeded, &self.datapath) {
             return Some(Reason::DatapathBypassesNetfilter { datapath: name.clone() });
         }
-        if let Guard::Missing { why } = &self.guard {
-            return Some(Reason::SameNodeGuardMissing { why: why.clone() });
+        match &self.guard {
+            Guard::Missing { why } => Some(Reason::SameNodeGuardMissing { why: why.clone() }),
+            Guard::Ready if self.guard_pins.is_none() => {
+                let why = "the agent of this node, of an earlier version, has not made it".to_owned();
+                Some(Reason::SameNodeGuardMissing { why })
+            }
+            Guard::Ready | Guard::NotNeeded => None,
         }
-        None
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AnchorState, Conversion, NetnsCookie, PnetId, PodConversion, PodFacts, Step};
+use crate::{AnchorState, Conversion, NetnsCookie, NodeFacts, PnetId, PodConversion, PodFacts, Step};
 
 /// What kube-smc put into the kernel for one attachment. The sysctl and the PNETIDs are inside the pod's own namespace and
 /// go with it.
@@ -19,9 +19,12 @@ pub struct Owned {
     /// were anchored.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<Ipv4Addr>,
-    /// Addresses put into the same-node guard's set.
+    /// Addresses put into the same-node guard.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub guarded: BTreeSet<Ipv4Addr>,
+    /// Directory of the guard's pinned program and maps. None in records of versions whose guard was nftables'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_pins: Option<PathBuf>,
     /// The map and the key by which the pod's namespace is converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted: Option<(PathBuf, NetnsCookie)>,
@@ -43,7 +46,7 @@ impl Owned {
         self,
         steps: &[Step],
         pod: &PodFacts,
-        conversion: &Conversion,
+        node: &NodeFacts,
         cookie: Option<NetnsCookie>,
     ) -> Self {
         let mut owned = self;
@@ -57,7 +60,10 @@ impl Owned {
             owned.anchored.extend(on_link.then_some(address));
         }
         owned.guarded.extend(&pod.guarded);
-        if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, conversion) {
+        if !pod.guarded.is_empty() {
+            owned.guard_pins.clone_from(&node.guard_pins);
+        }
+        if let (PodConversion::Ours, Conversion::Bpf { map, .. }) = (pod.conversion, &node.conversion) {
             owned.converted = cookie.map(|cookie| (map.clone(), cookie));
         }
         for step in steps {
@@ -65,8 +71,9 @@ impl Owned {
                 Step::AnchorAddress { address, .. } => {
                     owned.anchored.insert(*address);
                 }
-                Step::Guard { address } => {
+                Step::Guard { address, pins, .. } => {
                     owned.guarded.insert(*address);
+                    owned.guard_pins.clone_from(pins);
                 }
                 Step::ConvertByBpf { map } => owned.converted = cookie.map(|cookie| (map.clone(), cookie)),
                 Step::ConvertBySysctl => owned.sysctl = true,
@@ -83,9 +90,10 @@ impl Owned {
         owned
     }
 
-    /// Whether a version of kube-smc made it that held no address' packets for the pod's life.
+    /// Whether a version of kube-smc made it that held no address' packets for the pod's life, or whose guard was nftables'.
     pub fn is_of_earlier_version(&self) -> bool {
-        self.held.is_empty() && !self.anchored.is_empty()
+        (self.held.is_empty() && !self.anchored.is_empty())
+            || (self.guard_pins.is_none() && !self.guarded.is_empty())
     }
 
     /// The part that outlasts the pod's namespace.
@@ -120,8 +128,10 @@ pub enum Release {
         /// The address.
         address: Ipv4Addr,
     },
-    /// Take an address out of the same-node guard's set.
+    /// Take an address out of the same-node guard. The program goes with the pod's interfaces.
     Unguard {
+        /// Directory of the guard's pins.
+        pins: PathBuf,
         /// The address.
         address: Ipv4Addr,
     },
@@ -133,7 +143,11 @@ pub enum Release {
 pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
     let unconvert =
         owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
-    let unguard = owned.guarded.difference(others).map(|&address| Release::Unguard { address });
+    // The set of earlier versions went as a whole.
+    let unguard = owned.guard_pins.iter().flat_map(|pins| {
+        let guarded = owned.guarded.difference(others);
+        guarded.map(|&address| Release::Unguard { pins: pins.clone(), address })
+    });
     let unanchor = owned.anchored.difference(others).map(|&address| Release::Unanchor { address });
     let unhold = owned.held.difference(others).map(|&address| Release::Unhold { address });
     unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
@@ -143,8 +157,9 @@ pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
 mod tests {
     use super::*;
 
-    fn bpf() -> Conversion {
-        Conversion::Bpf { map: "/map".into(), protocol: 256 }
+    fn node() -> NodeFacts {
+        let conversion = Conversion::Bpf { map: "/map".into(), protocol: 256 };
+        NodeFacts { conversion, guard_pins: Some("/pins".into()), ..crate::plan::tests::examples::node() }
     }
 
     fn pod(conversion: PodConversion) -> PodFacts {
@@ -164,24 +179,24 @@ mod tests {
             &[
                 Step::HoldRoute { address, towards_pod: 5, source: None },
                 Step::AnchorAddress { address, anchor: 7 },
-                Step::Guard { address },
+                Step::Guard { address, interface: None, pins: Some("/pins".into()) },
                 Step::ConvertByBpf { map: "/map".into() },
             ],
             &empty,
-            &bpf(),
+            &node(),
             Some(NetnsCookie(9)),
         )
     }
 
     #[test]
     fn what_an_interrupted_run_left_in_place_is_owned_too() {
-        let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &bpf(), Some(NetnsCookie(9)));
+        let owned = Owned::default().after(&[], &pod(PodConversion::Ours), &node(), Some(NetnsCookie(9)));
         assert_eq!(release(&owned, &BTreeSet::new()).len(), 4);
     }
 
     #[test]
     fn a_foreign_conversion_is_never_owned() {
-        let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &bpf(), Some(NetnsCookie(9)));
+        let owned = Owned::default().after(&[], &pod(PodConversion::Foreign), &node(), Some(NetnsCookie(9)));
         assert_eq!(owned.converted, None);
     }
 
@@ -192,7 +207,7 @@ mod tests {
             pnetid: id.parse().unwrap(),
         };
         let after = |owned: Owned, steps: &[Step]| {
-            owned.after(steps, &pod(PodConversion::Off), &bpf(), Some(NetnsCookie(9)))
+            owned.after(steps, &pod(PodConversion::Off), &node(), Some(NetnsCookie(9)))
         };
         let owned = after(Owned::default(), &[set("eth1", "NET1")]);
         assert_eq!(owned.named, [("eth1".to_owned(), "NET1".parse().unwrap())].into());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,10 +72,17 @@ pub enum Step {
         /// Index of the host's interface towards the pod.
         towards_pod: u32,
     },
-    /// Host: put `address` into the same-node guard's set.
+    /// Host and pod: have the offer taken out of SYNs that come from `address` to guarded interfaces of this node's pods, and
+    /// guard `interface`.
     Guard {
         /// The pod's address.
         address: Ipv4Addr,
+        /// The pod's interface, where it has not the program yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
+        /// Directory of the pinned program and maps. None in records of versions whose guard was nftables'.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pins: Option<PathBuf>,
     },
     /// Pod: remove a PNETID that no usable RDMA port bears from the namespace's table, with every interface that has it.
     DropPnetid {
@@ -140,7 +147,12 @@ impl fmt::Display for Step {
             Self::AnchorAddress { address, anchor } => write!(f, "put {address} on anchor link {anchor}"),
             Self::DropLocalRoute { address, .. } => write!(f, "remove the local route of {address}"),
             Self::ReleaseRoute { address, .. } => write!(f, "remove the temporary route of {address}"),
-            Self::Guard { address } => write!(f, "add {address} to the same-node guard"),
+            Self::Guard { address, interface: None, .. } => {
+                write!(f, "add {address} to the same-node guard")
+            }
+            Self::Guard { address, interface: Some(interface), .. } => {
+                write!(f, "attach the same-node guard to {interface} and add {address} to it")
+            }
             Self::DropPnetid { pnetid } => write!(f, "remove the stale PNETID {pnetid} in the pod"),
             Self::SetPnetid { interface, pnetid } => write!(f, "give {interface} the PNETID {pnetid}"),
             Self::ConvertBySysctl => f.write_str("set net.smc.tcp2smc=1 in the pod"),
@@ -196,9 +208,8 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     }
     let mut plan = Plan { bindings: bind(node, pod)?, ..Plan::default() };
     anchor_steps(node, pod, &mut plan)?;
-    if node.guard == Guard::Ready {
-        let missing = pod.addresses_to_guard().into_iter().filter(|address| !pod.guarded.contains(address));
-        plan.steps.extend(missing.map(|address| Step::Guard { address }));
+    if let (Guard::Ready, Some(pins)) = (&node.guard, &node.guard_pins) {
+        plan.steps.extend(guard_steps(pins, pod));
     }
     pnetid_steps(pod, &mut plan);
     match (pod.conversion, &node.conversion) {
@@ -329,6 +340,24 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
     Ok(())
 }
 
+/// Each interface gets the program, whether or not a route leaves by it, and each address into the map. A step names an address
+/// also where its interface has none, by which earlier versions can read it.
+fn guard_steps(pins: &Path, pod: &PodFacts) -> Vec<Step> {
+    let to_guard = pod.addresses_to_guard();
+    let mut missing: BTreeSet<Ipv4Addr> = to_guard.difference(&pod.guarded).copied().collect();
+    let step = |address, interface| Step::Guard { address, interface, pins: Some(pins.to_owned()) };
+    let mut steps = Vec::new();
+    for interface in pod.interfaces.iter().filter(|interface| !interface.guarded) {
+        let mut own = interface.addresses.iter().map(|net| net.address());
+        if let Some(address) = own.find(|own| to_guard.contains(own)).or(to_guard.first().copied()) {
+            missing.remove(&address);
+            steps.push(step(address, Some(interface.name.clone())));
+        }
+    }
+    steps.extend(missing.into_iter().map(|address| step(address, None)));
+    steps
+}
+
 /// The kernel's DEL takes an id from every interface that has it, so interfaces that shared a stale id and are
 /// still wanted are set anew: each of them is bound to a port, and the port's id is never the stale one.
 fn pnetid_steps(pod: &PodFacts, plan: &mut Plan) {
@@ -367,4 +396,4 @@ fn pnetid_steps(pod: &PodFacts, plan: &mut Plan) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

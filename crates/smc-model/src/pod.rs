@@ -21,7 +21,7 @@ pub struct PodFacts {
     pub conversion: PodConversion,
     /// The source anchors of the pod's addresses.
     pub anchors: BTreeMap<Ipv4Addr, AnchorState>,
-    /// Addresses of the pod that are in the same-node guard's set.
+    /// Addresses of the pod whose SYNs lose their offer on the way to pods of this node.
     pub guarded: BTreeSet<Ipv4Addr>,
 }
 
@@ -38,6 +38,8 @@ pub struct PodInterface {
     pub routed: bool,
     /// Its PNETID, if it has one.
     pub pnetid: Option<PnetId>,
+    /// Whether the guard's program is attached to it.
+    pub guarded: bool,
 }
 
 /// What kind of device a pod's interface is, as far as SMC's search for an RDMA device cares.

@@ -46,8 +46,8 @@ pub struct Facts {
     pub anchor: Look<Option<AnchorFacts>>,
     /// IPv4 addresses at which IPVS has virtual servers.
     pub virtual_servers: Look<BTreeSet<Ipv4Addr>>,
-    /// The same-node guard: whether table, set, and rule are there.
-    pub guard: Look<GuardFacts>,
+    /// The same-node guard, where its program and maps are pinned.
+    pub guard: Look<Option<GuardFacts>>,
     /// Whether the kernel has SMC-D loopback, by which pods of one node talk.
     pub loopback: Look<bool>,
     /// What the agent published.
@@ -146,13 +146,13 @@ pub struct ConversionFacts {
     pub tried: Look<bool>,
 }
 
-/// The same-node guard's parts.
+/// What the same-node guard does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardFacts {
-    /// Whether the set of pods is there.
-    pub set: bool,
-    /// Whether the chain has a rule.
-    pub rule: bool,
+    /// How many sources' offers are taken out: addresses of this node's accelerated pods, and of its own.
+    pub sources: usize,
+    /// How many offers were taken out of SYNs to pods that are there.
+    pub stripped: u64,
 }
 
 /// What the agent says of itself at `/status`.
@@ -242,6 +242,9 @@ pub struct PodNow {
     pub pnetids: Vec<(String, PnetId)>,
     /// IPv4 addresses.
     pub addresses: Vec<Ipv4Net>,
+    /// Interfaces that carry traffic and have no program of the same-node guard's.
+    #[serde(default)]
+    pub unguarded: Vec<String>,
 }
 
 impl Facts {

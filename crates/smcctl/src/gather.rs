@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use smc_host::conversion::{DEFAULT_PIN_DIR, LINK_NAME, MAP_NAME, TCP2SMC};
 use smc_host::genl::SmcFamilies;
+use smc_host::guard::Guard;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::Netns;
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, conversion, guard, kernel, observe, reserved_ports, route, smc};
+use smc_host::{HostError, conversion, kernel, observe, reserved_ports, route, smc};
 use smc_model::{KernelFamily, NodeFacts};
 use smc_state::Store;
 
@@ -158,10 +159,12 @@ fn anchor() -> Look<Option<AnchorFacts>> {
     look().map_err(|error| error.with_cause())
 }
 
-fn guard() -> Look<GuardFacts> {
-    let look = || -> Result<GuardFacts, HostError> {
-        let mut netfilter = Connection::open(Protocol::Netfilter)?;
-        Ok(GuardFacts { set: guard::has_set(&mut netfilter)?, rule: guard::rules(&mut netfilter)? > 0 })
+fn guard() -> Look<Option<GuardFacts>> {
+    let look = || -> Result<Option<GuardFacts>, HostError> {
+        let guard = Guard::open_if_there(Path::new(DEFAULT_PIN_DIR))?;
+        let facts = guard
+            .map(|guard| Ok(GuardFacts { sources: guard.sources()?.len(), stripped: guard.stripped()? }));
+        facts.transpose()
     };
     look().map_err(|error| error.with_cause())
 }

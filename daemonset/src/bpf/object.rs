@@ -44,9 +44,12 @@ pub(super) fn attach(object: &Object) -> Result<Link, BpfError> {
     link.map_err(|source| probe::explain("attach the conversion program", log, source))
 }
 
-/// The loaded program.
-pub(super) fn program(object: &Object) -> Result<Program<'_>, BpfError> {
-    object.progs().find(|program| program.name() == PROGRAM_NAME).ok_or(BpfError::Object("program smcify"))
+/// The kernel's number of the loaded program.
+pub(super) fn program_id(object: &Object) -> Result<u32, BpfError> {
+    let program = object.progs().find(|program| program.name() == PROGRAM_NAME);
+    let program = program.ok_or(BpfError::Object("program smcify"))?;
+    Program::id_from_fd(program.as_fd())
+        .map_err(|source| probe::explain("read a loaded BPF program's description", String::new(), source))
 }
 
 fn open() -> Result<OpenObject, BpfError> {

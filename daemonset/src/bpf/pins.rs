@@ -13,7 +13,7 @@ use libbpf_rs::{Link, MapCore, MapHandle, MapType, Object};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::error::BpfError;
-use super::{LINK_NAME, MAP_NAME, Removed};
+use super::{LINK_NAME, MAP_NAME, Removed, guard_program};
 
 /// A new link before it takes the old one's name. No dot: bpffs reserves names with one (kernel/bpf/inode.c).
 const NEXT_LINK_NAME: &str = "smcify_link_next";
@@ -49,6 +49,11 @@ impl Pins {
         let lock =
             locked.map_err(|source| BpfError::Pin { operation: "lock", path: directory.into(), source })?;
         Ok(Self { directory: directory.into(), _lock: lock })
+    }
+
+    /// Where something of this name is pinned.
+    pub(super) fn at(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     pub(super) fn map(&self) -> PathBuf {
@@ -142,7 +147,7 @@ pub(super) fn open_map(path: &Path) -> Result<Option<MapHandle>, BpfError> {
 /// Removes everything under `directory` that is ours, and the directory.
 pub(super) fn remove(directory: &Path) -> Result<Removed, BpfError> {
     if !is_there(directory)? {
-        return Ok(Removed { link: false, map: false });
+        return Ok(Removed { link: false, map: false, guard: false });
     }
     let pins = Pins::lock(directory)?;
     pins.finish_interrupted_replacement()?;
@@ -157,12 +162,16 @@ pub(super) fn remove(directory: &Path) -> Result<Removed, BpfError> {
         await_detached(&info)?;
     }
     let map = unpin(&pins.map())?;
+    let mut guard = false;
+    for name in guard_program::NAMES {
+        guard |= unpin(&pins.at(name))?;
+    }
     match fs::remove_dir(directory) {
         Ok(()) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {}
         Err(source) => return Err(BpfError::Pin { operation: "remove", path: directory.into(), source }),
     }
-    Ok(Removed { link, map })
+    Ok(Removed { link, map, guard })
 }
 
 /// The kernel drops a link some time after its last name is gone (an RCU grace period, kernel/bpf/inode.c): first its
@@ -203,12 +212,12 @@ fn require_bpffs(path: &Path) -> Result<(), BpfError> {
     if found == BPF_FS_MAGIC { Ok(()) } else { Err(BpfError::NotBpffs { path: path.into(), found: found.0 }) }
 }
 
-fn is_there(path: &Path) -> Result<bool, BpfError> {
+pub(super) fn is_there(path: &Path) -> Result<bool, BpfError> {
     path.try_exists().map_err(|source| BpfError::Pin { operation: "look for", path: path.into(), source })
 }
 
 /// Whether there was anything to unpin.
-fn unpin(path: &Path) -> Result<bool, BpfError> {
+pub(super) fn unpin(path: &Path) -> Result<bool, BpfError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -216,12 +225,12 @@ fn unpin(path: &Path) -> Result<bool, BpfError> {
     }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), BpfError> {
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), BpfError> {
     fs::rename(from, to).map_err(|source| BpfError::Pin { operation: "replace", path: to.into(), source })
 }
 
 /// libbpf-rs shows the errno in its text only, so the text is what is kept.
-fn failed(operation: &'static str, path: &Path, error: &libbpf_rs::Error) -> BpfError {
+pub(super) fn failed(operation: &'static str, path: &Path, error: &libbpf_rs::Error) -> BpfError {
     BpfError::Pin { operation, path: path.into(), source: io::Error::other(format!("{error:#}")) }
 }
 
@@ -248,7 +257,7 @@ mod tests {
     #[test]
     fn removing_from_a_directory_that_is_not_there_finds_nothing() {
         let removed = remove(Path::new("/nonexistent/kube-smc")).unwrap();
-        assert_eq!(removed, Removed { link: false, map: false });
+        assert_eq!(removed, Removed { link: false, map: false, guard: false });
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! SMC's offer, taken out of SYNs at a pod's own interface (`bpf/syn_options.bpf.c`).
 //!
-//! Loaded and filled here; nothing attaches it yet. The same-node guard is still nftables' ([`crate::guard`]).
+//! Loaded here, and pinned by [`super::GuardProgram`]; whoever sets up a pod attaches it ([`smc_host::guard`]).
 
 use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramInput};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, Program, ProgramInput};
+use smc_host::guard::{CAUSES, COUNTS_NAME, SOURCES_NAME, address_key, source_key};
 use smc_model::SynOption;
 
 use super::error::BpfError;
@@ -15,10 +18,6 @@ use super::{messages, probe};
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/syn_options.bpf.o"));
 
 const LOAD: &str = "load the program that takes SMC's offer out of SYNs";
-/// `struct address`: the family, and 16 bytes.
-const ADDRESS_BYTES: usize = 20;
-/// Bits of the family, with which every prefix begins.
-const FAMILY_BITS: u32 = 32;
 /// uapi/linux/pkt_cls.h.
 const TC_ACT_SHOT: u32 = 2;
 
@@ -40,28 +39,9 @@ impl Source {
         Self { address, bits: bits.min(if address.is_ipv4() { 32 } else { 128 }) }
     }
 
-    /// `struct source`.
-    fn key(self) -> [u8; 4 + ADDRESS_BYTES] {
-        let mut key = [0; 4 + ADDRESS_BYTES];
-        key[..4].copy_from_slice(&(FAMILY_BITS + u32::from(self.bits)).to_ne_bytes());
-        key[4..].copy_from_slice(&bytes_of(self.address));
-        key
+    fn key(self) -> impl AsRef<[u8]> {
+        source_key(self.address, self.bits)
     }
-}
-
-fn bytes_of(address: IpAddr) -> [u8; ADDRESS_BYTES] {
-    let mut bytes = [0; ADDRESS_BYTES];
-    match address {
-        IpAddr::V4(address) => {
-            bytes[..4].copy_from_slice(&4_u32.to_ne_bytes());
-            bytes[4..8].copy_from_slice(&address.octets());
-        }
-        IpAddr::V6(address) => {
-            bytes[..4].copy_from_slice(&6_u32.to_ne_bytes());
-            bytes[4..].copy_from_slice(&address.octets());
-        }
-    }
-    bytes
 }
 
 /// Why offers of a source are taken out, by number.
@@ -70,7 +50,7 @@ pub struct Cause(u8);
 
 impl Cause {
     /// How many the program counts apart; the first is none.
-    const ALL: u8 = 8;
+    const ALL: u8 = CAUSES as u8;
     /// No cause: offers pass, where a range around would have them taken out.
     pub const NONE: Self = Self(0);
 
@@ -115,6 +95,14 @@ impl SynOptions {
     /// # Errors
     /// Where the kernel refuses it.
     pub fn load(offer: &SynOption) -> Result<Option<Self>, BpfError> {
+        Self::load_over(offer, [None, None])
+    }
+
+    /// As [`Self::load`], over maps of sources and of counts that are there.
+    pub(super) fn load_over(
+        offer: &SynOption,
+        maps: [Option<&MapHandle>; 2],
+    ) -> Result<Option<Self>, BpfError> {
         let (254, &[a, b, c, d]) = (offer.kind, offer.data.as_slice()) else { return Ok(None) };
         let (opened, log) = messages::collect(|| ObjectBuilder::default().open_memory(OBJECT));
         let mut open = opened.map_err(|source| BpfError::Bpf {
@@ -123,14 +111,37 @@ impl SynOptions {
             source,
         })?;
         set_magic(&mut open, [a, b, c, d]).ok_or(BpfError::Object("constant smc_magic"))?;
+        for (name, over) in [SOURCES_NAME, COUNTS_NAME].into_iter().zip(maps) {
+            let Some(over) = over else { continue };
+            let mut map =
+                open.maps_mut().find(|map| map.name() == name).ok_or(BpfError::Object("map of its name"))?;
+            map.reuse_fd(over.as_fd()).map_err(failed(LOAD))?;
+        }
         let (loaded, log) = messages::collect(|| open.load());
         let object = loaded.map_err(|source| probe::explain(LOAD, log, source))?;
         let map = |name: &'static str| {
             let map = object.maps().find(|map| map.name() == name).ok_or(BpfError::Object(name))?;
             MapHandle::try_from(&map).map_err(failed(LOAD))
         };
-        let (strip_from, counted_pods) = (map("strip_from")?, map("counted_pods")?);
+        let (strip_from, counted_pods) = (map(SOURCES_NAME)?, map(COUNTS_NAME)?);
         Ok(Some(Self { object, strip_from, counted_pods }))
+    }
+
+    /// The kernel's number of the program.
+    pub(super) fn id(&self) -> Result<u32, BpfError> {
+        let program = self.object.progs().next().ok_or(BpfError::Object("program strip_offer"))?;
+        Program::id_from_fd(program.as_fd()).map_err(failed(LOAD))
+    }
+
+    /// Pins the program.
+    pub(super) fn pin_program(&self, path: &Path) -> libbpf_rs::Result<()> {
+        self.object.progs_mut().next().map_or(Ok(()), |mut program| program.pin(path))
+    }
+
+    /// Pins one of the maps.
+    pub(super) fn pin_map(&mut self, name: &str, path: &Path) -> libbpf_rs::Result<()> {
+        let map = if name == SOURCES_NAME { &mut self.strip_from } else { &mut self.counted_pods };
+        map.pin(path)
     }
 
     /// Has the offers of a source taken out for this cause from now on; of sources that hold an address, the one with the
@@ -141,7 +152,7 @@ impl SynOptions {
     pub fn strip(&self, source: Source, cause: Cause) -> Result<(), BpfError> {
         let operation = "have SMC's offer taken out of a source's SYNs";
         let cause = u32::from(cause.0).to_ne_bytes();
-        self.strip_from.update(&source.key(), &cause, MapFlags::ANY).map_err(failed(operation))
+        self.strip_from.update(source.key().as_ref(), &cause, MapFlags::ANY).map_err(failed(operation))
     }
 
     /// Leaves a source to the ranges around it; fine when nothing was said of it.
@@ -149,7 +160,7 @@ impl SynOptions {
     /// # Errors
     /// When the map cannot be changed.
     pub fn forget(&self, source: Source) -> Result<(), BpfError> {
-        gone(self.strip_from.delete(&source.key()), "forget a source of SYNs")
+        gone(self.strip_from.delete(source.key().as_ref()), "forget a source of SYNs")
     }
 
     /// Counts from now on what packets to this pod lose; what was counted stays.
@@ -158,7 +169,7 @@ impl SynOptions {
     /// When the map is full.
     pub fn count_for(&self, pod: IpAddr) -> Result<(), BpfError> {
         let nothing = [0; 16 * Cause::ALL as usize];
-        match self.counted_pods.update(&bytes_of(pod), &nothing, MapFlags::NO_EXIST) {
+        match self.counted_pods.update(&address_key(pod), &nothing, MapFlags::NO_EXIST) {
             Err(error) if error.kind() == libbpf_rs::ErrorKind::AlreadyExists => Ok(()),
             result => result.map_err(failed("count what SYNs to a pod lose")),
         }
@@ -169,7 +180,7 @@ impl SynOptions {
     /// # Errors
     /// When the map cannot be changed.
     pub fn count_no_more(&self, pod: IpAddr) -> Result<(), BpfError> {
-        gone(self.counted_pods.delete(&bytes_of(pod)), "forget what SYNs to a pod lost")
+        gone(self.counted_pods.delete(&address_key(pod)), "forget what SYNs to a pod lost")
     }
 
     /// What packets to a pod lost, by each cause by which they did.
@@ -177,7 +188,7 @@ impl SynOptions {
     /// # Errors
     /// When the map cannot be read.
     pub fn counted(&self, pod: IpAddr) -> Result<Vec<Counted>, BpfError> {
-        let counts = self.counted_pods.lookup(&bytes_of(pod), MapFlags::ANY);
+        let counts = self.counted_pods.lookup(&address_key(pod), MapFlags::ANY);
         let counts = counts.map_err(failed("read what SYNs to a pod lost"))?.unwrap_or_default();
         let numbers: Vec<u64> = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
         // `struct counts`.

@@ -10,7 +10,7 @@ use smc_model::{
 };
 use smc_state::{Made, Record, Store};
 
-use crate::bpf::Pinned;
+use crate::bpf::{Pinned, PinnedGuard};
 
 /// Whether acceleration is wanted, and there is a device that SMC of this kernel can use. Mainline's takes no iWARP devices
 /// (`smc_ib_add_dev` wants RoCE).
@@ -32,6 +32,7 @@ pub(super) fn is_standing(store: &Store, pin_dir: &Path) -> bool {
     };
     made.map_or(true, |made| made.is_some_and(|made| made != Made::default()))
         || Pinned::look(pin_dir).map_or(true, |pinned| pinned.is_some())
+        || PinnedGuard::look(pin_dir).map_or(true, |pinned| pinned.is_some())
         || store.list().records.iter().any(of_pod)
 }
 
@@ -55,6 +56,7 @@ pub(super) fn only_looked_at(
         ports: Vec::new(),
         ueids: Vec::new(),
         guard: Guard::Missing { why: why.clone() },
+        guard_pins: None,
         anchor: Anchor::Missing { why },
         datapath,
         switch,

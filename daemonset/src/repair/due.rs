@@ -258,7 +258,7 @@ mod tests {
         for verdict in [Verdict::Configured, Verdict::NeedsRestart { listeners }] {
             assert_eq!(whys(&record("web", verdict), Wanted::Obstructed), [Why::Obstructed]);
         }
-        let why = "the nftables table is gone".to_owned();
+        let why = "its program is gone".to_owned();
         let refused = record("web", Verdict::refused(Reason::SameNodeGuardMissing { why }));
         for wanted in [ON, Wanted::Obstructed] {
             assert_eq!(whys(&refused, wanted), [Why::Refused]);

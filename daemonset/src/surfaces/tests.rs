@@ -29,6 +29,7 @@ fn facts() -> NodeFacts {
         ports: Vec::new(),
         ueids: Vec::new(),
         guard: Guard::NotNeeded,
+        guard_pins: None,
         anchor: Anchor::NotNeeded,
         datapath: Datapath::Netfilter,
         switch: Switch::On,

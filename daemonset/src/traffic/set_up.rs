@@ -1,9 +1,7 @@
 //! Whether what was set up for a pod is still there.
 
-use std::collections::BTreeSet;
-
+use smc_host::anchor;
 use smc_host::traffic::SetUp;
-use smc_host::{anchor, guard};
 use smc_model::{Guard, HostState, NodeFacts, Reason, Switch};
 use smc_state::Record;
 
@@ -23,11 +21,15 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
             why: format!("the route in table local that holds the packets of {address} was removed"),
         }));
     }
-    if facts.guard == Guard::Ready {
-        let none = BTreeSet::new();
-        let gone = record.owned.guarded.difference(host.guarded.as_ref().unwrap_or(&none));
+    if let (Guard::Ready, Some((pins, guarded))) = (&facts.guard, &host.guarded)
+        && record.owned.guard_pins.as_ref() == Some(pins)
+    {
+        let gone = record.owned.guarded.difference(guarded);
         lost.extend(gone.map(|address| Reason::SameNodeGuardMissing {
-            why: format!("{address} was removed from the nftables set {}/{}", guard::TABLE, guard::SET),
+            why: format!("{address} was removed from its map"),
+        }));
+        lost.extend(inside.unguarded.iter().map(|interface| Reason::SameNodeGuardMissing {
+            why: format!("its program is not on the pod's interface {interface}"),
         }));
     }
     lost
@@ -35,6 +37,7 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
 
     use smc_model::{Binding, Owned, Plan, Verdict};
@@ -56,6 +59,7 @@ mod tests {
                 anchored: address.clone(),
                 held: address.clone(),
                 guarded: address,
+                guard_pins: Some("/pins".into()),
                 ..Owned::default()
             },
             ..test_values::record("web-1", Verdict::Configured)
@@ -68,10 +72,11 @@ mod tests {
         let host = HostState {
             anchored: Some(addresses.clone()),
             held: Some(addresses.clone()),
-            guarded: Some(addresses),
+            guarded: Some(("/pins".into(), addresses)),
             ..HostState::default()
         };
-        lost(&record(), facts, &SetUp { pnetids, converts }, &host).iter().map(Reason::name).collect()
+        let inside = SetUp { pnetids, converts, unguarded: Vec::new() };
+        lost(&record(), facts, &inside, &host).iter().map(Reason::name).collect()
     }
 
     #[test]
@@ -95,17 +100,31 @@ mod tests {
         let host = HostState {
             anchored: Some(address.clone()),
             held: Some(BTreeSet::new()),
-            guarded: Some(address),
+            guarded: Some(("/pins".into(), address)),
             ..HostState::default()
         };
         let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
-        let inside = SetUp { pnetids, converts: true };
+        let inside = SetUp { pnetids, converts: true, unguarded: Vec::new() };
         let facts = test_values::node(Vec::new());
         let lost_of = |record: &Record| lost(record, &facts, &inside, &host);
         assert!(lost_of(&record())[0].to_string().contains("holds the packets of 10.0.0.5"));
         let mut of_an_earlier_version = record();
         of_an_earlier_version.owned.held.clear();
         assert_eq!(lost_of(&of_an_earlier_version), [], "what was not made was not lost");
+    }
+
+    #[test]
+    fn an_interface_without_the_guards_program_is_named_where_the_pod_has_the_guard() {
+        let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
+        let host = HostState { guarded: Some(("/pins".into(), address)), ..HostState::default() };
+        let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
+        let inside = SetUp { pnetids, converts: true, unguarded: vec!["net1".to_owned()] };
+        let facts = test_values::node(Vec::new());
+        let lost_of = |record: &Record| lost(record, &facts, &inside, &host);
+        assert!(lost_of(&record())[0].to_string().contains("net1"));
+        let mut of_an_earlier_version = record();
+        of_an_earlier_version.owned.guard_pins = None;
+        assert_eq!(lost_of(&of_an_earlier_version), [], "it is set up anew");
     }
 
     #[test]

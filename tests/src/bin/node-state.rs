@@ -8,15 +8,16 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use smc_abi::pnetid::PnetEntry;
 use smc_host::genl::SmcFamilies;
+use smc_host::guard::{Guard, Why};
 use smc_host::netns::{Inside, Netns};
-use smc_host::{HostError, conversion, pnet, smc};
+use smc_host::{HostError, conversion, guard, pnet, smc};
 use smc_model::NetnsCookie;
 
 /// The host's own network namespace.
 const HOST: &str = "/proc/1/ns/net";
 const USAGE: &str = "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | set-port DEVICE ID | \
                      drop-pnetid NETNS ID | converts MAP COOKIE | converting MAP | convert MAP NETNS | \
-                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID";
+                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID | guarded | unguarded NETNS";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +35,12 @@ fn main() -> Result<()> {
         ["converting", map] => {
             let cookies = conversion::in_map(Path::new(map)).map_err(|error| explain(&error))?;
             cookies.iter().fold(String::new(), |all, cookie| all + &cookie.to_string() + "\n")
+        }
+        ["guarded"] => guarded()?,
+        ["unguarded", netns] => {
+            let mut inside = Namespace::enter(netns)?.inside;
+            let names = guard::unguarded(&mut inside.route).map_err(|error| explain(&error))?;
+            names.iter().fold(String::new(), |all, name| all + name + "\n")
         }
         ["convert", map, netns] => convert(map, netns)?,
         ["set-port", device, pnetid] => set_port(device, pnetid)?,
@@ -58,6 +65,16 @@ fn main() -> Result<()> {
         _ => bail!("{USAGE}"),
     };
     stdout().write_all(answer.as_bytes()).context("print the answer")
+}
+
+/// The pods whose offers the same-node guard takes out, one a line.
+fn guarded() -> Result<String> {
+    let guard =
+        Guard::open_if_there(Path::new(conversion::DEFAULT_PIN_DIR)).map_err(|error| explain(&error))?;
+    let Some(guard) = guard else { return Ok(String::new()) };
+    let sources = guard.sources().map_err(|error| explain(&error))?;
+    let pods = sources.iter().filter(|(_, why)| **why == Why::Pod);
+    Ok(pods.fold(String::new(), |all, (pod, _)| all + &pod.to_string() + "\n"))
 }
 
 /// Connections in a network namespace.

@@ -121,7 +121,6 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
     let left = shell(
         &two,
         r#"ls -d /sys/fs/bpf/kube-smc /sys/class/net/kubesmc0 2>/dev/null || :
-           nft list tables | grep kube-smc || :
            grep -l smc-cni /etc/cni/net.d/* || :
            ls -A /run/kube-smc | grep -v ^uninstalled$ || :
            ip route show table local | grep -F "$1" || :"#,

@@ -87,7 +87,10 @@ fn what_all_pods_have_in_the_host_is_put_back_for_all_of_them_in_one_pass() {
     let whole = held();
     assert!(whole.iter().all(|parts| parts.len() == 4), "{whole:?}");
     for (what, parts) in [
-        ("nft flush ruleset", vec!["nftables set"]),
+        (
+            "map=/sys/fs/bpf/kube-smc/strip_from; rm $map; until [ -e $map ]; do sleep 0.1; done",
+            vec!["same-node guard's map"],
+        ),
         ("ip link delete kubesmc0; ip route flush table local proto 83", vec!["kubesmc0"]),
         (
             "map=/sys/fs/bpf/kube-smc/converting_netns; rm $map; until [ -e $map ]; do sleep 0.1; done",
@@ -100,6 +103,9 @@ fn what_all_pods_have_in_the_host_is_put_back_for_all_of_them_in_one_pass() {
             let seen = held();
             if seen == whole { Ok(()) } else { Err(format!("after `{what}`: {seen:?}")) }
         });
+        for pod in &pods {
+            assert_eq!(Kernel(&node).unguarded(&pod.netns_path()), [""; 0], "after `{what}`");
+        }
         let log = agent::log(&node);
         let passes: Vec<&str> = log[said..].lines().filter(|line| line.contains("it was put back")).collect();
         for part in parts {

@@ -199,10 +199,11 @@ fn serve(node: &Node<'_>, address: &str) -> RunningCommand {
 fn left(node: &Node<'_>, address: &str) -> String {
     let script = r#"
         { ip -4 -o address show dev kubesmc0 | grep -F " $1/" | sed 's/^/anchor /'
-          nft list set inet kube-smc local_pods | grep -Fw "$1" | sed 's/^/guard /'
+          "$2" guarded | grep -Fx "$1" | sed 's/^/guard /'
           ip -4 route show table all | grep -Fw "$1" | sed 's/^/route /'
           for record in /run/kube-smc/selftest/*/pods/*.json; do
             jq -r --arg a "$1" 'select(.owned.anchored // [] | index($a)) | .owned.converted[1]' "$record"
           done 2>/dev/null | sed 's/^/conversion /'; } || :"#;
-    shell(node, script, &[address])
+    let node_state = repository().join("target/debug/node-state").display().to_string();
+    shell(node, script, &[address, &node_state])
 }

@@ -40,12 +40,6 @@ impl Exchange {
         first.sequence
     }
 
-    /// The sequence numbers of all messages of the answer.
-    pub(crate) fn sequences(&self) -> Vec<u32> {
-        let all = self.datagrams.iter().flat_map(|datagram| messages(datagram));
-        all.map(|message| message.expect("well formed").sequence).collect()
-    }
-
     /// Checks that `request` is what was sent, byte for byte.
     pub(crate) fn asserts_request(&self, request: &Request) -> &Self {
         assert_eq!(request.frame(self.sequence()), self.request);

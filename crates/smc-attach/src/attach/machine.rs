@@ -102,7 +102,7 @@ impl<'a> Machine for Live<'a> {
             return Ok(None);
         };
         let route = self.route.take().map_or_else(|| Connection::open(Protocol::Route), Ok)?;
-        let host = Host::connect(route, families, self.sysctl.clone())?;
+        let host = Host::connect(route, families, self.sysctl.clone());
         let untried = known.is_some();
         Ok(Some(LiveEntered { netns: self.netns, host, inside, towards: Towards::default(), untried }))
     }

@@ -156,7 +156,7 @@ impl<'a, M: Machine> Work<'a, M> {
                 pod = entered.observe_again(&node, pod, &record.owned)?;
                 self.lap(record, "verify");
             }
-            record.owned = std::mem::take(&mut record.owned).after(&[], &pod, &node.conversion, cookie);
+            record.owned = std::mem::take(&mut record.owned).after(&[], &pod, &node, cookie);
             self.changes.owned.get_or_insert_with(|| record.owned.clone());
             let plan = decide(&node, &pod)?;
             if plan.steps.is_empty() {
@@ -170,8 +170,7 @@ impl<'a, M: Machine> Work<'a, M> {
                 let missing = plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 return Err(Reason::ReadBackFailed { missing }.into());
             }
-            record.owned =
-                std::mem::take(&mut record.owned).after(&plan.steps, &pod, &node.conversion, cookie);
+            record.owned = std::mem::take(&mut record.owned).after(&plan.steps, &pod, &node, cookie);
             self.changes.before.get_or_insert_with(|| pod.clone());
             record.plan = merge(std::mem::take(&mut record.plan), plan.clone());
             self.store.write(record)?;
@@ -191,9 +190,10 @@ impl<'a, M: Machine> Work<'a, M> {
             anchored: owned.anchored.iter().copied().filter(|address| !led(address)).collect(),
             held: owned.held.iter().copied().filter(|address| !led(address)).collect(),
             guarded: owned.guarded.difference(&guarded).copied().collect(),
+            guard_pins: owned.guard_pins.clone(),
             ..Owned::default()
         };
-        if former == Owned::default() {
+        if former.addresses().is_empty() {
             return;
         }
         let Some(others) = self.addresses_of_others() else { return };
@@ -202,6 +202,10 @@ impl<'a, M: Machine> Work<'a, M> {
             .filter(|step| self.machine.release(step).is_err())
             .collect();
         let gone = |step: Release| !kept.contains(&step);
+        let unguard = |address| {
+            let pins = former.guard_pins.clone();
+            pins.is_none_or(|pins| gone(Release::Unguard { pins, address }))
+        };
         record
             .owned
             .anchored
@@ -210,10 +214,10 @@ impl<'a, M: Machine> Work<'a, M> {
             .owned
             .held
             .retain(|&address| !former.held.contains(&address) || !gone(Release::Unhold { address }));
-        record
-            .owned
-            .guarded
-            .retain(|&address| !former.guarded.contains(&address) || !gone(Release::Unguard { address }));
+        record.owned.guarded.retain(|&address| !former.guarded.contains(&address) || !unguard(address));
+        if record.owned.guarded.is_empty() {
+            record.owned.guard_pins = None;
+        }
     }
 
     /// Takes the steps in order and notes each before it is taken.
@@ -261,7 +265,7 @@ impl<'a, M: Machine> Work<'a, M> {
                 Step::AnchorAddress { address, anchor } if stays(address) => {
                     entered.step(&Step::DropLocalRoute { address: *address, anchor: *anchor })
                 }
-                Step::HoldRoute { address, .. } | Step::Guard { address } if stays(address) => Ok(()),
+                Step::HoldRoute { address, .. } | Step::Guard { address, .. } if stays(address) => Ok(()),
                 _ => entered.undo(step),
             };
             clean &= result.is_ok();
@@ -344,7 +348,7 @@ fn merge(earlier: Plan, later: Plan) -> Plan {
 }
 
 fn refused_step(step: &Step, error: &HostError) -> Reason {
-    /// ENOENT from nftables: no such table or set.
+    /// ENOENT: nothing is pinned.
     const ENOENT: i32 = 2;
     match step {
         Step::Guard { .. } if error.errno() == Some(ENOENT) => {

@@ -19,6 +19,7 @@ fn node(ports: Vec<RdmaPort>) -> NodeFacts {
         ports,
         ueids: vec!["SMCV2-DEFAULT-UEID".parse().unwrap()],
         guard: Guard::Ready,
+        guard_pins: Some("/pins".into()),
         anchor: Anchor::Ready { index: 3 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,

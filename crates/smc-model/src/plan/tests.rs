@@ -1,7 +1,7 @@
 //! Tests of [`decide`](super::decide) and, since they share the simulated kernel, of [`release`](crate::release).
 
 mod choice;
-mod examples;
+pub(crate) mod examples;
 mod generate;
 mod json;
 mod kernel;

@@ -252,12 +252,15 @@ pub static SAME_NODE_GUARD_MISSING: Entry = Entry {
     meaning: "without the guard two accelerated pods on one node would stall and could corrupt their streams",
     causes: &[
         Cause {
-            what: "somebody flushed the nftables rules",
-            check: "`nft list table inet kube-smc`; the agent makes it again within 30 s",
+            what: "somebody removed its pins or took its program off the pod's interface",
+            check: "on the node `ls /sys/fs/bpf/kube-smc`, in the pod `tc filter show dev eth0 ingress`; the agent puts both back",
         },
-        Cause { what: "the kernel lacks nftables", check: "`kubectl logs` of the agent" },
+        Cause {
+            what: "the kernel lacks BPF for traffic control (CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_INGRESS)",
+            check: "`kubectl logs` of the agent",
+        },
     ],
-    remedy: "see smc-agent's log on this node; it needs a kernel with nftables",
+    remedy: "see smc-agent's log on this node; it needs a kernel with BPF for traffic control",
 };
 
 /// SourceAnchorMissing.

@@ -2,7 +2,7 @@
 
 use smc_model::reasons::{self, finding};
 use smc_model::{Failures, LiveVerdict, NodeFacts, Plan, Reason, Verdict, standing_cause};
-use smc_state::Phase;
+use smc_state::{Phase, Record};
 
 use super::Check;
 use crate::facts::{Facts, PodNow, PodState};
@@ -46,7 +46,7 @@ fn pod(pod: &PodState, node: Option<&NodeFacts>, told: &[&str], judged: bool) ->
     match pod.now.as_ref()? {
         Err(why) => return Some(Check::unknown(&name, why)),
         Ok(now) => {
-            let wrong = lost(&record.plan, now).or_else(|| standing(node, &record.plan, now, told));
+            let wrong = lost(record, now).or_else(|| standing(node, &record.plan, now, told));
             if let Some(reason) = wrong {
                 return Some(Check::problem(&name, reason.entry(), reason.to_string()));
             }
@@ -72,9 +72,14 @@ fn degraded(name: &str, live: &LiveVerdict, told: &[&str]) -> Option<Check> {
 }
 
 /// What is missing of the pod's set-up.
-fn lost(plan: &Plan, now: &PodNow) -> Option<Reason> {
+fn lost(record: &Record, now: &PodNow) -> Option<Reason> {
     let pnetids = now.pnetids.iter().cloned().collect();
-    let mut lost = smc_model::lost(plan, now.converts, &pnetids);
+    let mut lost = smc_model::lost(&record.plan, now.converts, &pnetids);
+    if record.owned.guard_pins.is_some() {
+        lost.extend(now.unguarded.iter().map(|interface| Reason::SameNodeGuardMissing {
+            why: format!("its program is not on the pod's interface {interface}"),
+        }));
+    }
     // Without conversion nothing else matters.
     let conversion = lost.iter().position(|reason| *reason == Reason::ConversionLost);
     if lost.is_empty() { None } else { Some(lost.swap_remove(conversion.unwrap_or(0))) }

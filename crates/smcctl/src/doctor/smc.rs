@@ -214,17 +214,14 @@ pub(super) fn same_node_guard(facts: &Facts) -> Check {
     }
     match &facts.guard {
         Err(why) => Check::unknown(name, why),
-        Ok(GuardFacts { set: true, rule: true }) => {
-            Check::fine(name, "nftables table inet kube-smc with its set and rule")
+        Ok(Some(GuardFacts { stripped, .. })) => {
+            Check::fine(name, format!("pinned; kept {stripped} connections between the running pods on TCP"))
         }
-        Ok(GuardFacts { set: false, .. }) => Check::problem(
+        Ok(None) => Check::problem(
             name,
             &refusal::SAME_NODE_GUARD_MISSING,
-            "nftables table inet kube-smc or its set is not there",
+            "its BPF program or a map of it is not pinned in /sys/fs/bpf/kube-smc",
         ),
-        Ok(GuardFacts { rule: false, .. }) => {
-            Check::problem(name, &refusal::SAME_NODE_GUARD_MISSING, "the table's chain has no rule")
-        }
     }
 }
 

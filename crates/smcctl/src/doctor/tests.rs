@@ -42,7 +42,7 @@ fn of_a_node_that_is_only_looked_at_nothing_is_missed_but_what_it_was_not_prepar
         facts.ports = Ok(Vec::new());
         facts.ueids = Ok(Vec::new());
         facts.anchor = Ok(None);
-        facts.guard = Ok(crate::facts::GuardFacts { set: false, rule: false });
+        facts.guard = Ok(None);
         facts.pods.clear();
     };
     let without_device = |facts: &mut Facts| {
@@ -135,8 +135,7 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.netns_mode = Ok(RdmaNetnsMode::Exclusive)), ["RdmaNetnsExclusive"]);
     assert_eq!(problems(|facts| facts.conversion.link_pinned = false), ["NoConversion"]);
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(false)), ["NoConversion"]);
-    assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().rule = false), ["SameNodeGuardMissing"]);
-    assert_eq!(problems(|facts| facts.guard.as_mut().unwrap().set = false), ["SameNodeGuardMissing"]);
+    assert_eq!(problems(|facts| facts.guard = Ok(None)), ["SameNodeGuardMissing"]);
     assert_eq!(problems(|facts| facts.chain.entry = None), ["ChainEntryMissing"]);
     assert_eq!(problems(|facts| facts.chain.program = false), ["PluginMissing"]);
     assert_eq!(

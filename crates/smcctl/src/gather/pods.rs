@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use smc_host::netns::Netns;
-use smc_host::{HostError, pnet, route};
+use smc_host::{HostError, guard, pnet, route};
 use smc_model::Verdict;
 use smc_state::{LivePod, Record};
 
@@ -44,5 +44,7 @@ fn now(record: &Record, smc: &mut Smc) -> Result<Option<PodNow>, HostError> {
     let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id)).collect();
     let addresses = route::addresses(&mut inside.route)?.into_iter().map(|(_, net)| net);
     let ordinary = addresses.filter(|net| !net.address().is_loopback() && !net.address().is_link_local());
-    Ok(Some(PodNow { converts: inside.converts, pnetids, addresses: ordinary.collect() }))
+    let addresses = ordinary.collect();
+    let unguarded = guard::unguarded(&mut inside.route)?;
+    Ok(Some(PodNow { converts: inside.converts, pnetids, addresses, unguarded }))
 }

@@ -43,7 +43,7 @@ pub(super) fn facts(family: &str, conversion: &serde_json::Value, guard: &str) -
         "ports": [{"device": "erdma_0", "port": 1, "active": true, "pnetid": "NET1", "pods": 0,
                    "netdev": {"index": 2, "name": "eth1", "addresses": ["10.0.0.2/24"]}}],
         "ueids": ["SMCV2-DEFAULT-UEID"],
-        "guard": guard, "anchor": "not-needed", "datapath": "netfilter",
+        "guard": guard, "guard_pins": "/pins", "anchor": "not-needed", "datapath": "netfilter",
     }))
     .unwrap()
 }
@@ -106,7 +106,7 @@ impl Machine for Fake {
             return Err(HostError::new("release it", Cause::Unexpected("it refuses".to_owned())));
         }
         match step {
-            Release::Unguard { address } => drop(kernel.guarded.remove(address)),
+            Release::Unguard { address, .. } => drop(kernel.guarded.remove(address)),
             other => panic!("{other:?} is never owned here"),
         }
         Ok(())
@@ -140,6 +140,7 @@ impl Entered for Fake {
             addresses: vec!["10.0.0.21/24".parse().unwrap()],
             routed: true,
             pnetid: kernel.pnetid.clone(),
+            guarded: kernel.guarded.contains(&ADDRESS),
         };
         let pod = PodFacts {
             primary: primary.to_owned(),
@@ -167,7 +168,7 @@ impl Entered for Fake {
             return Err(HostError::new("take the step", cause));
         }
         match step {
-            Step::Guard { address } => drop(kernel.guarded.insert(*address)),
+            Step::Guard { address, .. } => drop(kernel.guarded.insert(*address)),
             Step::SetPnetid { pnetid, .. } => kernel.pnetid = Some(pnetid.clone()),
             Step::ConvertBySysctl => kernel.sysctl = true,
             Step::ConvertByBpf { .. } => kernel.in_map = true,
@@ -185,7 +186,7 @@ impl Entered for Fake {
     fn undo(&mut self, step: &Step) -> Result<(), HostError> {
         let mut kernel = self.0.borrow_mut();
         match step {
-            Step::Guard { address } => drop(kernel.guarded.remove(address)),
+            Step::Guard { address, .. } => drop(kernel.guarded.remove(address)),
             Step::SetPnetid { .. } => kernel.pnetid = None,
             Step::ConvertBySysctl => kernel.sysctl = false,
             Step::ConvertByBpf { .. } => kernel.in_map = false,

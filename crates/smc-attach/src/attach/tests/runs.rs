@@ -52,6 +52,7 @@ fn found() -> Owned {
 fn ours() -> Owned {
     Owned {
         guarded: [ADDRESS].into(),
+        guard_pins: Some("/pins".into()),
         converted: Some(("/map".into(), COOKIE)),
         named: [("eth0".to_owned(), "NET1".parse().unwrap())].into(),
         ..Owned::default()
@@ -195,7 +196,8 @@ fn what_was_found_in_place_is_still_owned_when_a_later_step_fails() {
         kernel.refuses = Some("PNETID");
     }
     let refused = rig.attach().record;
-    assert_eq!(refused.owned, Owned { guarded: [ADDRESS].into(), ..Owned::default() });
+    let Owned { guarded, guard_pins, .. } = ours();
+    assert_eq!(refused.owned, Owned { guarded, guard_pins, ..Owned::default() });
     assert!(rig.kernel.0.borrow().guarded.contains(&ADDRESS));
 }
 
@@ -206,15 +208,13 @@ fn a_tombstone_that_comes_to_life_again_keeps_what_it_still_owns_until_that_can_
     tombstone.phase = Phase::Tombstone;
     let left = std::net::Ipv4Addr::new(10, 0, 0, 99);
     tombstone.owned.guarded.insert(left);
+    tombstone.owned.guard_pins = ours().guard_pins;
     rig.store.write(&tombstone).unwrap();
     rig.kernel.0.borrow_mut().guarded.insert(left);
     rig.kernel.0.borrow_mut().refuses = Some("release");
     let again = rig.attach();
     assert!(again.changed && again.record.is_live());
-    assert_eq!(
-        again.record.owned,
-        Owned { sysctl: true, guarded: [left].into(), named: ours().named, ..Owned::default() }
-    );
+    assert_eq!(again.record.owned, Owned { sysctl: true, guarded: [left].into(), converted: None, ..ours() });
     assert_eq!(again.record.plan.notes, [], "the sysctl was not taken for somebody else's");
     rig.kernel.0.borrow_mut().refuses = None;
     let owned = Owned { sysctl: true, named: ours().named, ..Owned::default() };

@@ -26,7 +26,7 @@ pub(super) fn port(device: &str, pnetid: &str, net: &str) -> RdmaPort {
 }
 
 /// A mainline node that has everything.
-pub(super) fn node() -> NodeFacts {
+pub(crate) fn node() -> NodeFacts {
     NodeFacts {
         kernel: Kernel { release: "6.12.117+deb12-amd64".into(), family: KernelFamily::Mainline },
         smc_loaded: true,
@@ -38,6 +38,7 @@ pub(super) fn node() -> NodeFacts {
         ports: vec![port("rxe0", "NET1", "10.0.0.2/24")],
         ueids: vec![Ueid::default_ueid()],
         guard: Guard::Ready,
+        guard_pins: Some("/pins".into()),
         anchor: Anchor::Ready { index: 7 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,
@@ -65,7 +66,13 @@ pub(super) fn interface(name: &str, kind: InterfaceKind, nets: &[&str]) -> PodIn
         addresses: nets.iter().map(|net| net.parse().unwrap()).collect(),
         routed: true,
         pnetid: None,
+        guarded: false,
     }
+}
+
+/// Has an address guarded, and an interface where it has not the program.
+fn guard(address: Ipv4Addr, interface: Option<&str>) -> Step {
+    Step::Guard { address, interface: interface.map(str::to_owned), pins: Some("/pins".into()) }
 }
 
 /// A fresh pod with `interfaces`, whose addresses the host reaches by interface 21.
@@ -94,7 +101,7 @@ fn a_fresh_veth_pod_on_mainline_takes_anchor_guard_pnetid_and_conversion_in_this
         Step::HoldRoute { address, towards_pod: 21, source: None },
         Step::AnchorAddress { address, anchor: 7 },
         Step::DropLocalRoute { address, anchor: 7 },
-        Step::Guard { address },
+        guard(address, Some("eth0")),
         Step::SetPnetid { interface: "eth0".into(), pnetid: "NET1".parse().unwrap() },
         Step::ConvertByBpf { map: "/sys/fs/bpf/kube-smc/netns".into() },
     ];
@@ -116,6 +123,7 @@ fn a_pod_that_is_configured_takes_no_step() {
     pod.conversion = PodConversion::Ours;
     pod.anchors.insert(ADDRESS, AnchorState::Anchored);
     pod.guarded.insert(ADDRESS);
+    pod.interfaces[0].guarded = true;
     let Plan { steps, notes, bindings } = decide(&node(), &pod).unwrap();
     assert_eq!((steps, notes), (vec![], vec![]));
     assert_eq!(bindings.len(), 1);
@@ -127,7 +135,31 @@ fn a_converted_pod_that_lost_its_guard_gets_only_that_back() {
     pod.interfaces[0].pnetid = Some("NET1".parse().unwrap());
     pod.conversion = PodConversion::Ours;
     pod.anchors.insert(ADDRESS, AnchorState::Anchored);
-    assert_eq!(decide(&node(), &pod).unwrap().steps, [Step::Guard { address: ADDRESS }]);
+    pod.interfaces[0].guarded = true;
+    assert_eq!(decide(&node(), &pod).unwrap().steps, [guard(ADDRESS, None)]);
+}
+
+#[test]
+fn an_interface_that_came_later_gets_the_guard_whether_or_not_it_has_an_address() {
+    let mut pod = pod();
+    pod.interfaces[0].pnetid = Some("NET1".parse().unwrap());
+    pod.interfaces[0].guarded = true;
+    pod.conversion = PodConversion::Ours;
+    pod.anchors.insert(ADDRESS, AnchorState::Anchored);
+    pod.guarded.insert(ADDRESS);
+    let later = Ipv4Addr::new(10, 0, 9, 9);
+    for (nets, address) in [(&["10.0.9.9/24"][..], later), (&[], ADDRESS)] {
+        let mut net1 = interface("net1", InterfaceKind::Direct, nets);
+        net1.routed = false;
+        let pod = PodFacts { interfaces: vec![pod.interfaces[0].clone(), net1], ..pod.clone() };
+        assert_eq!(decide(&node(), &pod).unwrap().steps, [guard(address, Some("net1"))]);
+    }
+}
+
+#[test]
+fn beside_an_agent_whose_guard_is_another_no_pod_is_set_up() {
+    let node = NodeFacts { guard_pins: None, ..node() };
+    assert_eq!(decide(&node, &pod()).unwrap_err().name(), "SameNodeGuardMissing");
 }
 
 #[test]
@@ -164,7 +196,7 @@ fn a_pod_with_more_addresses_than_it_may_have_is_refused_before_any_is_looked_at
 fn an_nic_inside_the_pod_is_guarded_but_not_anchored() {
     let pod = pod_with(vec![interface("eth0", InterfaceKind::Direct, &["10.0.0.21/24"])]);
     let steps = decide(&node(), &pod).unwrap().steps;
-    assert_eq!(steps.first(), Some(&Step::Guard { address: ADDRESS }));
+    assert_eq!(steps.first(), Some(&guard(ADDRESS, Some("eth0"))));
     assert_eq!(steps.len(), 3, "guard, PNETID, conversion: {steps:?}");
 }
 
@@ -176,7 +208,7 @@ fn an_address_of_an_interface_without_a_route_is_guarded_but_neither_anchored_no
     pod.interfaces.push(spare);
     let plan = decide(&node(), &pod).unwrap();
     let address = Ipv4Addr::new(10, 0, 9, 9);
-    assert!(plan.steps.contains(&Step::Guard { address }));
+    assert!(plan.steps.contains(&guard(address, Some("eth1"))));
     assert!(
         !plan.steps.iter().any(|step| matches!(step, Step::HoldRoute { address: a, .. } if *a == address))
     );
@@ -193,5 +225,8 @@ fn an_address_twice_in_the_pod_is_anchored_and_guarded_once() {
     let steps = decide(&node(), &pod).unwrap().steps;
     let count = |wanted: &Step| steps.iter().filter(|step| *step == wanted).count();
     assert_eq!(count(&Step::AnchorAddress { address: ADDRESS, anchor: 7 }), 1);
-    assert_eq!(count(&Step::Guard { address: ADDRESS }), 1);
+    for interface in ["eth0", "eth1"] {
+        assert_eq!(count(&guard(ADDRESS, Some(interface))), 1);
+    }
+    assert_eq!(count(&guard(ADDRESS, None)), 0);
 }

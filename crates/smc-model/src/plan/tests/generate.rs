@@ -76,7 +76,7 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
     let guard = prop_oneof![
         10 => Just(Guard::Ready),
         5 => Just(Guard::NotNeeded),
-        1 => Just(Guard::Missing { why: "no nftables".into() }),
+        1 => Just(Guard::Missing { why: "no BPF".into() }),
     ];
     let anchor = prop_oneof![
         10 => Just(Anchor::Ready { index: 7 }),
@@ -111,6 +111,7 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
             rdma_netns_mode,
             ports,
             ueids,
+            guard_pins: (guard == Guard::Ready).then(|| "/pins".into()),
             guard,
             anchor,
             datapath,
@@ -128,16 +129,18 @@ fn interfaces() -> impl Strategy<Value = Vec<PodInterface>> {
         prop_oneof![1 => vec(net.clone(), 0..1), 8 => vec(net, 1..3)],
         prop::bool::weighted(0.85),
         option::of(pnetid()),
+        any::<bool>(),
     );
     vec(interface, 1..4).prop_map(|interfaces| {
         let named = ["eth0", "eth1", "veth1"].into_iter().zip(interfaces);
         named
-            .map(|(name, (kind, addresses, routed, pnetid))| PodInterface {
+            .map(|(name, (kind, addresses, routed, pnetid, guarded))| PodInterface {
                 name: name.to_owned(),
                 kind,
                 addresses,
                 routed,
                 pnetid,
+                guarded,
             })
             .collect()
     })

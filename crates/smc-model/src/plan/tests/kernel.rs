@@ -36,7 +36,7 @@ pub(super) struct Kernel {
     /// The pod's interfaces, each with its entry in the namespace's PNET table.
     pub(super) interfaces: Vec<PodInterface>,
     pub(super) host: BTreeMap<Ipv4Addr, HostAddress>,
-    /// The same-node guard's set, with addresses of other pods too.
+    /// The addresses in the same-node guard's map, with those of other pods too.
     pub(super) guard: BTreeSet<Ipv4Addr>,
     pub(super) conversion: PodConversion,
 }
@@ -101,11 +101,17 @@ impl Kernel {
                     (host.anchored, host.local) = (true, true);
                 }
             }
-            Step::Guard { address } => {
-                if self.node.guard != Guard::Ready {
+            Step::Guard { address, interface, pins } => {
+                if self.node.guard != Guard::Ready || *pins != self.node.guard_pins {
                     return refused("ENOENT");
                 }
                 self.guard.insert(*address);
+                if let Some(name) = interface {
+                    let Some(interface) = self.interfaces.iter_mut().find(|i| i.name == *name) else {
+                        return refused("ENODEV");
+                    };
+                    interface.guarded = true;
+                }
             }
             Step::DropPnetid { pnetid } => {
                 for interface in &mut self.interfaces {

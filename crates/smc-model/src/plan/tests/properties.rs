@@ -188,6 +188,7 @@ proptest! {
             let after = kernel.after(&plan.steps).unwrap();
             if kernel.node.guard == Guard::Ready {
                 prop_assert!(kernel.observe().addresses_to_guard().is_subset(&after.guard));
+                prop_assert!(after.interfaces.iter().all(|interface| interface.guarded));
             } else {
                 prop_assert_eq!(&kernel.guard, &after.guard);
             }

@@ -31,7 +31,7 @@ fn undo(kernel: &mut Kernel, step: &Release) {
             (host.anchored, host.local) = (false, false);
         }
         Release::Unhold { address } => kernel.host.get_mut(address).unwrap().held = false,
-        Release::Unguard { address } => {
+        Release::Unguard { address, .. } => {
             kernel.guard.remove(address);
         }
     }
@@ -39,7 +39,7 @@ fn undo(kernel: &mut Kernel, step: &Release) {
 
 /// What a record would own after `steps` were planned for the pod.
 fn owned(kernel: &Kernel, steps: &[Step]) -> Owned {
-    Owned::default().after(steps, &kernel.observe(), &kernel.node.conversion, Some(COOKIE))
+    Owned::default().after(steps, &kernel.observe(), &kernel.node, Some(COOKIE))
 }
 
 proptest! {
@@ -112,7 +112,7 @@ proptest! {
         if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
             let first = owned(&kernel, &plan.steps);
             let after = kernel.after(&plan.steps).unwrap();
-            let second = first.clone().after(&[], &after.observe(), &after.node.conversion, Some(COOKIE));
+            let second = first.clone().after(&[], &after.observe(), &after.node, Some(COOKIE));
             prop_assert_eq!(&second, &first);
         }
     }
@@ -121,12 +121,12 @@ proptest! {
 #[test]
 fn only_a_sysctl_that_was_set_by_a_step_is_ours() {
     let empty = Owned::default();
-    let pod = super::examples::pod();
-    let set = empty.clone().after(&[Step::ConvertBySysctl], &pod, &Conversion::Tcp2smc, Some(COOKIE));
+    let (node, pod) = (super::examples::alibaba(), super::examples::pod());
+    let set = empty.clone().after(&[Step::ConvertBySysctl], &pod, &node, Some(COOKIE));
     assert!(set.sysctl && set.converted.is_none());
     for conversion in [PodConversion::Ours, PodConversion::Foreign] {
         let found = crate::PodFacts { conversion, ..pod.clone() };
-        assert!(!empty.clone().after(&[], &found, &Conversion::Tcp2smc, Some(COOKIE)).sysctl);
+        assert!(!empty.clone().after(&[], &found, &node, Some(COOKIE)).sysctl);
     }
 }
 

@@ -1,0 +1,143 @@
+//! The same-node guard: pods of one node talk plain TCP to each other at once, whatever stands or is done between them.
+
+use rig_tests::{
+    Kernel, PATIENCE, TestPod, client, eventually, lasting_server, shell, start, start_both, two_nodes,
+    wait_until_served,
+};
+use smc_model::ANNOTATION;
+use xtask::counters::Counters;
+use xtask::rig::{Node, PodSpec};
+
+/// Connects twenty times a second until it is interrupted, each time for a small page; then says how often it did, how often in
+/// vain, and how many milliseconds the slowest took.
+const CONNECT: &str = r#"
+import http.client, sys, time
+asked = failed = slowest = 0
+try:
+    while True:
+        began = time.monotonic()
+        try:
+            connection = http.client.HTTPConnection(sys.argv[1], timeout=10)
+            connection.request("GET", "/small")
+            failed += connection.getresponse().status != 200
+            connection.close()
+        except OSError:
+            failed += 1
+        asked += 1
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(max(0, began + 0.05 - time.monotonic()))
+except KeyboardInterrupt:
+    print(asked, failed, round(slowest * 1000))
+"#;
+
+/// What firewalls do: one that is reloaded, one that rewrites its tables as container engines do, one that is flushed.
+const RELOADS: &str = r#"
+for round in 1 2 3 4 5; do
+  nft flush ruleset
+  nft -f - <<'RULES'
+table inet firewall
+flush table inet firewall
+table inet firewall {
+  chain forward { type filter hook forward priority filter; policy accept; ct state established,related accept; }
+}
+RULES
+  iptables-restore <<'RULES'
+*nat
+:ENGINE - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j ENGINE
+COMMIT
+RULES
+  sleep 1
+done
+nft flush ruleset"#;
+
+fn annotated(spec: PodSpec) -> PodSpec {
+    spec.annotate(ANNOTATION, "true")
+}
+
+/// Has `pod` connect to `address` again and again while `meanwhile` runs; none may fail or take a second.
+#[track_caller]
+fn connects_meanwhile(pod: &TestPod<'_>, address: &str, meanwhile: impl FnOnce()) {
+    let netns = format!("--net={}", pod.netns_path());
+    let asking = pod.node().command(&["nsenter", &netns, "python3", "-c", CONNECT, address]).spawn().unwrap();
+    meanwhile();
+    asking.signal(2).unwrap();
+    let said = String::from_utf8(asking.wait().unwrap().stdout).unwrap();
+    let numbers: Vec<u32> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    let [asked, failed, slowest_ms] = numbers[..] else { panic!("{said}") };
+    eprintln!("{asked} connections, {failed} failed, the slowest took {slowest_ms} ms");
+    assert!(asked > 30 && failed == 0 && slowest_ms < 1000, "asked, failed, slowest in ms: {said}");
+}
+
+#[test]
+fn connections_on_one_node_neither_fail_nor_wait_while_firewalls_are_reloaded() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(1);
+    let node = cluster.node(1);
+    let [server, client] = start_both(
+        (&node, &annotated(lasting_server("firewalled-server"))),
+        (&node, &annotated(client("firewalled-client"))),
+    );
+    client.configured();
+    wait_until_served(&server);
+    connects_meanwhile(&client, &server.ip, || drop(shell(&node, RELOADS, &[])));
+    let seen = Counters::of(&client).unwrap().client;
+    assert_eq!(seen.smcr, 0, "{seen:?}");
+    assert!(seen.fallbacks() > 30, "their SYNs offered no SMC: {seen:?}");
+}
+
+/// A second interface with an address, as Multus gives one after the pod's own network.
+#[track_caller]
+fn add_macvlan(node: &Node<'_>, pod: &TestPod<'_>, address: &str) {
+    let script = r#"
+        ip link show guardtest0 >/dev/null 2>&1 || { ip link add guardtest0 type dummy; ip link set guardtest0 up; }
+        ip link add link guardtest0 name "mv$3" netns "$1" type macvlan mode bridge
+        nsenter "--net=$1" sh -ec 'ip link set "$1" name net1; ip address add "$2/24" dev net1; ip link set net1 up' sh "mv$3" "$2""#;
+    let last = address.rsplit('.').next().unwrap_or_default();
+    shell(node, script, &[&pod.netns_path(), address, last]);
+}
+
+#[test]
+fn an_interface_that_came_after_the_set_up_is_guarded_by_the_next_look() {
+    const ADDRESSES: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(1);
+    let node = cluster.node(1);
+    let pods = start_both(
+        (&node, &annotated(lasting_server("two-networks-server"))),
+        (&node, &annotated(client("two-networks-client"))),
+    );
+    let [server, client] = &pods;
+    wait_until_served(server);
+    for (pod, address) in pods.iter().zip(ADDRESSES) {
+        pod.configured_once();
+        add_macvlan(&node, pod, address);
+        assert_eq!(Kernel(&node).unguarded(&pod.netns_path()), ["net1"]);
+    }
+    eventually(PATIENCE, || {
+        let unguarded = pods.iter().flat_map(|pod| Kernel(&node).unguarded(&pod.netns_path()));
+        let unguarded: Vec<String> = unguarded.collect();
+        let guarded = Kernel(&node).guarded();
+        let all = ADDRESSES.iter().all(|address| guarded.contains(&address.parse().unwrap()));
+        if unguarded.is_empty() && all { Ok(()) } else { Err(format!("{unguarded:?}, {guarded:?}")) }
+    });
+    connects_meanwhile(client, ADDRESSES[0], || std::thread::sleep(std::time::Duration::from_secs(5)));
+    assert_eq!(Counters::of(client).unwrap().client.smcr, 0);
+    shell(&node, "ip link delete guardtest0", &[]);
+}
+
+#[test]
+fn a_program_that_somebody_took_off_comes_back_and_is_told() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(1);
+    let node = cluster.node(1);
+    let pod = start(&node, &annotated(client("bared")));
+    pod.configured_once();
+    let netns = format!("--net={}", pod.netns_path());
+    node.command(&["nsenter", &netns, "tc", "qdisc", "delete", "dev", "eth0", "clsact"]).check().unwrap();
+    assert_eq!(Kernel(&node).unguarded(&pod.netns_path()), ["eth0"]);
+    eventually(PATIENCE, || {
+        let unguarded = Kernel(&node).unguarded(&pod.netns_path());
+        if unguarded.is_empty() { Ok(()) } else { Err(format!("{unguarded:?}")) }
+    });
+}
