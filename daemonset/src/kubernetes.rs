@@ -1,8 +1,8 @@
 //! What Kubernetes shows: an Event on each pod whose verdict is reached or changes, and on the node the condition
 //! `SMCReady` and the label `smc.asm.alibabacloud.com/ready`.
 //!
-//! All of it is written, nothing is read: no pod, no node and no event is ever listed, watched or fetched, but for this node
-//! where the agent is to take a taint off it ([`startup_taint`]). Without an API server, or without the rights, the node works
+//! All of it is written, and almost nothing is read: no pod and no event is ever listed, watched or fetched; the nodes' addresses are
+//! rarely ([`node_addresses`]), and this node where the agent is to take a taint off it ([`startup_taint`]). Without an API server, or without the rights, the node works
 //! all the same; one line in the log says what is missing.
 //!
 //! Condition and label go in one patch of `nodes/status`: the API server takes labels there too (it resets only the
@@ -13,6 +13,7 @@ pub mod api;
 pub mod condition;
 pub mod event_queue;
 pub mod events;
+pub mod node_addresses;
 pub mod node_removal;
 pub mod node_status;
 pub mod startup_taint;

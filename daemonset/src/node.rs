@@ -3,7 +3,7 @@
 mod losses;
 mod wanted;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -83,12 +83,17 @@ pub struct Prepared {
 
 /// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run
 /// again, it makes only what was lost; with the same `last` it is cheap while nothing changed. What others made (PNETIDs,
-/// enterprise ids) is adopted.
+/// enterprise ids) is adopted. `node_addresses` are the cluster's nodes', where they are known.
 ///
 /// # Errors
 /// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
 /// facts, so that pods learn why they stay on TCP.
-pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> Result<Prepared, HostError> {
+pub async fn prepare(
+    options: &Options,
+    switch: Switch,
+    node_addresses: Option<&BTreeSet<IpAddr>>,
+    last: &mut LastLook,
+) -> Result<Prepared, HostError> {
     let release = kernel::release()?;
     let mut node = Preparation::default();
     let (devices, rdma_netns_mode) = node.rdma();
@@ -128,7 +133,7 @@ pub async fn prepare(options: &Options, switch: Switch, last: &mut LastLook) -> 
         Some(smc) => {
             let needed = node.needs_guard(smc, family, all_iwarp);
             if needed {
-                node.guard(smc, syn_option.as_ref(), &options.pin_dir, last)
+                node.guard(smc, syn_option.as_ref(), &options.pin_dir, node_addresses, last)
             } else {
                 Guard::NotNeeded
             }
@@ -315,6 +320,7 @@ impl Preparation {
         smc: &mut Smc,
         offer: Option<&SynOption>,
         pin_dir: &Path,
+        node_addresses: Option<&BTreeSet<IpAddr>>,
         last: &mut LastLook,
     ) -> Guard {
         let missing = |why: &str| Guard::Missing { why: why.to_owned() };
@@ -347,8 +353,8 @@ impl Preparation {
             }
         }
         last.guard = known.or_else(|| PinnedGuard::look(pin_dir).ok().flatten());
-        let attempt = "have SMC's offer taken out of SYNs from this node's own addresses";
-        self.check_host(attempt, strip_from_node(&mut smc.route, pin_dir));
+        let attempt = "have SMC's offer taken out of SYNs from nodes' addresses";
+        self.check_host(attempt, strip_from_nodes(&mut smc.route, pin_dir, node_addresses));
         Guard::Ready
     }
 
@@ -425,20 +431,31 @@ impl Preparation {
     }
 }
 
-/// What masquerades (kube-proxy, the hairpin of a bridge) gives a pod's connection to another pod of the node one of the node's
-/// own addresses.
-fn strip_from_node(route: &mut Connection, pin_dir: &Path) -> Result<(), HostError> {
+/// What masquerades (kube-proxy, the hairpin of a bridge) gives a pod's connection to another pod of the node a node's address:
+/// this one's, or another's where it goes by that one's node port.
+fn strip_from_nodes(
+    route: &mut Connection,
+    pin_dir: &Path,
+    others: Option<&BTreeSet<IpAddr>>,
+) -> Result<(), HostError> {
     let guard = smc_host::guard::Guard::open(pin_dir)?;
     let anchors = route.link_index(smc_host::anchor::LINK)?;
-    let addresses = route::addresses(route)?.into_iter().filter(|(link, _)| Some(*link) != anchors);
-    let addresses = addresses.map(|(_, net)| net.address()).filter(|address| !address.is_loopback());
-    let own: BTreeSet<IpAddr> = addresses.map(IpAddr::V4).collect();
+    let own = route::addresses(route)?.into_iter().filter(|(link, _)| Some(*link) != anchors);
+    let own: BTreeSet<IpAddr> = own.map(|(_, net)| IpAddr::V4(net.address())).collect();
+    let others_known = others.is_some();
+    let others = others.into_iter().flatten().filter(|address| !own.contains(address));
+    let mut wanted: BTreeMap<IpAddr, Why> = others.map(|address| (*address, Why::OtherNode)).collect();
+    wanted.extend(own.iter().map(|address| (*address, Why::Node)));
+    wanted.retain(|address, _| !address.is_loopback());
     let there = guard.sources()?;
-    for address in own.iter().filter(|address| !there.contains_key(address)) {
-        guard.strip(*address, Why::Node)?;
+    for (address, why) in wanted.iter().filter(|(address, _)| !there.contains_key(address)) {
+        guard.strip(*address, *why)?;
     }
-    for (address, _) in there.iter().filter(|(address, why)| **why == Why::Node && !own.contains(address)) {
-        guard.leave(*address)?;
+    for (address, why) in there.iter().filter(|(address, _)| !wanted.contains_key(address)) {
+        // What an agent before this one knew of other nodes stays while there is no API server.
+        if *why == Why::Node || (*why == Why::OtherNode && others_known) {
+            guard.leave(*address)?;
+        }
     }
     Ok(())
 }

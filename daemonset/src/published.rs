@@ -1,5 +1,7 @@
 //! The node as it was last seen, and as it is published to the plugin.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use smc_attach::{Anew, Mended, Mender};
@@ -7,6 +9,7 @@ use smc_host::{HostError, former_guard};
 use smc_model::{Guard, Missing, NodeFacts, Reason, Switch};
 use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, Record, StateError, Store};
 use smc_verbs::DeviceLimits;
+use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::node::{self, LastLook, Options, Prepared};
@@ -28,14 +31,35 @@ pub struct PublishedNode<'a> {
     mender: Mender,
     read: ReadBefore,
     former_guard_is_gone: bool,
+    /// The addresses of the cluster's nodes.
+    node_addresses: watch::Receiver<Option<BTreeSet<IpAddr>>>,
 }
 
 impl<'a> PublishedNode<'a> {
     /// A node that was not looked at yet.
-    pub fn new(store: &'a Store, read: ReadBefore, board: Board, boot_id: String, last: LastLook) -> Self {
-        let (seen, published, made, told, mender) = Default::default();
-        let former_guard_is_gone = false;
-        Self { store, board, boot_id, last, seen, published, made, told, mender, read, former_guard_is_gone }
+    pub fn new(
+        store: &'a Store,
+        read: ReadBefore,
+        board: Board,
+        boot_id: String,
+        last: LastLook,
+        node_addresses: watch::Receiver<Option<BTreeSet<IpAddr>>>,
+    ) -> Self {
+        let (seen, published, made, told, mender, former_guard_is_gone) = Default::default();
+        Self {
+            store,
+            board,
+            boot_id,
+            last,
+            seen,
+            published,
+            made,
+            told,
+            mender,
+            read,
+            former_guard_is_gone,
+            node_addresses,
+        }
     }
 
     /// The node as the plugin knows it.
@@ -54,7 +78,8 @@ impl<'a> PublishedNode<'a> {
     /// # Errors
     /// When the node cannot be looked at at all.
     pub async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool, HostError> {
-        let prepared = node::prepare(options, switch, &mut self.last).await?;
+        let node_addresses = self.node_addresses.borrow().clone();
+        let prepared = node::prepare(options, switch, node_addresses.as_ref(), &mut self.last).await?;
         let Prepared { facts, devices, mut problems, notes, restored, made, guard_is_new } = prepared;
         for note in notes {
             tracing::info!("{note}");
@@ -261,7 +286,7 @@ mod tests {
 
     fn unseen(store: &Store) -> PublishedNode<'_> {
         let (read, last) = (ReadBefore::default(), LastLook::default());
-        PublishedNode::new(store, read, board(), "this boot".to_owned(), last)
+        PublishedNode::new(store, read, board(), "this boot".to_owned(), last, watch::channel(None).1)
     }
 
     #[test]

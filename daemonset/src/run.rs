@@ -64,7 +64,8 @@ pub async fn run(
         surfaces.metrics.clone(),
     );
     let last = LastLook::at_start(store, &options.pin_dir);
-    let mut node = PublishedNode::new(store, read.clone(), surfaces.board.clone(), boot_id, last);
+    let (board, addresses) = (surfaces.board.clone(), surfaces.node_addresses());
+    let mut node = PublishedNode::new(store, read.clone(), board, boot_id, last, addresses);
     node.look(options, switch.into()).await?;
     let wanted = if node.is_published() { switch.into() } else { Wanted::Unknown };
     let mut repair = Looks::start(repairer, wanted, surfaces.board.clone());

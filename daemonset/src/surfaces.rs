@@ -3,7 +3,9 @@
 //! It runs on a thread of its own: the main loop works in the kernel and must not keep a probe waiting, nor wait for
 //! an API server. The two share the [`Board`] and channels.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,7 +22,7 @@ use crate::kubernetes::api::Source;
 use crate::kubernetes::condition::{Condition, condition};
 use crate::kubernetes::event_queue::{CAPACITY, EventQueue};
 use crate::kubernetes::startup_taint::{self, TaintKey};
-use crate::kubernetes::{backoff, events, node_status};
+use crate::kubernetes::{backoff, events, node_addresses, node_status};
 use crate::mesh::{self, MeshMode, MeshSwitch};
 use crate::metrics::Metrics;
 use crate::records::Change;
@@ -70,6 +72,7 @@ pub struct Surfaces {
     /// The metrics.
     pub metrics: Metrics,
     mesh: watch::Receiver<MeshSwitch>,
+    node_addresses: watch::Receiver<Option<BTreeSet<IpAddr>>>,
     announcer: Announcer,
     conditions: watch::Sender<Option<Condition>>,
     first_look: bool,
@@ -103,6 +106,7 @@ impl Announcer {
 /// The thread's end of it.
 struct Ends {
     mesh: watch::Sender<MeshSwitch>,
+    node_addresses: watch::Sender<Option<BTreeSet<IpAddr>>>,
     announcements: mpsc::Receiver<Announcement>,
     conditions: watch::Receiver<Option<Condition>>,
 }
@@ -125,7 +129,13 @@ impl Surfaces {
         let (mesh_sender, mesh) = watch::channel(switch);
         let (announcements, announced) = mpsc::channel(CAPACITY);
         let (conditions, condition) = watch::channel(None);
-        let ends = Ends { mesh: mesh_sender, announcements: announced, conditions: condition };
+        let (addresses, node_addresses) = watch::channel(None);
+        let ends = Ends {
+            mesh: mesh_sender,
+            node_addresses: addresses,
+            announcements: announced,
+            conditions: condition,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -139,12 +149,17 @@ impl Surfaces {
             })
             .map_err(SurfacesError::Thread)?;
         let events = Announcer { sender: announcements, board: board.clone() };
-        Ok(Self { board, metrics, mesh, announcer: events, conditions, first_look: true })
+        Ok(Self { board, metrics, mesh, node_addresses, announcer: events, conditions, first_look: true })
     }
 
     /// The mesh switch, to be read and waited on.
     pub fn mesh(&self) -> watch::Receiver<MeshSwitch> {
         self.mesh.clone()
+    }
+
+    /// The addresses of the cluster's nodes, once they are known.
+    pub fn node_addresses(&self) -> watch::Receiver<Option<BTreeSet<IpAddr>>> {
+        self.node_addresses.clone()
     }
 
     /// For others who announce.
@@ -219,7 +234,7 @@ impl Surfaces {
 }
 
 async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metrics, ends: Ends) {
-    let Ends { mesh, announcements, conditions } = ends;
+    let Ends { mesh, node_addresses: addresses, announcements, conditions } = ends;
     let mesh = async {
         if options.mesh == MeshMode::Watch {
             mesh::follow(&Source::new(options.mesh_kubeconfig.clone()), store, board, &mesh).await;
@@ -258,7 +273,8 @@ async fn serve(options: &Options, store: &Store, board: &Board, metrics: &Metric
                 (None, _) => {}
             }
         };
-        tokio::join!(events, condition, taint);
+        let addresses = node_addresses::follow(&source, board, backoff(), &addresses);
+        tokio::join!(events, condition, taint, addresses);
     };
     // Probes first: making a client of an API server takes a while.
     tokio::join!(socket, port, mesh, kubernetes);

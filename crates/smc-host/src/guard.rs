@@ -40,19 +40,22 @@ const COUNTS: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value
 pub enum Why {
     /// An accelerated pod of this node.
     Pod,
-    /// An address of a node's own, which stands for a pod's where something masquerades.
+    /// An address of this node's own, which stands for a pod's where something masquerades.
     Node,
+    /// An address of another node's, which does where a connection comes by that one's node port.
+    OtherNode,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Pod, Self::Node];
+    pub const ALL: [Self; 3] = [Self::Pod, Self::Node, Self::OtherNode];
 
     /// The program's number of it, from 1.
     pub fn number(self) -> u32 {
         match self {
             Self::Pod => 1,
             Self::Node => 2,
+            Self::OtherNode => 3,
         }
     }
 

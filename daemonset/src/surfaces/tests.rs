@@ -219,7 +219,7 @@ async fn a_rewrite_of_the_chain_does_not_touch_the_condition() {
 }
 
 /// `VERB group/resource` of every rule, with what following the mesh takes.
-fn rules() -> std::collections::BTreeSet<String> {
+fn rules() -> BTreeSet<String> {
     let text = include_str!("../../manifests/base/rbac.yaml");
     let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).unwrap();
     let role = documents.iter().find(|document| document["kind"] == "ClusterRole").unwrap();
@@ -228,7 +228,7 @@ fn rules() -> std::collections::BTreeSet<String> {
     let words = |list: &serde_json::Value| -> Vec<String> {
         list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
     };
-    let mut rules = std::collections::BTreeSet::new();
+    let mut rules = BTreeSet::new();
     let all = [role, &of_mesh].map(|role| role["rules"].as_array().unwrap());
     for rule in all.into_iter().flatten() {
         for (group, resource) in words(&rule["apiGroups"]).iter().zip(words(&rule["resources"])) {
@@ -251,6 +251,7 @@ fn right(seen: &crate::fake_api::Seen) -> String {
                 seen.query.split('&').find_map(|part| part.strip_prefix("fieldSelector=metadata.name%3D"));
             (format!("{group}/{resource}"), selector.unwrap_or_default())
         }
+        ["api", "v1", "nodes"] => ("/nodes".to_owned(), ""),
         ["api", "v1", "nodes", _, "status"] => ("/nodes/status".to_owned(), ""),
         ["api", "v1", "namespaces", _, "events"] | ["api", "v1", "namespaces", _, "events", _] => {
             ("/events".to_owned(), "")
@@ -277,14 +278,14 @@ async fn the_rights_in_the_manifest_are_exactly_those_that_are_used() {
     .await;
     let store = Store::new(api.dir().join("state"));
     let mut surfaces = Surfaces::start(options(&api), store, Chain::Unmanaged).unwrap();
-    surfaces.node_is(&facts());
+    surfaces.node_is(&usable());
     for written in 1..=2 {
         surfaces.records_changed(&[fresh("web-1", Verdict::refused(Reason::NoRdmaDevice))]);
         let refused = || surfaces.board.read(|view| (view.events.written >= written).then_some(()));
         eventually("an event", refused).await;
     }
-    let used = || -> std::collections::BTreeSet<String> { api.seen().iter().map(right).collect() };
-    eventually("all requests", || (used().len() >= 5).then_some(())).await;
+    let used = || -> BTreeSet<String> { api.seen().iter().map(right).collect() };
+    eventually("all requests", || (used().len() >= 6).then_some(())).await;
     assert_eq!(used(), rules());
 }
 

@@ -1,5 +1,5 @@
 //! A small stand-in for kube-apiserver, for tests and measurements: it keeps one `ASMMeshConfig`, which can be listed,
-//! watched, put and deleted; takes every Event and every patch; shows the Events at `/events`; and counts what it is asked.
+//! watched, put and deleted; knows no nodes; takes every Event and every patch; shows the Events at `/events`; and counts what it is asked.
 //! On the loopback, without TLS.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 const COLLECTION: &str = "/apis/istio.alibabacloud.com/v1beta1/asmmeshconfigs";
 const NAME: &str = "default";
+const NODES: &str = "/api/v1/nodes";
 /// Not an API server's: how many requests there were, by verb.
 const COUNTS: &str = "/requests";
 /// Not an API server's: every write of an Event in the order of the writes, each with the whole Event as it was then.
@@ -86,6 +87,15 @@ impl State {
         self.written.push(event);
         Ok(())
     }
+}
+
+/// A table of no nodes.
+fn nodes() -> Value {
+    let column = |name: &str| json!({ "name": name, "type": "string" });
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+        "columnDefinitions": [column("Name"), column("Internal-IP"), column("External-IP")], "rows": [],
+    })
 }
 
 /// What of a collection of Events a path means: the namespace, and the Event's name unless it is the collection.
@@ -174,6 +184,7 @@ impl ApiServer {
                 self.change(None);
                 whole(StatusCode::OK, &json!({ "kind": "Status", "status": "Success" }))
             }
+            (&Method::GET, None) if uri.path() == NODES => whole(StatusCode::OK, &nodes()),
             (&Method::POST, None) => whole(StatusCode::CREATED, &body),
             (&Method::PATCH, None) => whole(StatusCode::OK, &body),
             _ => whole(StatusCode::NOT_FOUND, &json!({ "kind": "Status", "status": "Failure", "code": 404 })),
