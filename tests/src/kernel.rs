@@ -55,7 +55,8 @@ impl Kernel<'_, '_> {
     /// the kernel changes by itself is left out.
     #[track_caller]
     pub fn snapshot(self, netns: &[&str]) -> String {
-        let script = format!("{SCRIPT}\nls /sys/fs/bpf/kube-smc 2>/dev/null || :; exec \"$0\" \"$@\"");
+        let guard = r#"ls /sys/fs/bpf/kube-smc 2>/dev/null || :; "$0" guarded | sed 's/^/guard from /'"#;
+        let script = format!("{SCRIPT}\n{guard}; exec \"$0\" \"$@\"");
         let program = program();
         let mut argv = vec!["sh", "-ec", &script, &program, "show", "/proc/1/ns/net"];
         argv.extend(netns);

@@ -38,8 +38,7 @@ fn main() -> Result<()> {
         }
         ["guarded"] => guarded()?,
         ["unguarded", netns] => {
-            let mut inside = Namespace::enter(netns)?.inside;
-            let names = guard::unguarded(&mut inside.route).map_err(|error| explain(&error))?;
+            let names = unguarded(&mut Namespace::enter(netns)?.inside)?;
             names.iter().fold(String::new(), |all, name| all + name + "\n")
         }
         ["convert", map, netns] => convert(map, netns)?,
@@ -105,7 +104,17 @@ fn show(netns: &str) -> Result<String> {
         writeln!(text, "ueid {ueid}")?;
     }
     writeln!(text, "new TCP sockets are SMC: {}", namespace.inside.converts)?;
+    if netns != HOST {
+        for name in unguarded(&mut namespace.inside)? {
+            writeln!(text, "unguarded {name}")?;
+        }
+    }
     Ok(text)
+}
+
+/// The namespace's interfaces that carry traffic and have no program of the guard's.
+fn unguarded(inside: &mut Inside) -> Result<Vec<String>> {
+    guard::unguarded(&mut inside.route).map_err(|error| explain(&error))
 }
 
 fn table(namespace: &mut Namespace) -> Result<String> {

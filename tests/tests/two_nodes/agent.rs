@@ -31,10 +31,12 @@ fn pods_start_accelerated_while_the_agent_is_dead_and_it_comes_back_to_an_unchan
     let netns = [early.netns_path(), late.netns_path()];
     let kernel = || Kernel(&two).snapshot(&[&netns[0], &netns[1]]);
     let before = kernel();
-    assert!(before.contains(&format!("{}/32", late.ip)) && before.contains("local_pods"), "{before}");
+    let [anchored, guarded] = [format!("{}/32", late.ip), format!("guard from {}", late.ip)];
+    assert!(before.contains(&anchored) && before.contains(&guarded), "{before}");
+    assert!(!before.contains("unguarded"), "{before}");
     let said = killed.start();
     // Everything that the agent makes on a node it also tells.
-    for made in ["attached", "replaced", "Created", "Repaired", "gave RDMA port", "added the UEID"] {
+    for made in ["attached", "replaced", "loaded the BPF program", "gave RDMA port", "added the UEID"] {
         assert!(!said.contains(made), "{said}");
     }
     eventually(PATIENCE, || {
@@ -127,6 +129,7 @@ fn uninstalling_leaves_nothing_of_ours_and_the_next_agent_takes_up_the_running_p
         &[&pod.ip],
     );
     assert_eq!(left, "");
+    assert_eq!(Kernel(&two).unguarded(&pod.netns_path()), ["eth0"], "its program is gone, too");
     for netns in ["/proc/1/ns/net".to_owned(), pod.netns_path()] {
         let state = Kernel(&two).state(&netns);
         assert!(
