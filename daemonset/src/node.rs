@@ -118,7 +118,7 @@ pub async fn prepare(
     let family = KernelFamily::of(&release, smc_loaded, has_tcp2smc);
     let conversion =
         if has_tcp2smc { Conversion::Tcp2smc } else { node.bpf(&options.pin_dir, smc_loaded, last) };
-    let syn_option = node.offer(&conversion, &options.proc, last);
+    let offer = node.offer(&conversion, &options.proc, last);
     let anchor = match (family, smc_loaded) {
         (KernelFamily::Alibaba, _) => Anchor::NotNeeded,
         (KernelFamily::Mainline, true) => node.anchor().await,
@@ -133,7 +133,8 @@ pub async fn prepare(
         Some(smc) => {
             let needed = node.needs_guard(smc, family, all_iwarp);
             if needed {
-                node.guard(smc, syn_option.as_ref(), &options.pin_dir, node_addresses, last)
+                let offer = offer.as_ref().map(Option::as_ref).map_err(String::as_str);
+                node.guard(smc, offer, &options.pin_dir, node_addresses, last)
             } else {
                 Guard::NotNeeded
             }
@@ -150,7 +151,7 @@ pub async fn prepare(
         smc_missing,
         smc_module: smc.as_ref().and_then(|smc| smc.module),
         conversion,
-        syn_option,
+        syn_option: offer.ok().flatten(),
         rdma_netns_mode,
         ports,
         ueids,
@@ -258,14 +259,22 @@ impl Preparation {
     }
 
     /// Looked at once for each way of converting: it is the kernel's.
-    fn offer(&mut self, conversion: &Conversion, proc: &Path, last: &mut LastLook) -> Option<SynOption> {
+    ///
+    /// # Errors
+    /// Why it could not be seen, in words.
+    fn offer(
+        &mut self,
+        conversion: &Conversion,
+        proc: &Path,
+        last: &mut LastLook,
+    ) -> Result<Option<SynOption>, String> {
         if let Some((known, option)) = &last.offer
             && known == conversion
         {
-            return option.clone();
+            return Ok(option.clone());
         }
         let seen = match conversion {
-            Conversion::None { .. } => return None,
+            Conversion::None { .. } => return Ok(None),
             Conversion::Tcp2smc => {
                 let sysctl = Sysctl::at(proc.join("sys"));
                 offer::of_this_kernel(|netns| netns.run(|| sysctl.set(TCP2SMC, "1").map(drop))?)
@@ -286,10 +295,16 @@ impl Preparation {
                 seen
             }
         };
-        // Nothing depends on it but what is told.
-        let option = seen.inspect_err(|error| tracing::warn!("{}", error.with_cause())).ok().flatten();
+        let option = seen.map_err(|error| {
+            let needs = if error.errno() == Some(nix::errno::Errno::EPERM as i32) {
+                "; it takes CAP_NET_ADMIN"
+            } else {
+                ""
+            };
+            format!("cannot see what a SYN of this kernel offers SMC by: {}{needs}", error.with_cause())
+        })?;
         last.offer = Some((conversion.clone(), option.clone()));
-        option
+        Ok(option)
     }
 
     async fn anchor(&mut self) -> Anchor {
@@ -318,14 +333,16 @@ impl Preparation {
     fn guard(
         &mut self,
         smc: &mut Smc,
-        offer: Option<&SynOption>,
+        offer: Result<Option<&SynOption>, &str>,
         pin_dir: &Path,
         node_addresses: Option<&BTreeSet<IpAddr>>,
         last: &mut LastLook,
     ) -> Guard {
         let missing = |why: &str| Guard::Missing { why: why.to_owned() };
-        let Some(offer) = offer else {
-            return missing("what a SYN of this kernel offers SMC by could not be seen");
+        let offer = match offer {
+            Ok(Some(offer)) => offer,
+            Ok(None) => return missing("this kernel's SYNs offer no SMC"),
+            Err(why) => return missing(why),
         };
         let known = last
             .guard
