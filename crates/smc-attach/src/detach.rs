@@ -157,7 +157,7 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
             }
             Release::Unguard { pins, address } => {
                 left.guard_pins = Some(pins);
-                left.guarded.insert(address);
+                left.own_guarded(address);
             }
         }
     }

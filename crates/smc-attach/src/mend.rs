@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,11 +186,11 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
     }
 }
 
-fn guard_again(node: &NodeFacts, address: Ipv4Addr) -> Result<(), HostError> {
+fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {
     let Some(pins) = &node.guard_pins else { return Ok(()) };
     let guard = Guard::open(pins)?;
-    guard.count_for(address.into())?;
-    guard.strip(address.into(), Why::Pod)
+    guard.count_for(address)?;
+    guard.strip(address, Why::Pod)
 }
 
 /// Gives every pod that has the guard's program the one that is pinned now.
@@ -261,9 +261,11 @@ fn put_back_anchors(
 fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
     let address = match stray {
         Release::Unconvert { .. } => return Ok(false),
-        Release::Unguard { address, .. } | Release::Unanchor { address } | Release::Unhold { address } => {
-            *address
-        }
+        // Of the sixth family nothing is looked up: it is released, and a living pod's next look brings it back.
+        Release::Unguard { address: IpAddr::V6(_), .. } => return Ok(false),
+        Release::Unguard { address: IpAddr::V4(address), .. }
+        | Release::Unanchor { address }
+        | Release::Unhold { address } => *address,
     };
     let mut host = Connection::open(Protocol::Route)?;
     let Some(way) = route::way_to(&mut host, address)?.filter(|way| way.straight && !way.local) else {

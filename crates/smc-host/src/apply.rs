@@ -1,6 +1,8 @@
 //! Apply: one step of a plan, or one step of its release. Nothing is decided here.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -26,14 +28,17 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
             anchor::unhold(&mut host.route, *address, Some(*towards_pod))
         }
         // First the program: an address whose SYNs lose their offer elsewhere, but whose own do not, would be half guarded.
-        Step::Guard { address, interface, pins } => {
+        Step::Guard { address, interface, also, pins } => {
             let guard = opened(&mut host.guard, pins.as_deref())?;
             if let Some(interface) = interface {
                 let index = needed_link(&inside.route, interface)?;
                 guard.attach(&mut inside.route, index)?;
             }
-            guard.count_for((*address).into())?;
-            guard.strip((*address).into(), Why::Pod)
+            for address in both(*address, also) {
+                guard.count_for(address)?;
+                guard.strip(address, Why::Pod)?;
+            }
+            Ok(())
         }
         Step::DropPnetid { pnetid } => pnet::delete(&mut inside.generic, family, pnetid),
         Step::SetPnetid { interface, pnetid } => {
@@ -52,11 +57,12 @@ pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         }
         // Takes the local route along.
         Step::AnchorAddress { address, anchor } => anchor::delete_address(&mut host.route, *address, *anchor),
-        Step::Guard { address, interface, pins } => {
+        Step::Guard { address, interface, also, pins } => {
             if let Some(index) = interface.as_ref().map(|name| inside.route.link_index(name)) {
                 index?.map_or(Ok(()), |index| guard::detach(&mut inside.route, index))?;
             }
-            pins.as_ref().map_or(Ok(()), |pins| unguard(pins, *address))
+            let Some(pins) = pins else { return Ok(()) };
+            both(*address, also).try_for_each(|address| unguard(pins, address))
         }
         Step::SetPnetid { pnetid, .. } => pnet::delete(&mut inside.generic, host.families.pnetid, pnetid),
         Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "0"),
@@ -84,10 +90,14 @@ pub fn unconvert(owned: &Owned, netns: &Netns, sysctl: &Sysctl) -> Result<(), Ho
 }
 
 /// Leaves the address alone; fine where the guard is gone.
-fn unguard(pins: &Path, address: Ipv4Addr) -> Result<(), HostError> {
+fn unguard(pins: &Path, address: IpAddr) -> Result<(), HostError> {
     let Some(guard) = Guard::open_if_there(pins)? else { return Ok(()) };
-    guard.leave(address.into())?;
-    guard.count_no_more(address.into())
+    guard.leave(address)?;
+    guard.count_no_more(address)
+}
+
+fn both(address: Ipv4Addr, also: &BTreeSet<Ipv6Addr>) -> impl Iterator<Item = IpAddr> {
+    iter::once(IpAddr::V4(address)).chain(also.iter().copied().map(IpAddr::V6))
 }
 
 fn opened<'a>(guard: &'a mut OpenedGuard, pins: Option<&Path>) -> Result<&'a Guard, HostError> {

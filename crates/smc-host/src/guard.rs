@@ -207,10 +207,11 @@ pub fn detach(route: &mut Connection, interface: u32) -> Result<(), HostError> {
     ingress::detach(route, interface)
 }
 
-/// The interfaces of the namespace that have an IPv4 address or route, and no program of the guard's.
+/// The interfaces of the namespace that have an address or an IPv4 route, and no program of the guard's.
 pub fn unguarded(route: &mut Connection) -> Result<Vec<String>, HostError> {
     let addressed = route::addresses(route)?.into_iter().map(|(index, _)| index);
-    let used: BTreeSet<u32> = addressed.chain(route::routed_interfaces(route)?).collect();
+    let mut used: BTreeSet<u32> = addressed.chain(route::routed_interfaces(route)?).collect();
+    used.extend(route::addresses6(route)?.into_iter().map(|(index, _)| index));
     let mut unguarded = Vec::new();
     for index in used.into_iter().filter(|index| *index != route::LOOPBACK) {
         if !has_any(route, index)? {

@@ -3,7 +3,7 @@
 mod anchors;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use smc_model::{
@@ -152,8 +152,7 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         && let Some(guard) = Guard::open_if_there(pins)?
     {
         let pods = guard.sources()?.into_iter().filter(|(_, why)| *why == Why::Pod);
-        let pods = pods.filter_map(|(source, _)| if let IpAddr::V4(pod) = source { Some(pod) } else { None });
-        state.guarded = Some((pins.to_owned(), pods.collect()));
+        state.guarded = Some((pins.to_owned(), pods.map(|(pod, _)| pod).collect()));
     }
     if let Conversion::Bpf { map, .. } = &node.conversion {
         state.converting = match conversion::in_map(map) {
@@ -180,7 +179,10 @@ pub fn pod(
     primary: &str,
     owned: &Owned,
 ) -> Result<(PodFacts, Towards), HostError> {
-    let (interfaces, pairs) = interfaces(inside, host.families.pnetid)?;
+    // Only the guard asks for them.
+    let addresses6 =
+        if guard_pins(node).is_some() { route::addresses6(&mut inside.route)? } else { Vec::new() };
+    let (interfaces, pairs) = interfaces(inside, host.families.pnetid, &addresses6)?;
     let mut facts = PodFacts {
         primary: primary.to_owned(),
         interfaces,
@@ -247,7 +249,7 @@ fn hosts_side(
         guard => guard?,
     };
     for address in facts.addresses_to_guard() {
-        if guard.strips(address.into())? == Some(Why::Pod) {
+        if guard.strips(address)? == Some(Why::Pod) {
             facts.guarded.insert(address);
         }
     }
@@ -262,12 +264,14 @@ fn hosts_side(
 fn interfaces(
     inside: &mut Inside,
     pnetid_family: u16,
+    addresses6: &[(u32, Ipv6Addr)],
 ) -> Result<(Vec<PodInterface>, Vec<PairEnd>), HostError> {
     let addresses = route::addresses(&mut inside.route)?;
     let routed = route::routed_interfaces(&mut inside.route)?;
     let entries = pnet::list(&mut inside.generic, pnetid_family)?;
     let ids = pnet::netdevs(&entries);
     let used = addresses.iter().map(|(index, _)| *index).chain(routed.iter().copied());
+    let used = used.chain(addresses6.iter().map(|(index, _)| *index));
     let used = used.filter(|index| *index != LOOPBACK).collect();
     let named = ids.keys().copied().collect();
     let links = links_of_use(&mut inside.route, &used, &named)?;
@@ -281,6 +285,7 @@ fn interfaces(
         interfaces.push(PodInterface {
             kind: if pair { InterfaceKind::Pair } else { InterfaceKind::Direct },
             addresses: own,
+            addresses6: addresses6.iter().filter(|(on, _)| *on == link.index).map(|(_, own)| *own).collect(),
             routed: routed.contains(&link.index),
             pnetid: ids.get(link.name.as_str()).cloned(),
             guarded: false,

@@ -4,7 +4,7 @@
 //! that rtnetlink knows, 300 KiB of code that the plugin would be mapped with at every pod's start.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
 use netlink_packet_core::Emitable;
@@ -167,6 +167,38 @@ fn address_of_link(body: &[u8]) -> Result<Option<(u32, Ipv4Net)>, Cause> {
         }
     }
     Ok(None)
+}
+
+/// Every IPv6 address with the index of its interface, but link-local ones, which every interface has.
+pub fn addresses6(route: &mut Connection) -> Result<Vec<(u32, Ipv6Addr)>, HostError> {
+    let body = writer(&AddressHeader { family: AddressFamily::Inet6, ..AddressHeader::default() });
+    let request = request(libc::RTM_GETADDR, NLM_F_DUMP, body);
+    let found = match ask(route, &"list the IPv6 addresses", &request, address6_of_link) {
+        // A kernel that was booted without IPv6.
+        Err(error) if error.errno() == Some(libc::EOPNOTSUPP) => return Ok(Vec::new()),
+        found => found?,
+    };
+    Ok(found.into_iter().flatten().filter(|(_, address)| !address.is_unicast_link_local()).collect())
+}
+
+fn address6_of_link(body: &[u8]) -> Result<Option<(u32, Ipv6Addr)>, Cause> {
+    let header = AddressHeader::parse(body).map_err(|error| not_understood(&error))?;
+    // Where the kernel has no handler for the family's dump, it answers with all families' (net/core/rtnetlink.c, `rtnl_dump_all`).
+    if header.family != AddressFamily::Inet6 {
+        return Ok(None);
+    }
+    let (mut own, mut peer) = (None, None);
+    for attribute in after(body, ADDRESS_HEADER) {
+        let attribute = attribute?;
+        let address = <[u8; 16]>::try_from(attribute.payload).ok().map(Ipv6Addr::from);
+        match attribute.kind {
+            IFA_LOCAL => own = address,
+            IFA_ADDRESS => peer = address,
+            _ => {}
+        }
+    }
+    // IFA_LOCAL is there where it differs only (net/ipv6/addrconf.c, `inet6_fill_ifaddr`).
+    Ok(own.or(peer).map(|address| (header.index, address)))
 }
 
 /// Indices of the interfaces by which an IPv4 unicast route leaves, in any table but local.

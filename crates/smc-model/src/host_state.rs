@@ -1,7 +1,7 @@
 //! What the host's kernel holds for the node's pods, as a function of their records.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use crate::{NetnsCookie, Owned, Release};
@@ -16,7 +16,7 @@ pub struct HostState {
     /// Those of them that the host's own routes lead elsewhere: they are another pod's now.
     pub superseded: BTreeSet<Ipv4Addr>,
     /// Addresses of pods in the same-node guard, with the directory of its pins.
-    pub guarded: Option<(PathBuf, BTreeSet<Ipv4Addr>)>,
+    pub guarded: Option<(PathBuf, BTreeSet<IpAddr>)>,
     /// Namespaces in the BPF program's map, with its path.
     pub converting: Option<(PathBuf, BTreeSet<NetnsCookie>)>,
 }
@@ -38,7 +38,7 @@ pub struct Missing {
     /// Addresses whose packets are to be held again.
     pub held: BTreeSet<Ipv4Addr>,
     /// Addresses to be guarded again.
-    pub guarded: BTreeSet<Ipv4Addr>,
+    pub guarded: BTreeSet<IpAddr>,
     /// Namespaces to be converted again.
     pub converting: BTreeSet<NetnsCookie>,
 }
@@ -67,7 +67,7 @@ impl HostState {
         };
         let guarded = self.guarded.iter().flat_map(|(pins, there)| {
             let owned = standing().filter(move |owned| owned.guard_pins.as_ref() == Some(pins));
-            owned.flat_map(|owned| &owned.guarded).copied().filter(|address| !there.contains(address))
+            owned.flat_map(Owned::in_guard).filter(|address| !there.contains(address))
         });
         let converting = self.converting.iter().flat_map(|(map, there)| {
             let owned = standing().filter_map(|owned| owned.converted.as_ref());
@@ -86,19 +86,20 @@ impl HostState {
     /// order.
     pub fn strays(&self, holdings: &[Holding<'_>]) -> Vec<Release> {
         let owned = || holdings.iter().map(|holding| holding.owned);
-        let addresses: BTreeSet<Ipv4Addr> = owned().flat_map(Owned::addresses).collect();
+        let addresses: BTreeSet<IpAddr> = owned().flat_map(Owned::all_addresses).collect();
         let cookies: BTreeSet<NetnsCookie> =
             owned().filter_map(|owned| owned.converted.as_ref()).map(|(_, cookie)| *cookie).collect();
         let of_nobody = |there: Option<&BTreeSet<Ipv4Addr>>| -> Vec<Ipv4Addr> {
-            there.into_iter().flatten().copied().filter(|address| !addresses.contains(address)).collect()
+            let there = there.into_iter().flatten().copied();
+            there.filter(|address| !addresses.contains(&IpAddr::V4(*address))).collect()
         };
         let unconvert = self.converting.iter().flat_map(|(map, there)| {
             let strays = there.difference(&cookies);
             strays.map(|&cookie| Release::Unconvert { map: map.clone(), cookie })
         });
         let unguard = self.guarded.iter().flat_map(|(pins, there)| {
-            let strays = of_nobody(Some(there)).into_iter();
-            strays.map(|address| Release::Unguard { pins: pins.clone(), address })
+            let strays = there.difference(&addresses);
+            strays.map(|&address| Release::Unguard { pins: pins.clone(), address })
         });
         let strays = of_nobody(self.anchored.as_ref()).into_iter();
         let unanchor = strays.map(|address| Release::Unanchor { address });
@@ -143,7 +144,7 @@ mod tests {
             anchored,
             held,
             superseded: BTreeSet::new(),
-            guarded: guarded.map(|guarded| (PINS.into(), guarded)),
+            guarded: guarded.map(|guarded| (PINS.into(), guarded.into_iter().map(IpAddr::V4).collect())),
             converting: cookies.map(|cookies| (MAP.into(), cookies)),
         })
     }
@@ -191,17 +192,16 @@ mod tests {
             prop_assert!(after.missing(&holdings).is_nothing());
             prop_assert_eq!(after.strays(&holdings), []);
             for (owned, stands) in &owned {
-                let guarded = after.guarded.clone().map(|(_, guarded)| guarded);
-                for (there, own) in [
-                    (&after.anchored, &owned.anchored), (&after.held, &owned.held), (&guarded, &owned.guarded),
-                ] {
+                let guarded = after.guarded.as_ref();
+                prop_assert!(!stands || guarded.is_none_or(|(_, there)| owned.in_guard().all(|own| there.contains(&own))));
+                for (there, own) in [(&after.anchored, &owned.anchored), (&after.held, &owned.held)] {
                     prop_assert!(!stands || there.as_ref().is_none_or(|there| own.is_subset(there)));
                 }
                 for stray in &strays {
                     let taken = match stray {
                         Release::Unconvert { cookie, .. } => owned.converted == Some((MAP.into(), *cookie)),
-                        Release::Unguard { address, .. }
-                        | Release::Unanchor { address }
+                        Release::Unguard { address, .. } => owned.all_addresses().contains(address),
+                        Release::Unanchor { address }
                         | Release::Unhold { address } => owned.addresses().contains(address),
                     };
                     prop_assert!(!taken, "{:?} is owned", stray);

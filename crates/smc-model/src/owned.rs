@@ -1,7 +1,7 @@
 //! What kube-smc put into the kernel for one attachment, and how it is taken out again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,12 @@ pub struct Owned {
     /// were anchored.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub held: BTreeSet<Ipv4Addr>,
-    /// Addresses put into the same-node guard.
+    /// IPv4 addresses put into the same-node guard.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub guarded: BTreeSet<Ipv4Addr>,
+    /// IPv6 addresses put into it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub guarded6: BTreeSet<Ipv6Addr>,
     /// Directory of the guard's pinned program and maps. None in records of versions whose guard was nftables'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_pins: Option<PathBuf>,
@@ -59,7 +62,9 @@ impl Owned {
             owned.held.extend(held.then_some(address));
             owned.anchored.extend(on_link.then_some(address));
         }
-        owned.guarded.extend(&pod.guarded);
+        for &address in &pod.guarded {
+            owned.own_guarded(address);
+        }
         if !pod.guarded.is_empty() {
             owned.guard_pins.clone_from(&node.guard_pins);
         }
@@ -71,8 +76,9 @@ impl Owned {
                 Step::AnchorAddress { address, .. } => {
                     owned.anchored.insert(*address);
                 }
-                Step::Guard { address, pins, .. } => {
+                Step::Guard { address, also, pins, .. } => {
                     owned.guarded.insert(*address);
+                    owned.guarded6.extend(also);
                     owned.guard_pins.clone_from(pins);
                 }
                 Step::ConvertByBpf { map } => owned.converted = cookie.map(|cookie| (map.clone(), cookie)),
@@ -102,7 +108,26 @@ impl Owned {
         Self { sysctl: false, named: BTreeMap::new(), ..self }
     }
 
-    /// Every address that this attachment holds in the host's namespace.
+    /// Takes an address for one that was put into the guard.
+    pub fn own_guarded(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => drop(self.guarded.insert(address)),
+            IpAddr::V6(address) => drop(self.guarded6.insert(address)),
+        }
+    }
+
+    /// Every address that was put into the guard.
+    pub fn in_guard(&self) -> impl Iterator<Item = IpAddr> + use<'_> {
+        let fourth = self.guarded.iter().copied().map(IpAddr::V4);
+        fourth.chain(self.guarded6.iter().copied().map(IpAddr::V6))
+    }
+
+    /// Every address of both families that this attachment holds in the host's kernel.
+    pub fn all_addresses(&self) -> BTreeSet<IpAddr> {
+        self.addresses().into_iter().map(IpAddr::V4).chain(self.in_guard()).collect()
+    }
+
+    /// Every IPv4 address that this attachment holds in the host's kernel.
     pub fn addresses(&self) -> BTreeSet<Ipv4Addr> {
         [&self.anchored, &self.held, &self.guarded].into_iter().flatten().copied().collect()
     }
@@ -133,23 +158,24 @@ pub enum Release {
         /// Directory of the guard's pins.
         pins: PathBuf,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
 }
 
 /// What to undo when an attachment ends. Conversion goes first, so that no socket is converted without the rest, and the routes
 /// that hold last, so that the host never takes the pod's packets for its own;
 /// addresses that a living attachment owns too (`others`) stay, since pod addresses are used again.
-pub fn release(owned: &Owned, others: &BTreeSet<Ipv4Addr>) -> Vec<Release> {
+pub fn release(owned: &Owned, others: &BTreeSet<IpAddr>) -> Vec<Release> {
+    let of_us_alone = |address: &&Ipv4Addr| !others.contains(&IpAddr::V4(**address));
     let unconvert =
         owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
     // The set of earlier versions went as a whole.
     let unguard = owned.guard_pins.iter().flat_map(|pins| {
-        let guarded = owned.guarded.difference(others);
-        guarded.map(|&address| Release::Unguard { pins: pins.clone(), address })
+        let guarded = owned.in_guard().filter(|address| !others.contains(address));
+        guarded.map(|address| Release::Unguard { pins: pins.clone(), address })
     });
-    let unanchor = owned.anchored.difference(others).map(|&address| Release::Unanchor { address });
-    let unhold = owned.held.difference(others).map(|&address| Release::Unhold { address });
+    let unanchor = owned.anchored.iter().filter(of_us_alone).map(|&address| Release::Unanchor { address });
+    let unhold = owned.held.iter().filter(of_us_alone).map(|&address| Release::Unhold { address });
     unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
 }
 
@@ -168,7 +194,7 @@ mod tests {
             interfaces: Vec::new(),
             conversion,
             anchors: [(Ipv4Addr::new(10, 0, 0, 22), AnchorState::Anchored)].into(),
-            guarded: [Ipv4Addr::new(10, 0, 0, 22)].into(),
+            guarded: [IpAddr::from([10, 0, 0, 22])].into(),
         }
     }
 
@@ -179,7 +205,12 @@ mod tests {
             &[
                 Step::HoldRoute { address, towards_pod: 5, source: None },
                 Step::AnchorAddress { address, anchor: 7 },
-                Step::Guard { address, interface: None, pins: Some("/pins".into()) },
+                Step::Guard {
+                    address,
+                    interface: None,
+                    also: [Ipv6Addr::LOCALHOST].into(),
+                    pins: Some("/pins".into()),
+                },
                 Step::ConvertByBpf { map: "/map".into() },
             ],
             &empty,
@@ -220,13 +251,13 @@ mod tests {
     fn conversion_ends_before_the_rest_is_taken_away() {
         let steps = release(&owned(), &BTreeSet::new());
         assert!(matches!(steps[0], Release::Unconvert { cookie: NetnsCookie(9), .. }));
-        assert_eq!(steps.len(), 4);
-        assert!(matches!(steps[3], Release::Unhold { .. }), "{steps:?}");
+        assert_eq!(steps.len(), 5, "of both families: {steps:?}");
+        assert!(matches!(steps[4], Release::Unhold { .. }), "{steps:?}");
     }
 
     #[test]
     fn an_address_that_another_pod_owns_stays() {
-        let others = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 21)]);
+        let others = BTreeSet::from([IpAddr::from([10, 0, 0, 21]), Ipv6Addr::LOCALHOST.into()]);
         let steps = release(&owned(), &others);
         assert_eq!(steps.len(), 1, "only the conversion of the ended namespace: {steps:?}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,9 @@ pub enum Step {
         /// The pod's interface, where it has not the program yet.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interface: Option<String>,
+        /// IPv6 addresses of the pod, for which the same is done.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        also: BTreeSet<Ipv6Addr>,
         /// Directory of the pinned program and maps. None in records of versions whose guard was nftables'.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pins: Option<PathBuf>,
@@ -147,11 +150,13 @@ impl fmt::Display for Step {
             Self::AnchorAddress { address, anchor } => write!(f, "put {address} on anchor link {anchor}"),
             Self::DropLocalRoute { address, .. } => write!(f, "remove the local route of {address}"),
             Self::ReleaseRoute { address, .. } => write!(f, "remove the temporary route of {address}"),
-            Self::Guard { address, interface: None, .. } => {
-                write!(f, "add {address} to the same-node guard")
-            }
-            Self::Guard { address, interface: Some(interface), .. } => {
-                write!(f, "attach the same-node guard to {interface} and add {address} to it")
+            Self::Guard { address, interface, also, .. } => {
+                if let Some(interface) = interface {
+                    write!(f, "attach the same-node guard to {interface} and ")?;
+                }
+                write!(f, "add {address}")?;
+                also.iter().try_for_each(|address| write!(f, ", {address}"))?;
+                f.write_str(" to the same-node guard")
             }
             Self::DropPnetid { pnetid } => write!(f, "remove the stale PNETID {pnetid} in the pod"),
             Self::SetPnetid { interface, pnetid } => write!(f, "give {interface} the PNETID {pnetid}"),
@@ -204,7 +209,7 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
         return Err(obstacle);
     }
     if pod.has_too_many_addresses() {
-        return Err(Reason::TooManyAddresses { count: pod.addresses().len() });
+        return Err(Reason::TooManyAddresses { count: pod.count_of_addresses() });
     }
     let mut plan = Plan { bindings: bind(node, pod)?, ..Plan::default() };
     anchor_steps(node, pod, &mut plan)?;
@@ -340,21 +345,41 @@ fn anchor_steps(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<(),
     Ok(())
 }
 
-/// Each interface gets the program, whether or not a route leaves by it, and each address into the map. A step names an address
-/// also where its interface has none, by which earlier versions can read it.
+/// Each interface gets the program, whether or not a route leaves by it, and each address into the map. A step names an IPv4
+/// address also where its interface has none, by which earlier versions can read it.
 fn guard_steps(pins: &Path, pod: &PodFacts) -> Vec<Step> {
-    let to_guard = pod.addresses_to_guard();
-    let mut missing: BTreeSet<Ipv4Addr> = to_guard.difference(&pod.guarded).copied().collect();
-    let step = |address, interface| Step::Guard { address, interface, pins: Some(pins.to_owned()) };
+    let fourth = |address| if let IpAddr::V4(address) = address { Some(address) } else { None };
+    let Some(any) = pod.addresses_to_guard().into_iter().find_map(fourth) else { return Vec::new() };
+    let mut missing: BTreeSet<IpAddr> = pod.addresses_to_guard();
+    missing.retain(|address| !pod.guarded.contains(address));
     let mut steps = Vec::new();
-    for interface in pod.interfaces.iter().filter(|interface| !interface.guarded) {
-        let mut own = interface.addresses.iter().map(|net| net.address());
-        if let Some(address) = own.find(|own| to_guard.contains(own)).or(to_guard.first().copied()) {
-            missing.remove(&address);
-            steps.push(step(address, Some(interface.name.clone())));
+    for interface in &pod.interfaces {
+        let of_interface: Vec<IpAddr> =
+            pod.to_guard_on(interface).filter(|address| missing.remove(address)).collect();
+        let also: BTreeSet<Ipv6Addr> = of_interface
+            .iter()
+            .filter_map(|address| if let IpAddr::V6(address) = address { Some(*address) } else { None })
+            .collect();
+        let mut own = of_interface.into_iter().filter_map(fourth);
+        if !interface.guarded || !also.is_empty() {
+            let own_or_any =
+                own.next().or_else(|| pod.to_guard_on(interface).find_map(fourth)).unwrap_or(any);
+            missing.remove(&IpAddr::V4(own_or_any));
+            let name = (!interface.guarded).then(|| interface.name.clone());
+            steps.push(Step::Guard {
+                address: own_or_any,
+                interface: name,
+                also,
+                pins: Some(pins.to_owned()),
+            });
         }
+        steps.extend(own.map(|address| Step::Guard {
+            address,
+            interface: None,
+            also: BTreeSet::new(),
+            pins: Some(pins.to_owned()),
+        }));
     }
-    steps.extend(missing.into_iter().map(|address| step(address, None)));
     steps
 }
 

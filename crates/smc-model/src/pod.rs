@@ -1,13 +1,13 @@
 //! Facts about one pod attachment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Ipv4Net, PnetId};
 
-/// The most IPv4 addresses that a pod may have: each takes work of all others' locks, and a pod with NET_ADMIN adds what it likes.
+/// The most addresses of one family that a pod may have: each takes work of all others' locks, and a pod with NET_ADMIN adds what it likes.
 pub const MAX_ADDRESSES: usize = 16;
 
 /// What was observed of a pod's network namespace, and of the host's side of it.
@@ -22,7 +22,7 @@ pub struct PodFacts {
     /// The source anchors of the pod's addresses.
     pub anchors: BTreeMap<Ipv4Addr, AnchorState>,
     /// Addresses of the pod whose SYNs lose their offer on the way to pods of this node.
-    pub guarded: BTreeSet<Ipv4Addr>,
+    pub guarded: BTreeSet<IpAddr>,
 }
 
 /// One interface of a pod.
@@ -34,6 +34,8 @@ pub struct PodInterface {
     pub kind: InterfaceKind,
     /// IPv4 addresses, without link-local ones.
     pub addresses: Vec<Ipv4Net>,
+    /// IPv6 addresses, without link-local ones.
+    pub addresses6: Vec<Ipv6Addr>,
     /// Whether a route leaves by it.
     pub routed: bool,
     /// Its PNETID, if it has one.
@@ -94,7 +96,7 @@ impl PodFacts {
 
     /// Whether it has more than [`MAX_ADDRESSES`].
     pub fn has_too_many_addresses(&self) -> bool {
-        self.addresses().len() > MAX_ADDRESSES
+        self.count_of_addresses() > MAX_ADDRESSES
     }
 
     /// Whether the host is known to route an address straight to this pod.
@@ -104,16 +106,32 @@ impl PodFacts {
 
     /// The addresses whose SYNs to pods of this node must not offer SMC: all but those on a pair that the host is known to
     /// route elsewhere, which may be another pod's.
-    pub fn addresses_to_guard(&self) -> BTreeSet<Ipv4Addr> {
-        let strays = |interface: &PodInterface, address| {
+    pub fn addresses_to_guard(&self) -> BTreeSet<IpAddr> {
+        self.interfaces.iter().flat_map(|interface| self.to_guard_on(interface)).collect()
+    }
+
+    /// Those of one interface.
+    pub(crate) fn to_guard_on<'a>(
+        &'a self,
+        interface: &'a PodInterface,
+    ) -> impl Iterator<Item = IpAddr> + use<'a> {
+        let strays = |address: &Ipv4Addr| {
             interface.kind == InterfaceKind::Pair
-                && self.anchors.get(&address) == Some(&AnchorState::Unreachable)
+                && self.anchors.get(address) == Some(&AnchorState::Unreachable)
         };
-        let all = self
-            .interfaces
-            .iter()
-            .flat_map(|interface| interface.addresses.iter().map(move |net| (interface, net.address())));
-        all.filter(|(interface, address)| !strays(interface, *address)).map(|(_, address)| address).collect()
+        let first =
+            interface.addresses.iter().map(|net| net.address()).filter(move |address| !strays(address));
+        first.map(IpAddr::V4).chain(interface.addresses6.iter().copied().map(IpAddr::V6))
+    }
+
+    /// How many addresses it has, of the family of which it has more.
+    pub fn count_of_addresses(&self) -> usize {
+        self.addresses().len().max(self.addresses6().len())
+    }
+
+    /// Every IPv6 address of the pod.
+    pub fn addresses6(&self) -> BTreeSet<Ipv6Addr> {
+        self.interfaces.iter().flat_map(|interface| interface.addresses6.iter().copied()).collect()
     }
 
     /// Every IPv4 address of the pod.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -248,7 +248,7 @@ impl Store {
         &self,
         attachment: &AttachmentId,
         before: &ReadBefore,
-    ) -> Result<BTreeSet<Ipv4Addr>, StateError> {
+    ) -> Result<BTreeSet<IpAddr>, StateError> {
         let listing = self.list_again(before);
         let of_record =
             |error: &StateError| !matches!(error, StateError::Malformed { what: deleted::WHAT, .. });
@@ -256,7 +256,8 @@ impl Store {
             return Err(error);
         }
         let others = listing.records.into_iter().filter(|r| r.is_live() && r.attachment != *attachment);
-        let mut addresses: BTreeSet<Ipv4Addr> = others.flat_map(|record| record.owned.addresses()).collect();
+        let mut addresses: BTreeSet<IpAddr> =
+            others.flat_map(|record| record.owned.all_addresses()).collect();
         if let Some(node) = &self.node {
             addresses.extend(node.addresses_of_others(attachment, &ReadBefore::default())?);
         }

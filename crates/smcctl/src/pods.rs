@@ -89,7 +89,7 @@ pub(crate) fn seen(options: &Options) -> Vec<Seen> {
         records.into_iter().map(Arc::unwrap_or_clone).filter(Record::is_live).collect();
     records.sort_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
     let same_node: BTreeSet<IpAddr> =
-        records.iter().flat_map(|record| record.owned.addresses()).map(IpAddr::V4).collect();
+        records.iter().flat_map(|record| record.owned.all_addresses()).collect();
     let judged = judged(options);
     let (node, proc) = (gather::node(&Store::new(&options.state_dir)), gather::proc(options));
     let look = |record: Record| {

@@ -1,7 +1,7 @@
 //! What is known of one pod's traffic, and what each look and each event adds to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -305,6 +305,11 @@ impl Pod {
     /// The addresses by which other pods of this node reach it.
     pub(super) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.records.values().flat_map(|record| record.owned.addresses())
+    }
+
+    /// Those of both families.
+    pub(super) fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.records.values().flat_map(|record| record.owned.all_addresses())
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
     if let (Guard::Ready, Some((pins, guarded))) = (&facts.guard, &host.guarded)
         && record.owned.guard_pins.as_ref() == Some(pins)
     {
-        let gone = record.owned.guarded.difference(guarded);
+        let gone = record.owned.in_guard().filter(|address| !guarded.contains(address));
         lost.extend(gone.map(|address| Reason::SameNodeGuardMissing {
             why: format!("{address} was removed from its map"),
         }));
@@ -38,7 +38,7 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use smc_model::{Binding, Owned, Plan, Verdict};
 
@@ -72,7 +72,7 @@ mod tests {
         let host = HostState {
             anchored: Some(addresses.clone()),
             held: Some(addresses.clone()),
-            guarded: Some(("/pins".into(), addresses)),
+            guarded: Some(("/pins".into(), addresses.into_iter().map(IpAddr::V4).collect())),
             ..HostState::default()
         };
         let inside = SetUp { pnetids, converts, unguarded: Vec::new() };
@@ -100,7 +100,7 @@ mod tests {
         let host = HostState {
             anchored: Some(address.clone()),
             held: Some(BTreeSet::new()),
-            guarded: Some(("/pins".into(), address)),
+            guarded: Some(("/pins".into(), address.into_iter().map(IpAddr::V4).collect())),
             ..HostState::default()
         };
         let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn an_interface_without_the_guards_program_is_named_where_the_pod_has_the_guard() {
         let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
-        let host = HostState { guarded: Some(("/pins".into(), address)), ..HostState::default() };
+        let guarded = address.into_iter().map(IpAddr::V4).collect();
+        let host = HostState { guarded: Some(("/pins".into(), guarded)), ..HostState::default() };
         let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
         let inside = SetUp { pnetids, converts: true, unguarded: vec!["net1".to_owned()] };
         let facts = test_values::node(Vec::new());

@@ -207,7 +207,7 @@ impl Watch {
         for event in events {
             let Some(container) = containers.get(&event.cookie) else { continue };
             let Some(pod) = self.pods.get_mut(container) else { continue };
-            let own: BTreeSet<IpAddr> = pod.addresses().map(IpAddr::V4).collect();
+            let own: BTreeSet<IpAddr> = pod.all_addresses().collect();
             let (local, remote) = (event.local.ip(), event.remote.ip());
             let fallback = Fallback {
                 side: event.side,
@@ -223,7 +223,7 @@ impl Watch {
 
     /// The addresses of this node's pods.
     fn same_node(&self) -> BTreeSet<IpAddr> {
-        self.pods.values().flat_map(Pod::addresses).map(IpAddr::V4).collect()
+        self.pods.values().flat_map(Pod::all_addresses).collect()
     }
 
     fn look(&mut self, by_events: bool) {

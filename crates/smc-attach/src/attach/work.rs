@@ -1,7 +1,7 @@
 //! Observe, decide, apply, read back; and all of it backwards when it fails.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -184,16 +184,18 @@ impl<'a, M: Machine> Work<'a, M> {
     /// on none of its interfaces (one too many in the guard costs speed, one too few could corrupt a stream). What cannot be
     /// released stays on record.
     fn release_former(&mut self, record: &mut Record, pod: &PodFacts) {
-        let (led, guarded) = (|address: &Ipv4Addr| pod.is_led_to(*address), pod.addresses());
+        let led = |address: &Ipv4Addr| pod.is_led_to(*address);
+        let (guarded, guarded6) = (pod.addresses(), pod.addresses6());
         let owned = &record.owned;
         let former = Owned {
             anchored: owned.anchored.iter().copied().filter(|address| !led(address)).collect(),
             held: owned.held.iter().copied().filter(|address| !led(address)).collect(),
             guarded: owned.guarded.difference(&guarded).copied().collect(),
+            guarded6: owned.guarded6.difference(&guarded6).copied().collect(),
             guard_pins: owned.guard_pins.clone(),
             ..Owned::default()
         };
-        if former.addresses().is_empty() {
+        if former.all_addresses().is_empty() {
             return;
         }
         let Some(others) = self.addresses_of_others() else { return };
@@ -202,7 +204,7 @@ impl<'a, M: Machine> Work<'a, M> {
             .filter(|step| self.machine.release(step).is_err())
             .collect();
         let gone = |step: Release| !kept.contains(&step);
-        let unguard = |address| {
+        let unguard = |address: IpAddr| {
             let pins = former.guard_pins.clone();
             pins.is_none_or(|pins| gone(Release::Unguard { pins, address }))
         };
@@ -214,8 +216,10 @@ impl<'a, M: Machine> Work<'a, M> {
             .owned
             .held
             .retain(|&address| !former.held.contains(&address) || !gone(Release::Unhold { address }));
-        record.owned.guarded.retain(|&address| !former.guarded.contains(&address) || !unguard(address));
-        if record.owned.guarded.is_empty() {
+        let owned = &mut record.owned;
+        owned.guarded.retain(|address| !former.guarded.contains(address) || !unguard((*address).into()));
+        owned.guarded6.retain(|address| !former.guarded6.contains(address) || !unguard((*address).into()));
+        if record.owned.in_guard().next().is_none() {
             record.owned.guard_pins = None;
         }
     }
@@ -259,7 +263,9 @@ impl<'a, M: Machine> Work<'a, M> {
         let Some(entered) = &mut self.entered else { return true };
         let mut clean = others.is_some();
         for step in done.iter().rev() {
-            let stays = |address| others.as_ref().is_none_or(|others| others.contains(address));
+            let stays = |address: &Ipv4Addr| {
+                others.as_ref().is_none_or(|others| others.contains(&IpAddr::V4(*address)))
+            };
             let result = match step {
                 // Without the local route, or the host would take the pod's packets once they are not held.
                 Step::AnchorAddress { address, anchor } if stays(address) => {
@@ -275,7 +281,7 @@ impl<'a, M: Machine> Work<'a, M> {
 
     /// Takes the lock on the host's addresses, until the record is written, and tells whose they are; `None` when
     /// that cannot be known.
-    fn addresses_of_others(&mut self) -> Option<BTreeSet<Ipv4Addr>> {
+    fn addresses_of_others(&mut self) -> Option<BTreeSet<IpAddr>> {
         self.hold_addresses()?;
         self.store.addresses_of_others(&self.job.attachment, &ReadBefore::default()).ok()
     }

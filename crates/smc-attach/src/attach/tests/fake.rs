@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use serde_json::json;
@@ -106,7 +107,9 @@ impl Machine for Fake {
             return Err(HostError::new("release it", Cause::Unexpected("it refuses".to_owned())));
         }
         match step {
-            Release::Unguard { address, .. } => drop(kernel.guarded.remove(address)),
+            Release::Unguard { address, .. } => {
+                kernel.guarded.retain(|guarded| IpAddr::V4(*guarded) != *address)
+            }
             other => panic!("{other:?} is never owned here"),
         }
         Ok(())
@@ -138,6 +141,7 @@ impl Entered for Fake {
             name: primary.to_owned(),
             kind: InterfaceKind::Pair,
             addresses: vec!["10.0.0.21/24".parse().unwrap()],
+            addresses6: Vec::new(),
             routed: true,
             pnetid: kernel.pnetid.clone(),
             guarded: kernel.guarded.contains(&ADDRESS),
@@ -147,7 +151,7 @@ impl Entered for Fake {
             interfaces: vec![eth0],
             conversion,
             anchors: [].into(),
-            guarded: kernel.guarded.clone(),
+            guarded: kernel.guarded.iter().copied().map(IpAddr::V4).collect(),
         };
         Ok((kernel.node.clone(), pod))
     }

@@ -5,7 +5,12 @@ use smc_state::{Phase, PodName, RECORD_VERSION};
 use super::*;
 
 fn guard_step() -> Step {
-    Step::Guard { address: [10, 0, 0, 21].into(), interface: None, pins: Some("/pins".into()) }
+    Step::Guard {
+        address: [10, 0, 0, 21].into(),
+        interface: None,
+        also: BTreeSet::new(),
+        pins: Some("/pins".into()),
+    }
 }
 
 fn binding(device: &str) -> Binding {

@@ -64,6 +64,7 @@ pub(super) fn interface(name: &str, kind: InterfaceKind, nets: &[&str]) -> PodIn
         name: name.into(),
         kind,
         addresses: nets.iter().map(|net| net.parse().unwrap()).collect(),
+        addresses6: Vec::new(),
         routed: true,
         pnetid: None,
         guarded: false,
@@ -72,7 +73,12 @@ pub(super) fn interface(name: &str, kind: InterfaceKind, nets: &[&str]) -> PodIn
 
 /// Has an address guarded, and an interface where it has not the program.
 fn guard(address: Ipv4Addr, interface: Option<&str>) -> Step {
-    Step::Guard { address, interface: interface.map(str::to_owned), pins: Some("/pins".into()) }
+    Step::Guard {
+        address,
+        interface: interface.map(str::to_owned),
+        also: [].into(),
+        pins: Some("/pins".into()),
+    }
 }
 
 /// A fresh pod with `interfaces`, whose addresses the host reaches by interface 21.
@@ -122,7 +128,7 @@ fn a_pod_that_is_configured_takes_no_step() {
     pod.interfaces[0].pnetid = Some("NET1".parse().unwrap());
     pod.conversion = PodConversion::Ours;
     pod.anchors.insert(ADDRESS, AnchorState::Anchored);
-    pod.guarded.insert(ADDRESS);
+    pod.guarded.insert(ADDRESS.into());
     pod.interfaces[0].guarded = true;
     let Plan { steps, notes, bindings } = decide(&node(), &pod).unwrap();
     assert_eq!((steps, notes), (vec![], vec![]));
@@ -146,7 +152,7 @@ fn an_interface_that_came_later_gets_the_guard_whether_or_not_it_has_an_address(
     pod.interfaces[0].guarded = true;
     pod.conversion = PodConversion::Ours;
     pod.anchors.insert(ADDRESS, AnchorState::Anchored);
-    pod.guarded.insert(ADDRESS);
+    pod.guarded.insert(ADDRESS.into());
     let later = Ipv4Addr::new(10, 0, 9, 9);
     for (nets, address) in [(&["10.0.9.9/24"][..], later), (&[], ADDRESS)] {
         let mut net1 = interface("net1", InterfaceKind::Direct, nets);
@@ -154,6 +160,25 @@ fn an_interface_that_came_later_gets_the_guard_whether_or_not_it_has_an_address(
         let pod = PodFacts { interfaces: vec![pod.interfaces[0].clone(), net1], ..pod.clone() };
         assert_eq!(decide(&node(), &pod).unwrap().steps, [guard(address, Some("net1"))]);
     }
+}
+
+#[test]
+fn addresses_of_the_sixth_family_are_guarded_with_the_interface_that_has_them() {
+    let mut pod = pod();
+    let address6: std::net::Ipv6Addr = "fd00::21".parse().unwrap();
+    pod.interfaces[0].addresses6.push(address6);
+    let pins = Some("/pins".into());
+    let also = [address6].into();
+    let whole = Step::Guard { address: ADDRESS, interface: Some("eth0".into()), also, pins };
+    assert!(decide(&node(), &pod).unwrap().steps.contains(&whole));
+    // All but that address is there.
+    pod.interfaces[0].guarded = true;
+    pod.guarded.insert(ADDRESS.into());
+    let Step::Guard { address, also, pins, .. } = whole else { panic!() };
+    let rest = Step::Guard { address, interface: None, also, pins };
+    assert!(decide(&node(), &pod).unwrap().steps.contains(&rest));
+    pod.guarded.insert(address6.into());
+    assert!(!decide(&node(), &pod).unwrap().steps.iter().any(|step| matches!(step, Step::Guard { .. })));
 }
 
 #[test]

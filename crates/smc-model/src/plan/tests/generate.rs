@@ -1,7 +1,7 @@
 //! Nodes and pods by chance: from few names, ids and addresses, so that they collide, and mostly healthy, so that
 //! both outcomes are common.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -124,9 +124,10 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
 fn interfaces() -> impl Strategy<Value = Vec<PodInterface>> {
     let net = (select(pod_addresses()), select(vec![24, 32]))
         .prop_map(|(a, length)| Ipv4Net::new(a, length).unwrap());
+    let net6 = (1..4_u16).prop_map(|last| Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last));
     let interface = (
         select(vec![InterfaceKind::Pair, InterfaceKind::Direct]),
-        prop_oneof![1 => vec(net.clone(), 0..1), 8 => vec(net, 1..3)],
+        (prop_oneof![1 => vec(net.clone(), 0..1), 8 => vec(net, 1..3)], vec(net6, 0..2)),
         prop::bool::weighted(0.85),
         option::of(pnetid()),
         any::<bool>(),
@@ -134,10 +135,11 @@ fn interfaces() -> impl Strategy<Value = Vec<PodInterface>> {
     vec(interface, 1..4).prop_map(|interfaces| {
         let named = ["eth0", "eth1", "veth1"].into_iter().zip(interfaces);
         named
-            .map(|(name, (kind, addresses, routed, pnetid, guarded))| PodInterface {
+            .map(|(name, (kind, (addresses, addresses6), routed, pnetid, guarded))| PodInterface {
                 name: name.to_owned(),
                 kind,
                 addresses,
+                addresses6,
                 routed,
                 pnetid,
                 guarded,
@@ -183,7 +185,7 @@ pub(super) fn kernel() -> impl Strategy<Value = Kernel> {
             primary: primary.to_owned(),
             interfaces,
             host: pod_addresses().into_iter().zip(host).collect(),
-            guard,
+            guard: guard.into_iter().map(IpAddr::V4).collect(),
             conversion,
         })
 }

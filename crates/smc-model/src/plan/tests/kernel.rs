@@ -1,7 +1,7 @@
 //! A simulated kernel: what the steps of a plan do, by the rules of the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
     Anchor, AnchorState, Conversion, Guard, InterfaceKind, NodeFacts, PodConversion, PodFacts, PodInterface,
@@ -37,7 +37,7 @@ pub(super) struct Kernel {
     pub(super) interfaces: Vec<PodInterface>,
     pub(super) host: BTreeMap<Ipv4Addr, HostAddress>,
     /// The addresses in the same-node guard's map, with those of other pods too.
-    pub(super) guard: BTreeSet<Ipv4Addr>,
+    pub(super) guard: BTreeSet<IpAddr>,
     pub(super) conversion: PodConversion,
 }
 
@@ -101,11 +101,12 @@ impl Kernel {
                     (host.anchored, host.local) = (true, true);
                 }
             }
-            Step::Guard { address, interface, pins } => {
+            Step::Guard { address, interface, also, pins } => {
                 if self.node.guard != Guard::Ready || *pins != self.node.guard_pins {
                     return refused("ENOENT");
                 }
-                self.guard.insert(*address);
+                self.guard.insert((*address).into());
+                self.guard.extend(also.iter().copied().map(IpAddr::V6));
                 if let Some(name) = interface {
                     let Some(interface) = self.interfaces.iter_mut().find(|i| i.name == *name) else {
                         return refused("ENODEV");
