@@ -303,7 +303,8 @@ impl Preparation {
             };
             format!("cannot see what a SYN of this kernel offers SMC by: {}{needs}", error.with_cause())
         })?;
-        last.offer = Some((conversion.clone(), option.clone()));
+        // None may be for the moment: a throw-away namespace that was not converted offers none either.
+        last.offer = option.clone().map(|option| (conversion.clone(), Some(option)));
         Ok(option)
     }
 
@@ -341,6 +342,8 @@ impl Preparation {
         let missing = |why: &str| Guard::Missing { why: why.to_owned() };
         let offer = match offer {
             Ok(Some(offer)) => offer,
+            // A guard that is there was made for this kernel.
+            _ if matches!(PinnedGuard::look(pin_dir), Ok(Some(_))) => return Guard::Ready,
             Ok(None) => return missing("this kernel's SYNs offer no SMC"),
             Err(why) => return missing(why),
         };
@@ -457,8 +460,13 @@ fn strip_from_nodes(
 ) -> Result<(), HostError> {
     let guard = smc_host::guard::Guard::open(pin_dir)?;
     let anchors = route.link_index(smc_host::anchor::LINK)?;
-    let own = route::addresses(route)?.into_iter().filter(|(link, _)| Some(*link) != anchors);
-    let own: BTreeSet<IpAddr> = own.map(|(_, net)| IpAddr::V4(net.address())).collect();
+    // Of these links kube-proxy's has every Service's address in IPVS mode, and none is a source.
+    let services = route.link_index("kube-ipvs0")?;
+    let is_own = |link: u32| ![anchors, services].contains(&Some(link));
+    let fourth = route::addresses(route)?.into_iter().map(|(link, net)| (link, IpAddr::V4(net.address())));
+    let sixth = route::addresses6(route)?.into_iter().map(|(link, address)| (link, IpAddr::V6(address)));
+    let all = fourth.chain(sixth).filter(|(link, _)| is_own(*link));
+    let own: BTreeSet<IpAddr> = all.map(|(_, address)| address).collect();
     let others_known = others.is_some();
     let others = others.into_iter().flatten().filter(|address| !own.contains(address));
     let mut wanted: BTreeMap<IpAddr, Why> = others.map(|address| (*address, Why::OtherNode)).collect();
@@ -471,7 +479,7 @@ fn strip_from_nodes(
     for (address, why) in there.iter().filter(|(address, _)| !wanted.contains_key(address)) {
         // What an agent before this one knew of other nodes stays while there is no API server.
         if *why == Why::Node || (*why == Why::OtherNode && others_known) {
-            guard.leave(*address)?;
+            guard.leave(*address, *why)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use smc_attach::{Anew, Mended, Mender};
 use smc_host::{HostError, former_guard};
-use smc_model::{Guard, Missing, NodeFacts, Reason, Switch};
+use smc_model::{Guard, Missing, NodeFacts, Reason, Switch, Verdict};
 use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, Record, StateError, Store};
 use smc_verbs::DeviceLimits;
 use tokio::sync::watch;
@@ -144,18 +144,26 @@ impl<'a> PublishedNode<'a> {
 
     /// Takes the nftables table of earlier versions away, once every pod has the program instead.
     fn remove_former_guard(&mut self, facts: &NodeFacts) {
-        let is_of_former = |record: &Record| record.is_live() && record.owned.is_of_earlier_version();
-        if self.former_guard_is_gone
-            || !matches!(facts.guard, Guard::Ready | Guard::NotNeeded)
-            || self.store.list_again(&self.read).records.iter().any(|record| is_of_former(record))
-        {
+        let needs_table = |record: &Record| {
+            let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
+            record.is_live() && set_up && record.owned.is_of_earlier_version()
+        };
+        if self.former_guard_is_gone || !matches!(facts.guard, Guard::Ready | Guard::NotNeeded) {
             return;
         }
-        self.former_guard_is_gone = true;
+        let listing = self.store.list_again(&self.read);
+        if !listing.errors.is_empty() || listing.records.iter().any(|record| needs_table(record)) {
+            return;
+        }
         match former_guard::remove() {
-            Ok(true) => tracing::info!("removed the nftables table of an earlier version's same-node guard"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!("{}", error.with_cause()),
+            Ok(removed) => {
+                self.former_guard_is_gone = true;
+                if removed {
+                    tracing::info!("removed the nftables table of an earlier version's same-node guard");
+                }
+            }
+            // At the next look again.
+            Err(error) => tracing::debug!("{}", error.with_cause()),
         }
     }
 

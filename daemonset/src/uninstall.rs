@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use smc_attach::{Shared, detach, undo_inside};
+use smc_attach::{Shared, detach, unconvert_inside, undo_inside};
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::{HostError, former_guard, pnet, smc, with_causes};
@@ -84,6 +84,12 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
     }
     let listing = store.list();
     undone.problems.extend(listing.errors.iter().map(smc_state::StateError::with_cause));
+    // No pod may offer SMC any more when the first loses its guard.
+    for record in listing.records.iter().filter(|record| record.is_live()) {
+        if let Err(error) = unconvert_inside(record, &options.proc) {
+            undone.problems.push(error.with_cause());
+        }
+    }
     for record in &listing.records {
         pod(store, record, &options.proc, &mut undone);
     }

@@ -122,8 +122,12 @@ fn sources_are_put_in_and_taken_out_each_for_its_reason() {
     guard.strip(node, Why::Node).unwrap();
     assert_eq!(guard.sources().unwrap(), [(pod, Why::Pod), (node, Why::Node)].into());
     assert_eq!(guard.strips(pod).unwrap(), Some(Why::Pod));
-    guard.leave(pod).unwrap();
-    guard.leave(pod).unwrap();
+    // Somebody who gives a pod the node's address, and takes it away again.
+    guard.strip(node, Why::Pod).unwrap();
+    guard.leave(node, Why::Pod).unwrap();
+    assert_eq!(guard.strips(node).unwrap(), Some(Why::Node));
+    guard.leave(pod, Why::Pod).unwrap();
+    guard.leave(pod, Why::Pod).unwrap();
     assert_eq!(guard.strips(pod).unwrap(), None);
     guard.count_for(pod).unwrap();
     guard.count_for(pod).unwrap();
@@ -162,13 +166,13 @@ fn an_interface_gets_the_program_beside_those_of_others_and_loses_it_again() {
         }
         let mut route: Connection = Netns::open(&netns.path()).unwrap().connect().unwrap().route;
         let eth0 = route.link_index("eth0").unwrap().unwrap();
-        assert_eq!(guard::unguarded(&mut route).unwrap(), ["eth0"], "{label}");
+        assert_eq!(guard::unguarded(&mut route, None).unwrap(), ["eth0"], "{label}");
         assert!(!guard.is_attached(&mut route, eth0).unwrap(), "{label}");
 
         guard.attach(&mut route, eth0).unwrap();
         guard.attach(&mut route, eth0).unwrap();
         assert!(guard.is_attached(&mut route, eth0).unwrap(), "{label}");
-        assert_eq!(guard::unguarded(&mut route).unwrap(), [""; 0], "{label}");
+        assert_eq!(guard::unguarded(&mut route, None).unwrap(), [""; 0], "{label}");
         let said = shown(&netns, "eth0");
         assert_eq!(said.matches("kube-smc direct-action").count(), 1, "{label}: {said}");
         assert_eq!(said.contains("pref 7"), label == "others", "{said}");
@@ -177,6 +181,8 @@ fn an_interface_gets_the_program_beside_those_of_others_and_loses_it_again() {
         GuardProgram::ensure(&bpffs.pins(), &SynOption { kind: 254, data: vec![1, 2, 3, 4] }).unwrap();
         let other = Guard::open(&bpffs.pins()).unwrap();
         assert!(!other.is_attached(&mut route, eth0).unwrap() && guard::has_any(&mut route, eth0).unwrap());
+        let pinned = guard::pinned_program(&bpffs.pins()).unwrap();
+        assert_eq!(guard::unguarded(&mut route, pinned).unwrap(), ["eth0"], "it has another one");
         other.attach(&mut route, eth0).unwrap();
         assert!(other.is_attached(&mut route, eth0).unwrap());
         assert_eq!(shown(&netns, "eth0").matches("kube-smc direct-action").count(), 1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use smc_model::{NetnsCookie, Owned};
@@ -72,7 +72,9 @@ impl Kernel<'_, '_> {
         };
         let mut held = words("anchor", &owned.anchored, &self.anchored());
         held.extend(words("hold", &owned.held, &self.held()));
-        held.extend(words("guard", &owned.guarded, &self.guarded()));
+        let guarded = self.guarded();
+        let in_guard = owned.in_guard().filter(|address| guarded.contains(address));
+        held.extend(in_guard.map(|address| format!("guard {address}")));
         if let Some((map, cookie)) = &owned.converted {
             held.extend(
                 self.converts(&map.display().to_string(), *cookie).then(|| format!("conversion {cookie}")),
@@ -98,11 +100,17 @@ impl Kernel<'_, '_> {
 
     /// The pods in the same-node guard's map; none when there is no map.
     #[track_caller]
-    pub fn guarded(self) -> BTreeSet<Ipv4Addr> {
+    pub fn guarded(self) -> BTreeSet<IpAddr> {
         self.node_state(&["guarded"]).lines().map(|address| address.parse().unwrap()).collect()
     }
 
-    /// The interfaces of a network namespace that carry traffic and have no program of the guard's.
+    /// How many offers the same-node guard took out of SYNs to pods that are there.
+    #[track_caller]
+    pub fn stripped(self) -> u64 {
+        self.node_state(&["stripped"]).trim().parse().unwrap()
+    }
+
+    /// The interfaces of a network namespace that carry traffic and have not the guard's program.
     #[track_caller]
     pub fn unguarded(self, netns: &str) -> Vec<String> {
         self.node_state(&["unguarded", netns]).lines().map(str::to_owned).collect()

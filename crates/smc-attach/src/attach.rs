@@ -177,7 +177,7 @@ fn attach_on<M: Machine>(
     } else {
         settle(&mut record, verdict);
         if let Err(error) = store.write(&record) {
-            work.take_back(&mut record);
+            work.take_back(&mut record, true);
             return Err(error.into());
         }
         Outcome { record, changed: true }

@@ -13,6 +13,6 @@ mod over;
 
 pub use attach::{AttachError, Budget, Job, Outcome, attach, refuse, repair};
 pub use detach::{Detached, detach, sweep};
-pub use inside::{Shared, undo_inside};
+pub use inside::{Shared, unconvert_inside, undo_inside};
 pub use mend::{Anew, Mended, Mender};
 pub use over::Remains;

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct Mender {
     /// What was found to be nobody's, and since when.
     strays: BTreeMap<Release, Instant>,
+    /// Pods may have another program of the guard's than the one that is pinned.
+    renew: bool,
 }
 
 /// What was found wrong, and put right.
@@ -67,6 +69,7 @@ impl Found {
 impl Mender {
     /// Compares the host's kernel with the records, and mends both ways. What was made `anew` every pod gets.
     pub fn mend(&mut self, store: &Store, read: &ReadBefore, node: &NodeFacts, anew: Anew) -> Mended {
+        self.renew |= anew.guard;
         let mut mended = Mended::default();
         if let Err(error) = self.try_mend(store, read, node, anew, &mut mended) {
             mended.problems.push(error);
@@ -94,7 +97,7 @@ impl Mender {
             .filter(|(_, since)| now.duration_since(**since) >= STRAY_FOR)
             .map(|(stray, _)| stray.clone())
             .collect();
-        if found.is_well() && old.is_empty() && !anew.guard {
+        if found.is_well() && old.is_empty() && !self.renew {
             return Ok(());
         }
         // Whoever changes addresses holds the lock, with its intent on record: what is compared now is all there is.
@@ -103,10 +106,11 @@ impl Mender {
         for &address in &found.state.superseded {
             mended.release(Release::Unhold { address });
         }
-        if anew.guard {
-            renew_guard(&found, mended);
-        }
         put_back(&found, node, mended);
+        // After the map is filled: a program over an empty one would let all pass.
+        if self.renew {
+            self.renew = !renew_guard(&found, node, mended);
+        }
         for stray in found.strays.into_iter().filter(|stray| old.contains(stray)) {
             match leads_to_somebody(&stray) {
                 Ok(false) => mended.release(stray),
@@ -193,15 +197,23 @@ fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {
     guard.strip(address, Why::Pod)
 }
 
-/// Gives every pod that has the guard's program the one that is pinned now.
-fn renew_guard(found: &Found, mended: &mut Mended) {
-    for record in &found.standing {
-        let Some(pins) = &record.owned.guard_pins else { continue };
+/// Gives every pod that has the guard's program, or was guarded as earlier versions did, the one that is pinned now. Whether all
+/// have it.
+fn renew_guard(found: &Found, node: &NodeFacts, mended: &mut Mended) -> bool {
+    let Some(pins) = node.guard_pins.as_deref().filter(|_| node.guard == smc_model::Guard::Ready) else {
+        return false;
+    };
+    let mut all = true;
+    for record in found.standing.iter().filter(|record| record.owned.in_guard().next().is_some()) {
         match renew(record, pins) {
             Ok(renewed) => mended.renewed += usize::from(renewed),
-            Err(error) => mended.problems.push(error.with_cause()),
+            Err(error) => {
+                all = false;
+                mended.problems.push(error.with_cause());
+            }
         }
     }
+    all
 }
 
 fn renew(record: &Record, pins: &Path) -> Result<bool, HostError> {
@@ -210,17 +222,18 @@ fn renew(record: &Record, pins: &Path) -> Result<bool, HostError> {
         return Ok(false);
     }
     let guard = Guard::open(pins)?;
+    for address in record.owned.in_guard() {
+        guard.count_for(address)?;
+        guard.strip(address, Why::Pod)?;
+    }
     let mut inside = netns.connect()?;
-    let mut renewed = false;
-    for link in route::links(&mut inside.route)? {
-        if guard::has_any(&mut inside.route, link.index)?
-            && !guard.is_attached(&mut inside.route, link.index)?
-        {
-            guard.attach(&mut inside.route, link.index)?;
-            renewed = true;
+    let lacking = guard::unguarded(&mut inside.route, guard::pinned_program(pins)?)?;
+    for interface in &lacking {
+        if let Some(index) = inside.route.link_index(interface)? {
+            guard.attach(&mut inside.route, index)?;
         }
     }
-    Ok(renewed)
+    Ok(!lacking.is_empty())
 }
 
 fn of_anchor(record: &Record) -> impl Iterator<Item = Ipv4Addr> {

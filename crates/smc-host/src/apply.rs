@@ -5,7 +5,6 @@ use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use nix::errno::Errno;
 use smc_model::{Owned, PodFacts, Release, Step};
 
 use crate::guard::{Guard, OpenedGuard, Why};
@@ -27,12 +26,14 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         Step::ReleaseRoute { address, towards_pod } => {
             anchor::unhold(&mut host.route, *address, Some(*towards_pod))
         }
-        // First the program: an address whose SYNs lose their offer elsewhere, but whose own do not, would be half guarded.
+        // First the program: an address whose SYNs lose their offer, on an interface that takes none out, would be half guarded.
         Step::Guard { address, interface, also, pins } => {
             let guard = opened(&mut host.guard, pins.as_deref())?;
             if let Some(interface) = interface {
-                let index = needed_link(&inside.route, interface)?;
-                guard.attach(&mut inside.route, index)?;
+                // One that is gone by now brings nothing in.
+                if let Some(index) = inside.route.link_index(interface)? {
+                    guard.attach(&mut inside.route, index)?;
+                }
             }
             for address in both(*address, also) {
                 guard.count_for(address)?;
@@ -92,7 +93,7 @@ pub fn unconvert(owned: &Owned, netns: &Netns, sysctl: &Sysctl) -> Result<(), Ho
 /// Leaves the address alone; fine where the guard is gone.
 fn unguard(pins: &Path, address: IpAddr) -> Result<(), HostError> {
     let Some(guard) = Guard::open_if_there(pins)? else { return Ok(()) };
-    guard.leave(address)?;
+    guard.leave(address, Why::Pod)?;
     guard.count_no_more(address)
 }
 
@@ -104,11 +105,6 @@ fn opened<'a>(guard: &'a mut OpenedGuard, pins: Option<&Path>) -> Result<&'a Gua
     let no_pins =
         || HostError::new("guard the pod", Cause::Unexpected("nobody says where it is pinned".to_owned()));
     guard.open(pins.ok_or_else(no_pins)?)
-}
-
-fn needed_link(route: &Connection, name: &str) -> Result<u32, HostError> {
-    let gone = || HostError::new(format!("look for the interface {name}"), Errno::ENODEV);
-    route.link_index(name)?.ok_or_else(gone)
 }
 
 fn set_tcp2smc(netns: &Netns, sysctl: &Sysctl, value: &str) -> Result<(), HostError> {

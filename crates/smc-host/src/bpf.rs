@@ -123,11 +123,6 @@ impl PinnedMap {
         }
     }
 
-    /// Gives a key a value, whether or not it has one.
-    pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Errno> {
-        self.element(MAP_UPDATE_ELEM, key, &mut value.to_vec(), 0)
-    }
-
     /// Gives a key a value, unless it has one: EEXIST.
     pub(crate) fn put_new(&self, key: &[u8], value: &[u8]) -> Result<(), Errno> {
         self.element(MAP_UPDATE_ELEM, key, &mut value.to_vec(), NO_EXIST)

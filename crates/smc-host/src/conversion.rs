@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use smc_model::NetnsCookie;
 
 use crate::HostError;
@@ -41,7 +42,10 @@ impl CookieMap {
     /// Puts `cookie` into the map; fine when it is there already.
     pub(crate) fn insert(&self, cookie: NetnsCookie) -> Result<(), HostError> {
         let attempt = format_args!("add namespace cookie {cookie} to {}", self.0.shown());
-        self.0.put(&cookie.0.to_ne_bytes(), &[1]).map_err(HostError::at(attempt))
+        match self.0.put_new(&cookie.0.to_ne_bytes(), &[1]) {
+            Err(Errno::EEXIST) => Ok(()),
+            result => result.map_err(HostError::at(attempt)),
+        }
     }
 
     /// Takes `cookie` out of the map; fine when it is not there.

@@ -1,4 +1,4 @@
-//! The same-node guard of versions before 0.3: an nftables table in the host's namespace. Only taken away.
+//! The same-node guard of earlier versions: an nftables table in the host's namespace. Only taken away.
 
 use smc_abi::nft;
 

@@ -129,15 +129,22 @@ impl Guard {
         }
     }
 
-    /// Has the offers of a source taken out from now on, whether or not they were.
+    /// Has the offers of a source taken out from now on; where they are already, the reason stays: a pod that gives itself a node's
+    /// address takes nothing from the others.
     pub fn strip(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
         let attempt = format_args!("add {source} to {}", self.sources.shown());
         let value = why.number().to_ne_bytes();
-        self.sources.put(&source_key(source, u8::MAX), &value).map_err(HostError::at(attempt))
+        match self.sources.put_new(&source_key(source, u8::MAX), &value) {
+            Err(Errno::EEXIST) => Ok(()),
+            result => result.map_err(HostError::at(attempt)),
+        }
     }
 
-    /// Leaves the offers of a source alone; fine when they were.
-    pub fn leave(&self, source: IpAddr) -> Result<(), HostError> {
+    /// Leaves the offers of a source alone, if they are taken out for this reason.
+    pub fn leave(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
+        if self.strips(source)? != Some(why) {
+            return Ok(());
+        }
         let attempt = format_args!("remove {source} from {}", self.sources.shown());
         self.sources.remove(&source_key(source, u8::MAX)).map_err(HostError::at(attempt))
     }
@@ -207,14 +214,21 @@ pub fn detach(route: &mut Connection, interface: u32) -> Result<(), HostError> {
     ingress::detach(route, interface)
 }
 
-/// The interfaces of the namespace that have an address or an IPv4 route, and no program of the guard's.
-pub fn unguarded(route: &mut Connection) -> Result<Vec<String>, HostError> {
+/// The kernel's number of the program that is pinned in a directory, if one is.
+pub fn pinned_program(pins: &Path) -> Result<Option<u32>, HostError> {
+    Ok(Guard::open_if_there(pins)?.map(|guard| guard.program.id()))
+}
+
+/// The interfaces of the namespace that have an address or an IPv4 route, and not this program: another one of the guard's may look
+/// into maps that nobody fills any more. Without a `program` any of ours will do.
+pub fn unguarded(route: &mut Connection, program: Option<u32>) -> Result<Vec<String>, HostError> {
     let addressed = route::addresses(route)?.into_iter().map(|(index, _)| index);
     let mut used: BTreeSet<u32> = addressed.chain(route::routed_interfaces(route)?).collect();
     used.extend(route::addresses6(route)?.into_iter().map(|(index, _)| index));
     let mut unguarded = Vec::new();
     for index in used.into_iter().filter(|index| *index != route::LOOPBACK) {
-        if !has_any(route, index)? {
+        let attached = ingress::attached(route, index)?;
+        if attached.is_none() || (program.is_some() && attached != program) {
             unguarded.extend(route::link(route, index)?.map(|link| link.name));
         }
     }

@@ -151,8 +151,10 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
     if let Some(pins) = guard_pins(node)
         && let Some(guard) = Guard::open_if_there(pins)?
     {
-        let pods = guard.sources()?.into_iter().filter(|(_, why)| *why == Why::Pod);
-        state.guarded = Some((pins.to_owned(), pods.map(|(pod, _)| pod).collect()));
+        let (pods, nodes): (Vec<_>, Vec<_>) =
+            guard.sources()?.into_iter().partition(|(_, why)| *why == Why::Pod);
+        state.guarded = Some((pins.to_owned(), pods.into_iter().map(|(pod, _)| pod).collect()));
+        state.stripped_nodes = nodes.into_iter().map(|(node, _)| node).collect();
     }
     if let Conversion::Bpf { map, .. } = &node.conversion {
         state.converting = match conversion::in_map(map) {
@@ -249,12 +251,15 @@ fn hosts_side(
         guard => guard?,
     };
     for address in facts.addresses_to_guard() {
-        if guard.strips(address)? == Some(Why::Pod) {
+        // Also for another reason: a pod that has a node's address is not alone with it.
+        if guard.strips(address)?.is_some() {
             facts.guarded.insert(address);
         }
     }
     for interface in &mut facts.interfaces {
-        let index = inside.route.link_index(&interface.name)?;
+        // Many namespaces have links that carry nothing, such as the kernel's own for tunnels.
+        let carries = interface.routed || !interface.addresses.is_empty() || !interface.addresses6.is_empty();
+        let index = if carries { inside.route.link_index(&interface.name)? } else { None };
         interface.guarded = index.map_or(Ok(true), |index| guard.is_attached(&mut inside.route, index))?;
     }
     Ok(())

@@ -26,6 +26,8 @@ pub struct Want {
     pub connections: bool,
     /// What was set up in the namespace.
     pub set_up: bool,
+    /// The guard's program that interfaces must have, by the kernel's number of it; else any of ours.
+    pub guard_program: Option<u32>,
 }
 
 /// What a visit showed.
@@ -46,7 +48,7 @@ pub struct SetUp {
     pub pnetids: BTreeMap<String, PnetId>,
     /// Whether a new TCP socket is an SMC socket.
     pub converts: bool,
-    /// Interfaces that carry traffic and have no program of the same-node guard's.
+    /// Interfaces that carry traffic and have not the same-node guard's program.
     pub unguarded: Vec<String>,
 }
 
@@ -63,17 +65,21 @@ pub fn look(
         if let Some(families) = families()? {
             let mut generic = netlink::Connection::open(Protocol::Generic)?;
             counted = counters(&mut generic, families)?;
-            inside = Some(set_up(&mut generic, families)?);
+            inside = Some(set_up(&mut generic, families, None)?);
         }
         Ok((PodTraffic { counters: counted, connections: connections(same_node, held)? }, inside))
     })?
 }
 
 /// What is set up in the namespace that the calling thread is in.
-fn set_up(generic: &mut netlink::Connection, families: SmcFamilies) -> Result<SetUp, HostError> {
+fn set_up(
+    generic: &mut netlink::Connection,
+    families: SmcFamilies,
+    guard_program: Option<u32>,
+) -> Result<SetUp, HostError> {
     let entries = pnet::list(generic, families.pnetid)?;
     let pnetids = pnet::netdevs(&entries).into_iter().map(|(netdev, id)| (netdev.to_owned(), id));
-    let unguarded = guard::unguarded(&mut netlink::Connection::open(Protocol::Route)?)?;
+    let unguarded = guard::unguarded(&mut netlink::Connection::open(Protocol::Route)?, guard_program)?;
     Ok(SetUp { pnetids: pnetids.collect(), converts: new_tcp_sockets_are_smc()?, unguarded })
 }
 
@@ -94,7 +100,7 @@ pub fn visit(
     let mut generic = netlink::Connection::open(Protocol::Generic)?;
     let counters = counters(&mut generic, families)?;
     let want = want(&counters);
-    let set_up = if want.set_up { Some(set_up(&mut generic, families)?) } else { None };
+    let set_up = if want.set_up { Some(set_up(&mut generic, families, want.guard_program)?) } else { None };
     // Whether a program has a TCP socket is nothing that judging asks for.
     let connections = if want.connections { Some(connections(same_node, BTreeSet::clone)?) } else { None };
     Ok(Visit { counters, connections, set_up })

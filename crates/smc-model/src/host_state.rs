@@ -17,6 +17,8 @@ pub struct HostState {
     pub superseded: BTreeSet<Ipv4Addr>,
     /// Addresses of pods in the same-node guard, with the directory of its pins.
     pub guarded: Option<(PathBuf, BTreeSet<IpAddr>)>,
+    /// Addresses of nodes in the same-node guard: connections from them stay plain TCP by our doing.
+    pub stripped_nodes: BTreeSet<IpAddr>,
     /// Namespaces in the BPF program's map, with its path.
     pub converting: Option<(PathBuf, BTreeSet<NetnsCookie>)>,
 }
@@ -144,6 +146,7 @@ mod tests {
             anchored,
             held,
             superseded: BTreeSet::new(),
+            stripped_nodes: BTreeSet::new(),
             guarded: guarded.map(|guarded| (PINS.into(), guarded.into_iter().map(IpAddr::V4).collect())),
             converting: cookies.map(|cookies| (MAP.into(), cookies)),
         })

@@ -124,9 +124,9 @@ impl PodFacts {
         first.map(IpAddr::V4).chain(interface.addresses6.iter().copied().map(IpAddr::V6))
     }
 
-    /// How many addresses it has, of the family of which it has more.
+    /// How many addresses it has, of the family of which it has more, or interfaces where those are more.
     pub fn count_of_addresses(&self) -> usize {
-        self.addresses().len().max(self.addresses6().len())
+        self.addresses().len().max(self.addresses6().len()).max(self.interfaces.len())
     }
 
     /// Every IPv6 address of the pod.

@@ -342,7 +342,10 @@ impl fmt::Display for Reason {
             Self::SameNodeGuardMissing { why } => write!(f, "the same-node guard is not in place: {why}"),
             Self::SourceAnchorMissing { why } => write!(f, "the pod's address cannot be anchored: {why}"),
             Self::TooManyAddresses { count } => {
-                write!(f, "the pod has {count} addresses of one family, more than {MAX_ADDRESSES}")
+                write!(
+                    f,
+                    "the pod has {count} addresses of one family, or interfaces: more than {MAX_ADDRESSES}"
+                )
             }
             Self::NoDeviceInSubnet { address, ports } => {
                 write!(f, "no RDMA port's network device is in the subnet of {address} (ports: {ports})")

@@ -149,7 +149,7 @@ pub struct ConversionFacts {
 /// What the same-node guard does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardFacts {
-    /// How many sources' offers are taken out: addresses of this node's accelerated pods, and of its own.
+    /// How many sources' offers are taken out: addresses of this node's accelerated pods, and of nodes.
     pub sources: usize,
     /// How many offers were taken out of SYNs to pods that are there.
     pub stripped: u64,

@@ -47,8 +47,15 @@ impl GuardProgram {
     /// `pin_dir`. Safe to repeat, also by two agents at once.
     pub fn ensure(pin_dir: &Path, offer: &SynOption) -> Result<EnsuredGuard, BpfError> {
         let pins = Pins::lock(pin_dir)?;
-        let sources = map(&pins, SOURCES_NAME)?;
-        let counts = map(&pins, COUNTS_NAME)?;
+        let [sources, counts] = [SOURCES_NAME, COUNTS_NAME].map(|name| {
+            let found = map(&pins, name)?;
+            // One of another layout, which an earlier version left.
+            if found.is_none() {
+                unpin(&pins.at(name))?;
+            }
+            Ok::<_, BpfError>(found)
+        });
+        let (sources, counts) = (sources?, counts?);
         let Some(mut loaded) = SynOptions::load_over(offer, [sources.as_ref(), counts.as_ref()])? else {
             return Ok(EnsuredGuard::UnknownOffer);
         };
@@ -98,7 +105,7 @@ fn program(pins: &Pins) -> Result<Option<u32>, BpfError> {
     id.map(Some).map_err(|source| failed("open", &path, &source))
 }
 
-/// A pinned map; one of another layout, which an earlier version left, is taken away.
+/// A pinned map; `None` also where it is of another layout.
 fn map(pins: &Pins, name: &str) -> Result<Option<MapHandle>, BpfError> {
     let path = pins.at(name);
     if !is_there(&path)? {
@@ -110,11 +117,8 @@ fn map(pins: &Pins, name: &str) -> Result<Option<MapHandle>, BpfError> {
     } else {
         (MapType::Hash, smc_host::guard::ADDRESS_BYTES, smc_host::guard::COUNTS_BYTES)
     };
-    if (map.map_type(), map.key_size() as usize, map.value_size() as usize) == (kind, key, value) {
-        return Ok(Some(map));
-    }
-    unpin(&path)?;
-    Ok(None)
+    let fits = (map.map_type(), map.key_size() as usize, map.value_size() as usize) == (kind, key, value);
+    Ok(fits.then_some(map))
 }
 
 fn id(map: &MapHandle) -> Result<u32, BpfError> {

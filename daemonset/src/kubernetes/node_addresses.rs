@@ -1,13 +1,17 @@
-//! The addresses of the cluster's nodes. Where a connection is masqueraded (a node port, an external address), its source is one of
-//! them, also when both ends are pods of this node: the same-node guard takes SMC's offer out of SYNs from them.
+//! The addresses of the cluster's nodes, as Kubernetes knows them. Where a connection is masqueraded (a node port, an external
+//! address), its source is the address of the interface by which it leaves a node, which most often is one of them, also when both
+//! ends are pods of this node: the same-node guard takes SMC's offer out of SYNs from them. Not so where nodes have a second network,
+//! or a tunnel, for pods.
 //!
 //! Read at the start and rarely after, as the table that `kubectl get nodes -o wide` shows: a fraction of what the nodes
 //! themselves would be. Without the right, or without an API server, what was known stays.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hyper::http;
 use hyper::http::HeaderValue;
 use hyper::http::header::ACCEPT;
 use kube::api::ListParams;
@@ -27,6 +31,8 @@ const AS_TABLE: HeaderValue = HeaderValue::from_static("application/json;as=Tabl
 const COLUMNS: [&str; 2] = ["Internal-IP", "External-IP"];
 /// How often the list is read again. Nodes that join meanwhile are known late, not never.
 const AGAIN: Duration = Duration::from_secs(600);
+/// How much later it may be.
+const SPREAD: Duration = Duration::from_secs(120);
 /// How often it is looked whether the node is usable.
 const LOOK_WHETHER_USABLE: Duration = Duration::from_secs(1);
 /// How often it is tried again without the right.
@@ -92,12 +98,13 @@ pub async fn follow(
                 });
                 board.problem(SUBJECT, None);
                 backoff.reset();
-                AGAIN
+                AGAIN + spread()
             }
             Err(Trouble::Denied(why)) => {
                 tracing::info!(
                     "{why}: connections that another node masquerades between two pods of this one are not kept on TCP"
                 );
+                board.problem(SUBJECT, None);
                 DENIED_AGAIN
             }
             Err(Trouble::Other(why, asked)) => {
@@ -107,6 +114,12 @@ pub async fn follow(
         };
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Agents that started together do not list together.
+fn spread() -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_secs(random % SPREAD.as_secs())
 }
 
 enum Trouble {
@@ -140,6 +153,10 @@ async fn list(client: &ApiClient) -> kube::Result<Table> {
     let cached = ListParams::default().match_any();
     let mut request = Request::new(NODES).list(&cached).map_err(kube::Error::BuildRequest)?;
     request.headers_mut().insert(ACCEPT, AS_TABLE);
+    // Without the nodes' own metadata, which is most of it.
+    let uri = format!("{}&includeObject=None", request.uri());
+    *request.uri_mut() =
+        uri.parse().map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
     client.client.request(request).await
 }
 
@@ -205,19 +222,22 @@ mod tests {
         assert_eq!(receiver.borrow().as_ref().map(BTreeSet::len), Some(4));
         let seen = api.seen();
         assert_eq!(seen.len(), 1, "{seen:?}");
-        assert!(seen[0].query.contains("resourceVersion=0"), "{seen:?}");
+        for part in ["resourceVersion=0", "includeObject=None"] {
+            assert!(seen[0].query.contains(part), "{seen:?}");
+        }
     }
 
     #[tokio::test]
-    async fn without_the_right_nothing_is_wrong_and_nothing_is_forgotten() {
+    async fn without_the_right_nothing_is_wrong_and_what_was_known_stays() {
         let api = FakeApi::start(|_, _| Reply::status(403, "Forbidden")).await;
-        let (sender, receiver) = watch::channel(None);
+        let known = Some(addresses(&["10.0.0.11"]));
+        let (sender, receiver) = watch::channel(known.clone());
         let (source, board) = (Source::Kubeconfig(api.kubeconfig()), usable());
         let told = board.clone();
         let _task = tokio::spawn(async move { follow(&source, &told, AtOnce, &sender).await });
         eventually("a request", || (!api.seen().is_empty()).then_some(())).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(*receiver.borrow(), None);
+        assert_eq!(*receiver.borrow(), known);
         assert!(board.read(|view| view.problems.iter().all(|(subject, _)| subject != SUBJECT)));
     }
 }

@@ -2,7 +2,7 @@
 
 use smc_host::anchor;
 use smc_host::traffic::SetUp;
-use smc_model::{Guard, HostState, NodeFacts, Reason, Switch};
+use smc_model::{Guard, HostState, NodeFacts, Reason, Step, Switch};
 use smc_state::Record;
 
 /// What of a record's set-up is not there. Where the feature is off, or the node cannot have it, nothing is missed.
@@ -28,11 +28,24 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
         lost.extend(gone.map(|address| Reason::SameNodeGuardMissing {
             why: format!("{address} was removed from its map"),
         }));
-        lost.extend(inside.unguarded.iter().map(|interface| Reason::SameNodeGuardMissing {
+        let taken = inside.unguarded.iter().filter(|interface| had_guard(record, interface));
+        lost.extend(taken.map(|interface| Reason::SameNodeGuardMissing {
             why: format!("its program is not on the pod's interface {interface}"),
         }));
     }
     lost
+}
+
+/// Whether the pod has an interface that came after its set-up, as Multus gives them: nobody's doing, but to be guarded.
+pub(super) fn has_new_interface(record: &Record, inside: &SetUp) -> bool {
+    record.owned.guard_pins.is_some()
+        && inside.unguarded.iter().any(|interface| !had_guard(record, interface))
+}
+
+fn had_guard(record: &Record, interface: &str) -> bool {
+    let is_guarded = |step: &Step| matches!(step, Step::Guard { interface: Some(of), .. } if of == interface);
+    record.plan.bindings.iter().any(|binding| binding.interface == interface)
+        || record.plan.steps.iter().any(is_guarded)
 }
 
 #[cfg(test)]
@@ -114,15 +127,19 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_without_the_guards_program_is_named_where_the_pod_has_the_guard() {
+    fn an_interface_that_lost_the_guards_program_is_named_and_one_that_never_had_it_is_new() {
         let address = BTreeSet::from([Ipv4Addr::new(10, 0, 0, 5)]);
         let guarded = address.into_iter().map(IpAddr::V4).collect();
         let host = HostState { guarded: Some(("/pins".into(), guarded)), ..HostState::default() };
         let pnetids = [("eth0".to_owned(), "A".parse().unwrap())].into();
-        let inside = SetUp { pnetids, converts: true, unguarded: vec!["net1".to_owned()] };
+        let inside = SetUp { pnetids, converts: true, unguarded: vec!["eth0".to_owned()] };
         let facts = test_values::node(Vec::new());
         let lost_of = |record: &Record| lost(record, &facts, &inside, &host);
-        assert!(lost_of(&record())[0].to_string().contains("net1"));
+        assert!(lost_of(&record())[0].to_string().contains("eth0"));
+        assert!(!has_new_interface(&record(), &inside));
+        let later = SetUp { unguarded: vec!["net1".to_owned()], ..inside.clone() };
+        assert_eq!(lost(&record(), &facts, &later, &host), [], "nobody took it away");
+        assert!(has_new_interface(&record(), &later));
         let mut of_an_earlier_version = record();
         of_an_earlier_version.owned.guard_pins = None;
         assert_eq!(lost_of(&of_an_earlier_version), [], "it is set up anew");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
-use smc_host::{observe, with_causes};
+use smc_host::{guard, observe, with_causes};
 use smc_model::{
     Conversion, Elsewhere, Fallback, Growth, HostState, Known, NetnsCookie, NodeFacts, Reason, SmcPeers,
     TrafficPath, Verdict, diagnose, standing_cause,
@@ -15,7 +15,7 @@ use smc_state::{AttachmentId, LivePod, Phase};
 
 use super::devices::Devices;
 use super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
-use super::set_up::lost;
+use super::set_up::{has_new_interface, lost};
 use super::{Inbox, Tools, Traffic, tell, wall};
 use crate::bpf::{BpfError, FallbackEvent, FallbackEvents};
 use crate::records::Change;
@@ -45,6 +45,8 @@ pub(super) struct Watch {
     events_lost: u64,
     events_checked: Option<Duration>,
     devices: Devices,
+    /// Addresses of nodes from which connections stay plain TCP by our doing.
+    stripped_nodes: BTreeSet<IpAddr>,
     /// What an earlier run published, until its pods are seen.
     before: BTreeMap<AttachmentId, LivePod>,
     published: Option<(smc_state::Traffic, Duration)>,
@@ -71,6 +73,7 @@ impl Watch {
             events_lost: 0,
             events_checked: None,
             devices: Devices::default(),
+            stripped_nodes: BTreeSet::new(),
             before: before.into_iter().map(|pod| (pod.attachment.clone(), pod)).collect(),
             published: None,
         }
@@ -223,7 +226,8 @@ impl Watch {
 
     /// The addresses of this node's pods.
     fn same_node(&self) -> BTreeSet<IpAddr> {
-        self.pods.values().flat_map(Pod::all_addresses).collect()
+        let pods = self.pods.values().flat_map(Pod::all_addresses);
+        pods.chain(self.stripped_nodes.iter().copied()).collect()
     }
 
     fn look(&mut self, by_events: bool) {
@@ -237,6 +241,8 @@ impl Watch {
         let due: Vec<String> = due.map(|(container, _)| container.clone()).collect();
         self.peers.forget(now);
         let same_node = self.same_node();
+        let pins = self.facts.as_ref().and_then(|facts| facts.guard_pins.as_deref());
+        let guard_program = pins.and_then(|pins| guard::pinned_program(pins).ok().flatten());
         let pods = &self.pods;
         let visits = traffic::families().and_then(|families| {
             let Some(families) = families else { return Ok(Vec::new()) };
@@ -253,6 +259,7 @@ impl Watch {
                     let want = |counters: &_| Want {
                         connections: pod.wants_connections(counters, by_events, now),
                         set_up: pod.check_is_due(now),
+                        guard_program,
                     };
                     traffic::visit(families, want, &same_node).ok()
                 };
@@ -273,6 +280,9 @@ impl Watch {
             }
         }
         let host = self.host_state(&visits);
+        if let Some(host) = &host {
+            self.stripped_nodes.clone_from(&host.stripped_nodes);
+        }
         self.remember(&visits);
         for (container, visit) in visits {
             self.looked(&container, visit, by_events, host.as_ref(), now);
@@ -323,6 +333,9 @@ impl Watch {
             let missing: Vec<_> = missing.filter(|(_, lost)| !lost.is_empty()).collect();
             found = missing.iter().flat_map(|(_, lost)| lost.clone()).collect();
             // A pod's end, and the switch, take things away too, in a moment between two looks.
+            for record in pod.records.values().filter(|record| has_new_interface(record, inside)) {
+                self.tools.lost.tell(record.attachment.clone());
+            }
             let again = !found.is_empty() && found == pod.suspected;
             if again {
                 for (record, lost) in &missing {

@@ -17,7 +17,7 @@ use smc_model::NetnsCookie;
 const HOST: &str = "/proc/1/ns/net";
 const USAGE: &str = "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | set-port DEVICE ID | \
                      drop-pnetid NETNS ID | converts MAP COOKIE | converting MAP | convert MAP NETNS | \
-                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID | guarded | unguarded NETNS";
+                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID | guarded | stripped | unguarded NETNS";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +37,11 @@ fn main() -> Result<()> {
             cookies.iter().fold(String::new(), |all, cookie| all + &cookie.to_string() + "\n")
         }
         ["guarded"] => guarded()?,
+        ["stripped"] => {
+            let guard =
+                Guard::open(Path::new(conversion::DEFAULT_PIN_DIR)).map_err(|error| explain(&error))?;
+            format!("{}\n", guard.stripped().map_err(|error| explain(&error))?)
+        }
         ["unguarded", netns] => {
             let names = unguarded(&mut Namespace::enter(netns)?.inside)?;
             names.iter().fold(String::new(), |all, name| all + name + "\n")
@@ -112,9 +117,11 @@ fn show(netns: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The namespace's interfaces that carry traffic and have no program of the guard's.
+/// The namespace's interfaces that carry traffic and have not the guard's pinned program.
 fn unguarded(inside: &mut Inside) -> Result<Vec<String>> {
-    guard::unguarded(&mut inside.route).map_err(|error| explain(&error))
+    let pinned =
+        guard::pinned_program(Path::new(conversion::DEFAULT_PIN_DIR)).map_err(|error| explain(&error))?;
+    guard::unguarded(&mut inside.route, pinned).map_err(|error| explain(&error))
 }
 
 fn table(namespace: &mut Namespace) -> Result<String> {

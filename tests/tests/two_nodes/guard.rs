@@ -1,8 +1,8 @@
 //! The same-node guard: pods of one node talk plain TCP to each other at once, whatever stands or is done between them.
 
 use rig_tests::{
-    Kernel, PATIENCE, TestPod, client, eventually, lasting_server, shell, start, start_both, two_nodes,
-    wait_until_served,
+    Kernel, PATIENCE, TestPod, agent, client, eventually, lasting_server, shell, start, start_both,
+    two_nodes, wait_until_served,
 };
 use smc_model::ANNOTATION;
 use xtask::counters::Counters;
@@ -92,13 +92,22 @@ fn add_macvlan(node: &Node<'_>, pod: &TestPod<'_>, address: &str) {
     let script = r#"
         ip link show guardtest0 >/dev/null 2>&1 || { ip link add guardtest0 type dummy; ip link set guardtest0 up; }
         ip link add link guardtest0 name "mv$3" netns "$1" type macvlan mode bridge
-        nsenter "--net=$1" sh -ec 'ip link set "$1" name net1; ip address add "$2/24" dev net1; ip link set net1 up' sh "mv$3" "$2""#;
+        nsenter "--net=$1" sh -ec '
+            ip link set "$1" name net1
+            ip address add "$2/24" dev net1
+            ip address add "$3/64" dev net1 nodad
+            ip link set net1 up' sh "mv$3" "$2" "$4""#;
     let last = address.rsplit('.').next().unwrap_or_default();
-    shell(node, script, &[&pod.netns_path(), address, last]);
+    shell(node, script, &[&pod.netns_path(), address, last, &sixth(address)]);
+}
+
+/// The IPv6 address beside an IPv4 address of the test's.
+fn sixth(address: &str) -> String {
+    format!("fd00:77::{}", address.rsplit('.').next().unwrap_or_default())
 }
 
 #[test]
-fn an_interface_that_came_after_the_set_up_is_guarded_by_the_next_look() {
+fn an_interface_that_came_after_the_set_up_is_guarded_in_both_families_and_nobody_is_blamed() {
     const ADDRESSES: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
     let Some(cluster) = two_nodes() else { return };
     let _altered = cluster.alter(1);
@@ -118,11 +127,23 @@ fn an_interface_that_came_after_the_set_up_is_guarded_by_the_next_look() {
         let unguarded = pods.iter().flat_map(|pod| Kernel(&node).unguarded(&pod.netns_path()));
         let unguarded: Vec<String> = unguarded.collect();
         let guarded = Kernel(&node).guarded();
-        let all = ADDRESSES.iter().all(|address| guarded.contains(&address.parse().unwrap()));
+        let both = ADDRESSES.iter().flat_map(|address| [(*address).to_owned(), sixth(address)]);
+        let all = both.into_iter().all(|address| guarded.contains(&address.parse().unwrap()));
         if unguarded.is_empty() && all { Ok(()) } else { Err(format!("{unguarded:?}, {guarded:?}")) }
     });
     connects_meanwhile(client, ADDRESSES[0], || std::thread::sleep(std::time::Duration::from_secs(5)));
     assert_eq!(Counters::of(client).unwrap().client.smcr, 0);
+    // Nobody listens there: what matters is the SYN, which bore the offer before the program saw it.
+    let before = Kernel(&node).stripped();
+    let netns = format!("--net={}", client.netns_path());
+    let ask =
+        ["nsenter", &netns, "curl", "-sS", "-m", "10", &format!("http://[{}]:81/", sixth(ADDRESSES[0]))];
+    let said = node.exec(&ask).unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("refused"), "{said:?}");
+    assert_eq!(Kernel(&node).stripped() - before, 1);
+    let log = agent::log(&node);
+    let blamed = |line: &&str| line.contains("net1") && line.contains("WARN");
+    assert_eq!(log.lines().filter(blamed).collect::<Vec<_>>(), [""; 0]);
     shell(&node, "ip link delete guardtest0", &[]);
 }
 
@@ -140,4 +161,7 @@ fn a_program_that_somebody_took_off_comes_back_and_is_told() {
         let unguarded = Kernel(&node).unguarded(&pod.netns_path());
         if unguarded.is_empty() { Ok(()) } else { Err(format!("{unguarded:?}")) }
     });
+    let log = agent::log(&node);
+    let told = log.lines().any(|line| line.contains("its program is not on the pod's interface eth0"));
+    assert!(told, "{log}");
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use smc_host::HostError;
 use smc_model::{
-    NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Release, Step, Switch, Verdict,
-    Wish, decide, release,
+    NetnsCookie, NodeFacts, Note, Owned, Plan, PodConversion, PodFacts, RdmaPort, Reason, Release, Step,
+    Switch, Verdict, Wish, decide, release,
 };
 use smc_state::{AttachmentId, Lock, ReadBefore, Record, StateError, StepTiming, Store};
 
@@ -86,8 +86,9 @@ impl<'a, M: Machine> Work<'a, M> {
     /// ends.
     pub(super) fn run(&mut self, record: &mut Record) -> Result<(), Stop> {
         let result = self.set_up(record);
-        if result.is_err() {
-            self.take_back(record);
+        if let Err(stop) = &result {
+            let ends = matches!(stop, Stop::Refused(reason) if reason.ends_conversion());
+            self.take_back(record, !ends);
         }
         if let Err(Stop::Refused(reason)) = &result {
             self.refuse_converted(record, reason);
@@ -242,10 +243,14 @@ impl<'a, M: Machine> Work<'a, M> {
 
     /// Undoes this run's changes, last first. When all could be undone, `record` owns again what it owned before.
     /// Addresses that a living attachment owns too stay: they are that one's.
-    pub(super) fn take_back(&mut self, record: &mut Record) {
+    /// The guard stays with a pod whose sockets offered SMC before and, as its refusal is none that ends that, go on to.
+    pub(super) fn take_back(&mut self, record: &mut Record, stays_converted: bool) {
         let changes = std::mem::take(&mut self.changes);
         let clean = match (&changes.before, self.entered.is_some()) {
-            (Some(before), true) => self.undo(&changes.done, before),
+            (Some(before), true) => {
+                let stays_converted = stays_converted && before.conversion != PodConversion::Off;
+                self.undo(&changes.done, before, stays_converted)
+            }
             _ => true,
         };
         if let Some(owned) = changes.owned.filter(|_| clean) {
@@ -253,7 +258,7 @@ impl<'a, M: Machine> Work<'a, M> {
         }
     }
 
-    fn undo(&mut self, done: &[Step], before: &PodFacts) -> bool {
+    fn undo(&mut self, done: &[Step], before: &PodFacts, stays_converted: bool) -> bool {
         // Who got nowhere, for somebody else has the host's addresses, does not wait for them again.
         let is_of_the_host = |step: &Step| {
             matches!(step, Step::HoldRoute { .. } | Step::AnchorAddress { .. } | Step::Guard { .. })
@@ -272,6 +277,11 @@ impl<'a, M: Machine> Work<'a, M> {
                     entered.step(&Step::DropLocalRoute { address: *address, anchor: *anchor })
                 }
                 Step::HoldRoute { address, .. } | Step::Guard { address, .. } if stays(address) => Ok(()),
+                // It needs the guard as long as its sockets offer SMC.
+                Step::Guard { .. } if stays_converted => {
+                    clean = false;
+                    Ok(())
+                }
                 _ => entered.undo(step),
             };
             clean &= result.is_ok();

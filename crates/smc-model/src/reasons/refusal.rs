@@ -236,7 +236,7 @@ pub static DATAPATH_BYPASSES_NETFILTER: Entry = Entry {
     name: "DatapathBypassesNetfilter",
     kernel: None,
     seen: "pod traffic bypasses the host's netfilter, and this kernel speaks SMC-R v2",
-    meaning: "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that would see no packet",
+    meaning: "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that was not tried on this datapath",
     causes: &[Cause {
         what: "Terway's datapath on this node is IPVLAN or DataPathV2",
         check: "`cat /var/run/eni/node_capabilities`: datapath",

@@ -215,7 +215,7 @@ pub(super) fn same_node_guard(facts: &Facts) -> Check {
     match &facts.guard {
         Err(why) => Check::unknown(name, why),
         Ok(Some(GuardFacts { stripped, .. })) => {
-            Check::fine(name, format!("pinned; kept {stripped} connections between the running pods on TCP"))
+            Check::fine(name, format!("pinned; took the offer out of {stripped} SYNs to running pods"))
         }
         Ok(None) => Check::problem(
             name,

@@ -1,7 +1,9 @@
 //! What the namespaces of pods that are set up show now.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use smc_host::conversion::DEFAULT_PIN_DIR;
 use smc_host::netns::Netns;
 use smc_host::{HostError, guard, pnet, route};
 use smc_model::Verdict;
@@ -45,6 +47,6 @@ fn now(record: &Record, smc: &mut Smc) -> Result<Option<PodNow>, HostError> {
     let addresses = route::addresses(&mut inside.route)?.into_iter().map(|(_, net)| net);
     let ordinary = addresses.filter(|net| !net.address().is_loopback() && !net.address().is_link_local());
     let addresses = ordinary.collect();
-    let unguarded = guard::unguarded(&mut inside.route)?;
+    let unguarded = guard::unguarded(&mut inside.route, guard::pinned_program(Path::new(DEFAULT_PIN_DIR))?)?;
     Ok(Some(PodNow { converts: inside.converts, pnetids, addresses, unguarded }))
 }
