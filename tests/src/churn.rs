@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use smc_model::ANNOTATION;
+use smc_model::{ANNOTATION, Owned};
 use smc_state::{Phase, Record};
 use xtask::rig::{Ending, Node, repository};
 
@@ -168,7 +168,7 @@ fn disagreement(node: &Node<'_>, living: &[TestPod<'_>]) -> Option<String> {
     let owned = || records.iter().map(|record| &record.owned);
     let anchored: BTreeSet<_> = owned().flat_map(|owned| &owned.anchored).copied().collect();
     let held: BTreeSet<_> = owned().flat_map(|owned| &owned.held).copied().collect();
-    let guarded: BTreeSet<_> = owned().flat_map(|owned| owned.in_guard()).collect();
+    let guarded: BTreeSet<_> = owned().flat_map(Owned::in_guard).collect();
     let converted: BTreeSet<_> = owned().filter_map(|owned| Some(owned.converted.as_ref()?.1)).collect();
     let kernel = Kernel(node);
     let converting = kernel.converting("/sys/fs/bpf/kube-smc/converting_netns");

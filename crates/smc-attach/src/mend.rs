@@ -273,9 +273,8 @@ fn put_back_anchors(
 /// namespace, or to a bridge. Without guard and anchor such a pod could come to harm; it keeps them.
 fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
     let address = match stray {
-        Release::Unconvert { .. } => return Ok(false),
         // Of the sixth family nothing is looked up: it is released, and a living pod's next look brings it back.
-        Release::Unguard { address: IpAddr::V6(_), .. } => return Ok(false),
+        Release::Unconvert { .. } | Release::Unguard { address: IpAddr::V6(_), .. } => return Ok(false),
         Release::Unguard { address: IpAddr::V4(address), .. }
         | Release::Unanchor { address }
         | Release::Unhold { address } => *address,

@@ -50,13 +50,13 @@ pub struct Cause(u8);
 
 impl Cause {
     /// How many the program counts apart; the first is none.
-    const ALL: u8 = CAUSES as u8;
+    const ALL: usize = CAUSES;
     /// No cause: offers pass, where a range around would have them taken out.
     pub const NONE: Self = Self(0);
 
     /// The cause of this number; `None` where the program cannot count so far.
     pub fn new(number: u8) -> Option<Self> {
-        (number < Self::ALL).then_some(Self(number))
+        (usize::from(number) < Self::ALL).then_some(Self(number))
     }
 }
 
@@ -168,7 +168,7 @@ impl SynOptions {
     /// # Errors
     /// When the map is full.
     pub fn count_for(&self, pod: IpAddr) -> Result<(), BpfError> {
-        let nothing = [0; 16 * Cause::ALL as usize];
+        let nothing = [0; 16 * Cause::ALL];
         match self.counted_pods.update(&address_key(pod), &nothing, MapFlags::NO_EXIST) {
             Err(error) if error.kind() == libbpf_rs::ErrorKind::AlreadyExists => Ok(()),
             result => result.map_err(failed("count what SYNs to a pod lose")),

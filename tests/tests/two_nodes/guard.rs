@@ -31,7 +31,7 @@ except KeyboardInterrupt:
 "#;
 
 /// What firewalls do: one that is reloaded, one that rewrites its tables as container engines do, one that is flushed.
-const RELOADS: &str = r#"
+const RELOADS: &str = r"
 for round in 1 2 3 4 5; do
   nft flush ruleset
   nft -f - <<'RULES'
@@ -49,7 +49,7 @@ COMMIT
 RULES
   sleep 1
 done
-nft flush ruleset"#;
+nft flush ruleset";
 
 fn annotated(spec: PodSpec) -> PodSpec {
     spec.annotate(ANNOTATION, "true")
@@ -59,11 +59,12 @@ fn annotated(spec: PodSpec) -> PodSpec {
 #[track_caller]
 fn connects_meanwhile(pod: &TestPod<'_>, address: &str, meanwhile: impl FnOnce()) {
     let netns = format!("--net={}", pod.netns_path());
-    let asking = pod.node().command(&["nsenter", &netns, "python3", "-c", CONNECT, address]).spawn().unwrap();
+    let command = ["nsenter", &netns, "python3", "-c", CONNECT, address];
+    let asking = pod.node().command(&command).spawn().unwrap_or_else(|error| panic!("{error}"));
     meanwhile();
-    asking.signal(2).unwrap();
-    let said = String::from_utf8(asking.wait().unwrap().stdout).unwrap();
-    let numbers: Vec<u32> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    let ended = asking.signal(2).and_then(|()| asking.wait()).unwrap_or_else(|error| panic!("{error}"));
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let numbers: Vec<u32> = said.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [asked, failed, slowest_ms] = numbers[..] else { panic!("{said}") };
     eprintln!("{asked} connections, {failed} failed, the slowest took {slowest_ms} ms");
     assert!(asked > 30 && failed == 0 && slowest_ms < 1000, "asked, failed, slowest in ms: {said}");

@@ -173,12 +173,12 @@ fn neighbours(world: &mut World) -> Result<String> {
     let field = |service: &str, field: &str| {
         world.kubectl(&["get", "service", service, "-o", &format!("jsonpath={{.spec.{field}}}")])
     };
-    let port = field("neighbours-nodeport", "ports[0].nodePort")?;
+    let node_port = field("neighbours-nodeport", "ports[0].nodePort")?;
     let ways = [
         ("the ClusterIP", field("neighbours-clusterip", "clusterIP")?, "8080"),
         ("the load balancer's address", BALANCER.to_owned(), "8080"),
-        ("the own node's port", world.node(near)?.ip().to_string(), port.as_str()),
-        ("the other node's port", world.node(far)?.ip().to_string(), port.as_str()),
+        ("the own node's port", world.node(near)?.ip().to_string(), node_port.as_str()),
+        ("the other node's port", world.node(far)?.ip().to_string(), node_port.as_str()),
     ];
     let post = |address: &str, port: &str, times: u32| -> Result<(u32, u32)> {
         let times = times.to_string();

@@ -108,7 +108,7 @@ impl Machine for Fake {
         }
         match step {
             Release::Unguard { address, .. } => {
-                kernel.guarded.retain(|guarded| IpAddr::V4(*guarded) != *address)
+                kernel.guarded.retain(|guarded| IpAddr::V4(*guarded) != *address);
             }
             other => panic!("{other:?} is never owned here"),
         }
