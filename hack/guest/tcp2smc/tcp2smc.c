@@ -5,7 +5,8 @@
 //   - net.smc.tcp2smc in every network namespace: 0 when it is made, never inherited, there while smc is loaded;
 //   - while it is not 0, a program's new TCP socket is an SMC socket, whose SO_PROTOCOL reads 6 all the same;
 //   - the server side of SMC-R v2 finds its way to a peer without asking for a route from the pod's own address;
-//   - no SO_NETNS_COOKIE (Linux 5.14), and no BPF for the agent: no hook to convert by, no tracepoint to hear of fallbacks.
+//   - no SO_NETNS_COOKIE (Linux 5.14), and no tracing by BPF for the agent: no hook to convert by, no tracepoint to hear of
+//     fallbacks. Programs for traffic control that kernel takes.
 //
 // What it is not: there a converted socket is one object, here it is SMC's and its TCP socket.
 // Built by hack/rig-module against the headers of the rig's kernel; loaded right after smc (guest/conversion.rs of xtask).
@@ -22,7 +23,7 @@
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
-// The program that is refused BPF.
+// The program that is refused tracing.
 #define AGENT "smc-agent"
 // IPPROTO_SMC of Linux 6.12.
 #define PROTOCOL_SMC 256
@@ -108,12 +109,14 @@ static int option_read(struct kretprobe_instance *instance, struct pt_regs *regi
 	return 0;
 }
 
-// security_bpf(command, …) is asked before bpf() does anything.
+// security_bpf(command, attributes, size) is asked before bpf() does anything; its attributes are the kernel's copy.
 static int bpf_allowed(struct kretprobe_instance *instance, struct pt_regs *registers)
 {
 	const struct call *call = (void *)instance->data;
+	const union bpf_attr *attr = (void *)call->second;
 
-	if ((int)call->first == BPF_PROG_LOAD && !strcmp(current->group_leader->comm, AGENT))
+	if ((int)call->first == BPF_PROG_LOAD && attr->prog_type == BPF_PROG_TYPE_TRACING &&
+	    !strcmp(current->group_leader->comm, AGENT))
 		regs_set_return_value(registers, -EOPNOTSUPP);
 	return 0;
 }

@@ -39,7 +39,7 @@ pub enum Conversion {
     /// The agent's BPF program, as on mainline kernels.
     #[default]
     Bpf,
-    /// `net.smc.tcp2smc`, as on Alibaba's 5.10, by the module of `hack/rig-module`; BPF and namespace cookies are hidden.
+    /// `net.smc.tcp2smc`, as on Alibaba's 5.10, by the module of `hack/rig-module`; tracing by BPF and namespace cookies are hidden.
     Sysctl,
 }
 
