@@ -28,6 +28,9 @@ impl Preparation {
         last: &mut LastLook,
     ) -> Guard {
         let missing = |why: &str| Guard::Missing { why: why.to_owned() };
+        if let Err(why) = offer {
+            self.problems.push(why.to_owned());
+        }
         let offer = match offer {
             Ok(Some(offer)) => offer,
             // A guard that is there was made for this kernel.
