@@ -201,7 +201,8 @@ fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {
 /// have it.
 fn renew_guard(found: &Found, node: &NodeFacts, mended: &mut Mended) -> bool {
     let Some(pins) = node.guard_pins.as_deref().filter(|_| node.guard == smc_model::Guard::Ready) else {
-        return false;
+        // Who needs none has all that it needs; else it is to be done when there is one again.
+        return node.guard == smc_model::Guard::NotNeeded;
     };
     let mut all = true;
     for record in found.standing.iter().filter(|record| record.owned.in_guard().next().is_some()) {
