@@ -95,8 +95,9 @@ pub fn answer(call: &Call, configuration: &str) -> Result<Option<Value>, TerwayE
         "VERSION" => Ok(Some(json!({ "cniVersion": "1.0.0", "supportedVersions": VERSIONS }))),
         "ADD" => add(call, configuration).map(Some),
         "DEL" => delete(call).map(|()| None),
-        // Terway's CHECK repairs nothing that this plugin could have broken.
-        "CHECK" => Ok(None),
+        // Terway's CHECK repairs nothing that this plugin could have broken. The others are CNI 1.1's, which Terway does
+        // not know: for lists of that version, as other networks have them.
+        "CHECK" | "STATUS" | "GC" => Ok(None),
         other => Err(TerwayError::UnknownCommand(other.to_owned())),
     }
 }
