@@ -69,7 +69,9 @@ impl HostState {
         };
         let guarded = self.guarded.iter().flat_map(|(pins, there)| {
             let owned = standing().filter(move |owned| owned.guard_pins.as_ref() == Some(pins));
-            owned.flat_map(Owned::in_guard).filter(|address| !there.contains(address))
+            owned
+                .flat_map(Owned::in_guard)
+                .filter(|address| !there.contains(address) && !self.is_node(address))
         });
         let converting = self.converting.iter().flat_map(|(map, there)| {
             let owned = standing().filter_map(|owned| owned.converted.as_ref());
@@ -82,6 +84,11 @@ impl HostState {
             guarded: guarded.collect(),
             converting: converting.collect(),
         }
+    }
+
+    /// Whether the offers of an address are taken out for being a node's: a pod that has it, too, lacks nothing.
+    pub fn is_node(&self, address: &IpAddr) -> bool {
+        self.stripped_nodes.contains(address)
     }
 
     /// What is there and no record's, also not one's of an attachment that is being set up or ended: to be taken away, in this
@@ -230,6 +237,20 @@ mod tests {
         let state = HostState { guarded: Some((PINS.into(), BTreeSet::new())), ..HostState::default() };
         assert!(state.missing(&[Holding { owned: &owned, stands: true }]).is_nothing());
         assert!(owned.is_of_earlier_version());
+    }
+
+    #[test]
+    fn an_address_that_is_a_nodes_as_well_is_not_missed_and_no_stray() {
+        let address = Ipv4Addr::new(10, 0, 0, 1);
+        let owned = Owned { guarded: [address].into(), guard_pins: Some(PINS.into()), ..Owned::default() };
+        let state = HostState {
+            guarded: Some((PINS.into(), BTreeSet::new())),
+            stripped_nodes: [address.into()].into(),
+            ..HostState::default()
+        };
+        let holdings = [Holding { owned: &owned, stands: true }];
+        assert!(state.missing(&holdings).is_nothing());
+        assert_eq!(state.strays(&[]), []);
     }
 
     #[test]

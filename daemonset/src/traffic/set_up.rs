@@ -1,5 +1,7 @@
 //! Whether what was set up for a pod is still there.
 
+use std::net::IpAddr;
+
 use smc_host::anchor;
 use smc_host::traffic::SetUp;
 use smc_model::{Guard, HostState, NodeFacts, Reason, Step, Switch};
@@ -24,7 +26,8 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
     if let (Guard::Ready, Some((pins, guarded))) = (&facts.guard, &host.guarded)
         && record.owned.guard_pins.as_ref() == Some(pins)
     {
-        let gone = record.owned.in_guard().filter(|address| !guarded.contains(address));
+        let there = |address: &IpAddr| guarded.contains(address) || host.is_node(address);
+        let gone = record.owned.in_guard().filter(|address| !there(address));
         lost.extend(gone.map(|address| Reason::SameNodeGuardMissing {
             why: format!("{address} was removed from its map"),
         }));
@@ -51,7 +54,7 @@ fn had_guard(record: &Record, interface: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use smc_model::{Binding, Owned, Plan, Verdict};
 
