@@ -27,22 +27,21 @@ impl fmt::Display for Shared {
     }
 }
 
+/// The pod's namespace, unless it is gone, or another one by now.
+pub(crate) fn namespace_of(record: &Record) -> Option<Netns> {
+    Netns::open(&record.netns).ok().filter(|netns| record.netns_id == Some(netns.id()))
+}
+
 /// Ends the pod's conversion as far as it is ours, and leaves the rest; `proc` is the host's `/proc`.
 pub fn unconvert_inside(record: &Record, proc: &Path) -> Result<(), HostError> {
-    let Ok(netns) = Netns::open(&record.netns) else { return Ok(()) };
-    if record.netns_id != Some(netns.id()) {
-        return Ok(());
-    }
+    let Some(netns) = namespace_of(record) else { return Ok(()) };
     apply::unconvert(&record.owned, &netns, &Sysctl::at(proc.join("sys")))
 }
 
 /// Ends the pod's conversion and removes the guard's program and its PNETIDs, as far as they are ours alone; `proc` is the host's `/proc`. A
 /// namespace that is gone, or another one by now, has nothing of ours. Returns the ids that stay.
 pub fn undo_inside(record: &Record, proc: &Path) -> Result<Vec<Shared>, HostError> {
-    let Ok(netns) = Netns::open(&record.netns) else { return Ok(Vec::new()) };
-    if record.netns_id != Some(netns.id()) {
-        return Ok(Vec::new());
-    }
+    let Some(netns) = namespace_of(record) else { return Ok(Vec::new()) };
     apply::unconvert(&record.owned, &netns, &Sysctl::at(proc.join("sys")))?;
     let mut inside = netns.connect()?;
     if record.owned.guard_pins.is_some() {

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smc_host::guard::{Guard, Why};
+use smc_host::guard::Guard;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::netns::Netns;
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
 use smc_model::{Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, Release, Verdict};
 use smc_state::{AttachmentId, Phase, ReadBefore, Record, Store};
+
+use crate::inside::namespace_of;
 
 /// How long something must have been nobody's before it is taken away: whoever removed a living pod's record may not have meant
 /// the pod, which the agent then finds and records again.
@@ -192,9 +193,7 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
 
 fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {
     let Some(pins) = &node.guard_pins else { return Ok(()) };
-    let guard = Guard::open(pins)?;
-    guard.count_for(address)?;
-    guard.strip(address, Why::Pod)
+    Guard::open(pins)?.add_pod(address)
 }
 
 /// Gives every pod that has the guard's program, or was guarded as earlier versions did, the one that is pinned now. Whether all
@@ -218,17 +217,11 @@ fn renew_guard(found: &Found, node: &NodeFacts, mended: &mut Mended) -> bool {
 }
 
 fn renew(record: &Record, pins: &Path) -> Result<bool, HostError> {
-    let Ok(netns) = Netns::open(&record.netns) else { return Ok(false) };
-    if record.netns_id != Some(netns.id()) {
-        return Ok(false);
-    }
+    let Some(netns) = namespace_of(record) else { return Ok(false) };
     let guard = Guard::open(pins)?;
-    for address in record.owned.in_guard() {
-        guard.count_for(address)?;
-        guard.strip(address, Why::Pod)?;
-    }
+    record.owned.in_guard().try_for_each(|address| guard.add_pod(address))?;
     let mut inside = netns.connect()?;
-    let lacking = guard::unguarded(&mut inside.route, guard::pinned_program(pins)?)?;
+    let lacking = guard::unguarded(&mut inside.route, Some(guard.program()))?;
     for interface in &lacking {
         if let Some(index) = inside.route.link_index(interface)? {
             guard.attach(&mut inside.route, index)?;
@@ -249,10 +242,7 @@ fn put_back_anchors(
     gone: &BTreeSet<Ipv4Addr>,
     done: &mut Missing,
 ) -> Result<(), HostError> {
-    let Ok(netns) = Netns::open(&record.netns) else { return Ok(()) };
-    if record.netns_id != Some(netns.id()) {
-        return Ok(());
-    }
+    let Some(netns) = namespace_of(record) else { return Ok(()) };
     let mut host = Connection::open(Protocol::Route)?;
     let wanted: BTreeSet<Ipv4Addr> = of_anchor(record).filter(|address| gone.contains(address)).collect();
     for (address, state) in observe::anchors(&mut host, &netns, link, &wanted)? {
@@ -299,6 +289,8 @@ mod tests {
     use smc_host::veth::Pair;
     use smc_model::{Owned, Plan};
     use smc_state::{PodName, RECORD_VERSION};
+
+    use smc_host::netns::Netns;
 
     use super::*;
 

@@ -35,11 +35,7 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
                     guard.attach(&mut inside.route, index)?;
                 }
             }
-            for address in both(*address, also) {
-                guard.count_for(address)?;
-                guard.strip(address, Why::Pod)?;
-            }
-            Ok(())
+            both(*address, also).try_for_each(|address| guard.add_pod(address))
         }
         Step::DropPnetid { pnetid } => pnet::delete(&mut inside.generic, family, pnetid),
         Step::SetPnetid { interface, pnetid } => {

@@ -169,6 +169,17 @@ impl Guard {
         list().map_err(HostError::at(format_args!("list {}", self.sources.shown())))
     }
 
+    /// Takes a pod's address in: its own SYNs lose their offer, and what it loses is counted. Fine when it is there.
+    pub fn add_pod(&self, address: IpAddr) -> Result<(), HostError> {
+        self.count_for(address)?;
+        self.strip(address, Why::Pod)
+    }
+
+    /// The kernel's number of the program.
+    pub fn program(&self) -> u32 {
+        self.program.id()
+    }
+
     /// Counts from now on what packets to a pod lose; what was counted stays.
     pub fn count_for(&self, pod: IpAddr) -> Result<(), HostError> {
         let attempt = format_args!("add {pod} to {}", self.counts.shown());
@@ -216,7 +227,7 @@ pub fn detach(route: &mut Connection, interface: u32) -> Result<(), HostError> {
 
 /// The kernel's number of the program that is pinned in a directory, if one is.
 pub fn pinned_program(pins: &Path) -> Result<Option<u32>, HostError> {
-    Ok(Guard::open_if_there(pins)?.map(|guard| guard.program.id()))
+    Ok(Guard::open_if_there(pins)?.map(|guard| guard.program()))
 }
 
 /// The interfaces of the namespace that have an address or an IPv4 route, and not this program: another one of the guard's may look
