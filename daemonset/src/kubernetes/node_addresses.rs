@@ -169,7 +169,7 @@ mod tests {
     use crate::fake_api::{AtOnce, FakeApi, Reply, eventually};
     use crate::test_values;
 
-    /// Recorded from Kubernetes 1.34 (`kubectl get --raw` with the header above), cells that do not matter shortened.
+    /// With the columns of Kubernetes 1.34; the real table is what the scene `neighbours-by-services` runs on.
     fn table() -> Value {
         let columns = [
             "Name",
