@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cni_spec::{CniError, Environment, NetworkConfig, PodAnnotations, code};
-use smc_model::Wish;
+use smc_model::{PeerRanges, Wish, inbound_peers};
 use smc_state::{AttachmentId, DEFAULT_STATE_DIR, PodName, Store};
 
 use crate::clock::Clock;
@@ -56,6 +56,11 @@ impl Call<'_> {
 /// What a pod with these annotations asks for; where the runtime passes none, nothing.
 pub(crate) fn wish(annotations: Option<&PodAnnotations<'_>>) -> Wish {
     annotations.map_or(Wish::Disabled, |annotations| Wish::of(annotations.iter()))
+}
+
+/// Who may speak SMC with such a pod, where its owner says that.
+pub(crate) fn peers(annotations: Option<&PodAnnotations<'_>>) -> Option<PeerRanges> {
+    annotations.and_then(|annotations| inbound_peers(annotations.iter()))
 }
 
 /// The log, also when the configuration could not be read.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Takes SMC's offer out of the SYNs that come to a pod, by their source.
+// Takes SMC's offer out of the SYNs that come to a pod, by their source: of pods that share its RDMA device, and of whoever may
+// not speak SMC with it.
 //
 // A program for the ingress of the pod's own interface, inside its namespace: there the destination is final, whatever DNAT,
 // IPVS or another program redirected, and no firewall can flush it. A connection whose SYN bears no offer is plain TCP from its
@@ -21,8 +22,10 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-// Addresses of the node's pods and of all nodes, ranges, and peers whose handshake timed out.
+// Addresses of the node's pods and of all nodes, and peers whose handshake timed out.
 #define MAX_SOURCES 65536
+// Ranges: the node's, and each pod's that has its own, for each of its addresses. They take memory once they are there.
+#define MAX_RANGES 262144
 // As many as a node can have addresses of pods.
 #define MAX_PODS 4096
 #define CAUSES 8
@@ -54,20 +57,39 @@ struct address {
 	__u8 bytes[16];
 };
 
-// What comes from here; the longest prefix, which begins with the family's 32 bits, decides. The value is the cause, below
-// CAUSES, and 0 lets the offer pass.
-struct source {
-	__u32 prefix;
-	struct address address;
-};
-
+// Offers from these addresses are taken out. The value is the cause, from 1 and below CAUSES.
 struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__type(key, struct source);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct address);
 	__type(value, __u32);
 	__uint(max_entries, MAX_SOURCES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } strip_from SEC(".maps");
+
+// Causes of strip_from that are none on this node, one bit each.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} spared_causes SEC(".maps");
+
+// Who may speak SMC with a pod: of the ranges that hold the source, the longest decides. Those of the whole node have the pod of
+// the source's family with all bits 0. Both must let it pass, where they say anything. The value is the cause why not, or 0.
+struct range {
+	// Bits: 160 of the pod, and those of the source.
+	__u32 prefix;
+	struct address pod;
+	__u8 source[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__type(key, struct range);
+	__type(value, __u32);
+	__uint(max_entries, MAX_RANGES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} allowed_peers SEC(".maps");
 
 // How many packets to a pod, by cause. Only pods that stand here are counted: destinations are the sender's to choose.
 struct counts {
@@ -97,7 +119,7 @@ struct {
 } scratch SEC(".maps");
 
 struct packet {
-	struct source from;
+	struct address from;
 	struct address to;
 	// Where the TCP header begins, and where the packet ends by its own word: what is behind that is cut off later.
 	__u32 tcp;
@@ -126,8 +148,8 @@ static __always_inline enum kind read_ipv4(struct __sk_buff *skb, struct packet 
 	if (fragment & FRAGMENT_OFFSET)
 		return OTHER;
 	packet->fragment = fragment & MORE_FRAGMENTS;
-	packet->from.address.family = packet->to.family = 4;
-	__builtin_memcpy(packet->from.address.bytes, &ip.saddr, sizeof(ip.saddr));
+	packet->from.family = packet->to.family = 4;
+	__builtin_memcpy(packet->from.bytes, &ip.saddr, sizeof(ip.saddr));
 	__builtin_memcpy(packet->to.bytes, &ip.daddr, sizeof(ip.daddr));
 	packet->tcp = at + ip.ihl * 4;
 	packet->end = at + bpf_ntohs(ip.tot_len);
@@ -142,8 +164,8 @@ static __always_inline enum kind read_ipv6(struct __sk_buff *skb, struct packet 
 
 	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) < 0)
 		return OTHER;
-	packet->from.address.family = packet->to.family = 6;
-	__builtin_memcpy(packet->from.address.bytes, &ip.saddr, sizeof(ip.saddr));
+	packet->from.family = packet->to.family = 6;
+	__builtin_memcpy(packet->from.bytes, &ip.saddr, sizeof(ip.saddr));
 	__builtin_memcpy(packet->to.bytes, &ip.daddr, sizeof(ip.daddr));
 	next = ip.nexthdr;
 	at += sizeof(ip);
@@ -270,6 +292,37 @@ static __always_inline long spoil(struct __sk_buff *skb, __u32 tcp, __u32 at)
 		bpf_l4_csum_replace(skb, tcp + __builtin_offsetof(struct tcphdr, check), 0, difference, 0);
 }
 
+static __always_inline __u32 refused(struct range *range)
+{
+	__u32 *found = bpf_map_lookup_elem(&allowed_peers, range);
+
+	return found ? *found & (CAUSES - 1) : 0;
+}
+
+// Why this packet's offer is to be taken out; 0 where it is not.
+static __always_inline __u32 cause_of(const struct packet *packet)
+{
+	__u32 *found = bpf_map_lookup_elem(&strip_from, &packet->from);
+	struct range range = {};
+	__u32 cause, first = 0;
+
+	if (found) {
+		__u32 *spared = bpf_map_lookup_elem(&spared_causes, &first);
+
+		cause = *found & (CAUSES - 1);
+		if (!spared || !(*spared & 1u << cause))
+			return cause;
+	}
+	range.prefix = 8 * (sizeof(range.pod) + sizeof(range.source));
+	range.pod.family = packet->from.family;
+	__builtin_memcpy(range.source, packet->from.bytes, sizeof(range.source));
+	cause = refused(&range);
+	if (cause)
+		return cause;
+	__builtin_memcpy(range.pod.bytes, packet->to.bytes, sizeof(range.pod.bytes));
+	return refused(&range);
+}
+
 SEC("tc")
 int strip_offer(struct __sk_buff *skb)
 {
@@ -277,7 +330,7 @@ int strip_offer(struct __sk_buff *skb)
 	struct counts *counts;
 	struct options *options;
 	struct tcphdr tcp;
-	__u32 *found, cause, length, at = 0, spoilt = 0;
+	__u32 cause, length, at = 0, spoilt = 0;
 	enum kind kind;
 
 	kind = read_packet(skb, &packet);
@@ -292,9 +345,7 @@ int strip_offer(struct __sk_buff *skb)
 	if (kind == TCP && (!tcp.syn || tcp.ack))
 		return TC_ACT_UNSPEC;
 
-	packet.from.prefix = 8 * sizeof(packet.from.address);
-	found = bpf_map_lookup_elem(&strip_from, &packet.from);
-	cause = found ? *found & (CAUSES - 1) : 0;
+	cause = cause_of(&packet);
 	if (!cause)
 		return TC_ACT_UNSPEC;
 	counts = bpf_map_lookup_elem(&counted_pods, &packet.to);

@@ -117,6 +117,8 @@ fn publish(board: &Board, seen: &[(Stats, FallbackStats)]) -> Result<()> {
             handshake_errors: 0,
             fallbacks: vec![count],
             peers_without_smc,
+            offers_taken_out: BTreeMap::new(),
+            syns_dropped: 0,
             unplaced: 0,
         };
         live.insert(attachment, pod);

@@ -40,7 +40,7 @@ pub use pinned::Pinned;
 use pins::Pins;
 pub use probe::probe;
 pub use protocol::smc_protocol;
-pub use syn_options::{Cause, Counted, Fate, Source, SynOptions};
+pub use syn_options::{Fate, SynOptions};
 
 pub use smc_host::conversion::{DEFAULT_PIN_DIR as DEFAULT_PIN_DIRECTORY, LINK_NAME, MAP_NAME};
 

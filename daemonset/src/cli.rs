@@ -15,6 +15,7 @@ use smc_agent::http::{DEFAULT_LISTEN, Listen};
 use smc_agent::kubernetes::startup_taint::TaintKey;
 use smc_agent::logging::{self, LogFormat, LoggingError};
 use smc_agent::mesh::MeshMode;
+use smc_agent::settings::DEFAULT_SETTINGS_DIR;
 use smc_agent::terway::NODE_CAPABILITIES_FILE;
 use smc_model::Ueid;
 use smc_state::DEFAULT_STATE_DIR;
@@ -76,6 +77,14 @@ pub(crate) struct RunArgs {
     /// Where Terway writes what it knows about the node
     #[arg(long, default_value = NODE_CAPABILITIES_FILE)]
     pub(crate) terway_capabilities: PathBuf,
+    /// Directory of the settings that may change while the agent runs: a file each, as a ConfigMap is mounted
+    ///
+    /// inbound-peers: ranges of addresses, with commas or lines between, whose owners may speak SMC with accelerated pods;
+    /// without it everybody may who reaches them. known-defects: `refuse` keeps pods on TCP where the kernel's SMC has
+    /// defects that public records name; `tell`, the default, only tells. A change is in force within two seconds; what
+    /// cannot be read leaves what was in force before.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_SETTINGS_DIR)]
+    pub(crate) settings_dir: PathBuf,
     /// Enterprise id that all nodes of the cluster share; up to four, with commas or given again
     #[arg(long = "ueid", default_value = Ueid::DEFAULT, value_delimiter = ',', env = "SMC_AGENT_UEID")]
     pub(crate) ueids: Vec<Ueid>,

@@ -25,6 +25,7 @@ pub mod records;
 pub mod repair;
 pub mod replace;
 pub mod run;
+pub mod settings;
 pub mod sole;
 pub mod surfaces;
 pub mod terway;

@@ -85,7 +85,8 @@ fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
         terway_capabilities: args.terway_capabilities,
         ueids: args.ueids,
     };
-    let work = run::Work { node, chain: args.chain.options(store.dir())?, cri_socket: args.cri_socket };
+    let chain = args.chain.options(store.dir())?;
+    let work = run::Work { node, chain, cri_socket: args.cri_socket, settings_dir: args.settings_dir };
     runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))
 }
 

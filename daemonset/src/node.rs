@@ -17,8 +17,8 @@ use smc_host::offer;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, conversion, kernel, pnet, rdma, route, smc, with_causes};
 use smc_model::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, PnetId, RdmaNetnsMode, RdmaPort,
-    Reason, SmcModule, Switch, SynOption, Ueid,
+    Anchor, Conversion, Datapath, Defects, Guard, Inbound, Kernel, KernelFamily, NodeFacts, PnetId,
+    RdmaNetnsMode, RdmaPort, Reason, SmcModule, Switch, SynOption, Ueid, defects,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, PinnedGuard, smc_protocol};
@@ -51,12 +51,29 @@ pub struct LastLook {
     /// What the kernel's SYNs offer SMC by, with the conversion by which that was seen.
     offer: Option<(Conversion, Option<SynOption>)>,
     guard: Option<PinnedGuard>,
+    /// Who may speak SMC with the node's pods, as far as anybody said.
+    inbound: Inbound,
+}
+
+/// What is wanted of the node.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// Whether pods are to be accelerated.
+    pub switch: Switch,
+    /// Who may speak SMC with them; `None` while nobody knows, which leaves it as it is.
+    pub inbound: Option<Inbound>,
+    /// Whether a kernel whose SMC has known defects is refused.
+    pub refuse_defects: bool,
+    /// The addresses of the cluster's nodes, where they are known.
+    pub node_addresses: Option<&'a BTreeSet<IpAddr>>,
 }
 
 impl LastLook {
     /// Before the first look, at a node where an earlier agent or the plugin may have left something.
-    pub fn at_start(store: &Store, pin_dir: &Path) -> Self {
-        Self { standing: wanted::is_standing(store, pin_dir), ..Self::default() }
+    pub fn at_start(store: &Store, boot_id: &str, pin_dir: &Path) -> Self {
+        let before = store.node_facts(boot_id).ok();
+        let inbound = before.map(|facts| facts.inbound).unwrap_or_default();
+        Self { standing: wanted::is_standing(store, pin_dir), inbound, ..Self::default() }
     }
 }
 
@@ -81,30 +98,30 @@ pub struct Prepared {
 
 /// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run
 /// again, it makes only what was lost; with the same `last` it is cheap while nothing changed. What others made (PNETIDs,
-/// enterprise ids) is adopted. `node_addresses` are the cluster's nodes', where they are known.
+/// enterprise ids) is adopted.
 ///
 /// # Errors
 /// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
 /// facts, so that pods learn why they stay on TCP.
 pub async fn prepare(
     options: &Options,
-    switch: Switch,
-    node_addresses: Option<&BTreeSet<IpAddr>>,
+    asked: Asked<'_>,
     last: &mut LastLook,
 ) -> Result<Prepared, HostError> {
     let release = kernel::release()?;
+    let refused_defects = if asked.refuse_defects { known_defects(&release)? } else { Vec::new() };
+    let asked = if refused_defects.is_empty() { asked } else { with_nobody_let_in(asked) };
     let mut node = Preparation::default();
     let (devices, rdma_netns_mode) = node.rdma();
     let proc_sys = Sysctl::at(options.proc.join("sys"));
     let has_tcp2smc = || proc_sys.read(TCP2SMC).is_ok_and(|value| value.is_some());
     let loaded = kernel::module_is_loaded("smc");
     let family = KernelFamily::of(&release, loaded, has_tcp2smc());
-    if !last.standing && !wanted::is_wanted(&switch, &devices, family) {
+    if !last.standing && !wanted::is_wanted(&asked.switch, &devices, family) {
         let kernel = Kernel { release, family };
         let datapath = node.datapath(&options.terway_capabilities);
-        return Ok(
-            node.done(wanted::only_looked_at(kernel, loaded, rdma_netns_mode, datapath, switch), devices)
-        );
+        return Ok(node
+            .done(wanted::only_looked_at(kernel, loaded, rdma_netns_mode, datapath, asked.switch), devices));
     }
     last.standing = true;
     let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
@@ -127,18 +144,17 @@ pub async fn prepare(
         smc = node.check_host("reach SMC", Smc::connect()).flatten();
     }
     let all_iwarp = iwarp && devices.iter().all(|device| device.node_type == NodeType::Rnic);
-    let guard = match &mut smc {
+    let (guard, guard_pins) = match &mut smc {
         Some(smc) => {
             let needed = node.needs_guard(smc, family, all_iwarp);
-            if needed {
-                let offer = offer.as_ref().map(Option::as_ref).map_err(String::as_str);
-                node.guard(smc, offer, &options.pin_dir, node_addresses, last)
-            } else {
-                Guard::NotNeeded
-            }
+            let offer = offer.as_ref().map(Option::as_ref).map_err(String::as_str);
+            node.guard(smc, needed, offer, &options.pin_dir, &asked, last)
         }
-        None => Guard::Missing { why: "SMC is not available".to_owned() },
+        None => (Guard::Missing { why: "SMC is not available".to_owned() }, None),
     };
+    if let Some(inbound) = asked.inbound {
+        last.inbound = inbound;
+    }
     let (ports, ueids) = match &mut smc {
         Some(smc) => (node.ports(smc), node.ueids(smc, &options.ueids)),
         None => (Vec::new(), Vec::new()),
@@ -153,14 +169,30 @@ pub async fn prepare(
         rdma_netns_mode,
         ports,
         ueids,
-        guard_pins: (guard == Guard::Ready).then(|| options.pin_dir.clone()),
+        guard_pins,
         guard,
+        inbound: last.inbound.clone(),
+        refused_defects,
         anchor,
         datapath: node.datapath(&options.terway_capabilities),
-        switch,
+        switch: asked.switch,
         only_looked_at: false,
     };
     Ok(node.done(facts, devices))
+}
+
+/// The names of the defects that this kernel's SMC is known to have.
+fn known_defects(release: &str) -> Result<Vec<String>, HostError> {
+    Ok(match defects(release, &kernel::version()?) {
+        Defects::Of { open, .. } => open.iter().map(|defect| defect.name.to_owned()).collect(),
+        Defects::OfAVendor => Vec::new(),
+    })
+}
+
+/// Listeners that were made before stay open to whom SMC's handshake code answers.
+fn with_nobody_let_in(asked: Asked<'_>) -> Asked<'_> {
+    let why = "this kernel's SMC has known defects".to_owned();
+    Asked { inbound: Some(Inbound::Nobody { why }), ..asked }
 }
 
 /// Connections of the host's own network namespace.

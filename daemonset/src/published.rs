@@ -6,13 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use smc_attach::{Anew, Mended, Mender};
 use smc_host::{HostError, former_guard};
-use smc_model::{Guard, Missing, NodeFacts, Reason, Switch, Verdict};
+use smc_model::{Guard, Missing, NodeFacts, Reason, Verdict};
 use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, Record, StateError, Store};
 use smc_verbs::DeviceLimits;
 use tokio::sync::watch;
 
 use crate::board::Board;
-use crate::node::{self, LastLook, Options, Prepared};
+use crate::node::{self, Asked, LastLook, Options, Prepared};
+use crate::settings::Wishes;
 
 /// A node that is kept prepared.
 #[derive(Debug)]
@@ -77,9 +78,11 @@ impl<'a> PublishedNode<'a> {
     ///
     /// # Errors
     /// When the node cannot be looked at at all.
-    pub async fn look(&mut self, options: &Options, switch: Switch) -> Result<bool, HostError> {
+    pub async fn look(&mut self, options: &Options, wishes: Wishes) -> Result<bool, HostError> {
         let node_addresses = self.node_addresses.borrow().clone();
-        let prepared = node::prepare(options, switch, node_addresses.as_ref(), &mut self.last).await?;
+        let Wishes { switch, inbound, refuse_defects } = wishes;
+        let asked = Asked { switch, inbound, refuse_defects, node_addresses: node_addresses.as_ref() };
+        let prepared = node::prepare(options, asked, &mut self.last).await?;
         let Prepared { facts, devices, mut problems, notes, restored, made, guard_is_new } = prepared;
         for note in notes {
             tracing::info!("{note}");
@@ -249,6 +252,12 @@ fn lost(missing: &Missing, kernel: &str) -> Vec<(usize, Reason)> {
         let count = missing.guarded.len();
         let why = entries(count, "the same-node guard's map");
         lost.push((count, Reason::SameNodeGuardMissing { why }));
+    }
+    if !missing.peers.is_empty() {
+        let count = missing.peers.len();
+        let why =
+            format!("who may speak SMC with {count} of the pods' addresses was removed from the guard's map");
+        lost.push((count, Reason::PeerFilterMissing { why }));
     }
     if !missing.converting.is_empty() {
         let count = missing.converting.len();

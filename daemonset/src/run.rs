@@ -18,6 +18,7 @@ use crate::published::PublishedNode;
 use crate::records::{self, Records};
 use crate::repair::due::Wanted;
 use crate::repair::{Looks, Repairer};
+use crate::settings::SettingsWatch;
 use crate::surfaces::Surfaces;
 use crate::traffic::{Tools, Traffic};
 
@@ -36,6 +37,8 @@ pub struct Work {
     pub chain: chain::Options,
     /// Where the container runtime listens.
     pub cri_socket: PathBuf,
+    /// Where the settings are that may change meanwhile.
+    pub settings_dir: PathBuf,
 }
 
 /// Runs until it shall end, which leaves the node working: pods, plugin and kernel state stay as they are.
@@ -46,7 +49,7 @@ pub async fn run(
     level: &mut LogLevel,
     ending: &mut Ending,
 ) -> Result<()> {
-    let Work { node: options, chain, cri_socket } = work;
+    let Work { node: options, chain, cri_socket, settings_dir } = work;
     let cri = Cri::at(cri_socket.clone());
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
     store.create()?;
@@ -63,10 +66,12 @@ pub async fn run(
         options.proc.clone(),
         surfaces.metrics.clone(),
     );
-    let last = LastLook::at_start(store, &options.pin_dir);
+    let last = LastLook::at_start(store, &boot_id, &options.pin_dir);
+    let mut settings = SettingsWatch::new(settings_dir.clone(), store.node_facts(&boot_id).ok().as_ref());
+    settings.look(&surfaces.board);
     let (board, addresses) = (surfaces.board.clone(), surfaces.node_addresses());
     let mut node = PublishedNode::new(store, read.clone(), board, boot_id, last, addresses);
-    node.look(options, switch.into()).await?;
+    node.look(options, settings.wishes(switch)).await?;
     let wanted = if node.is_published() { switch.into() } else { Wanted::Unknown };
     let mut repair = Looks::start(repairer, wanted, surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
@@ -107,10 +112,18 @@ pub async fn run(
             () = ending.wanted() => break,
             heard = watch.changed() => records_changed = heard,
             Some(status) = next(&mut chain) => told.tell(&status, surfaces),
-            Ok(()) = mesh.changed() => look(&mut node, options, *mesh.borrow_and_update(), &mut repair).await?,
+            Ok(()) = mesh.changed() => {
+                look(&mut node, options, *mesh.borrow_and_update(), &settings, &mut repair).await?;
+            }
+            () = settings.changed() => {
+                if settings.look(&surfaces.board) {
+                    look(&mut node, options, *mesh.borrow_and_update(), &settings, &mut repair).await?;
+                }
+            }
             _ = again.tick() => {
                 let switch = *mesh.borrow_and_update();
-                look(&mut node, options, switch, &mut repair).await?;
+                settings.look(&surfaces.board);
+                look(&mut node, options, switch, &settings, &mut repair).await?;
                 level.look(&surfaces.board);
                 surfaces.board.problem("records", watch.begin().err());
                 if std::mem::take(&mut worked) {
@@ -143,9 +156,10 @@ async fn look(
     node: &mut PublishedNode<'_>,
     options: &Options,
     switch: MeshSwitch,
+    settings: &SettingsWatch,
     repair: &mut Looks,
 ) -> Result<()> {
-    let changed = node.look(options, switch.into()).await?;
+    let changed = node.look(options, settings.wishes(switch)).await?;
     if let Some(facts) = node.facts().filter(|_| node.is_published())
         && !repair.want(switch.into(), facts)
         && changed

@@ -31,6 +31,8 @@ pub(crate) fn node(ports: Vec<RdmaPort>) -> NodeFacts {
         ueids: vec![Ueid::DEFAULT.parse().unwrap()],
         guard: Guard::Ready,
         guard_pins: Some("/pins".into()),
+        inbound: smc_model::Inbound::Any,
+        refused_defects: Vec::new(),
         anchor: Anchor::Ready { index: 3 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,

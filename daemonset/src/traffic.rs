@@ -7,6 +7,7 @@
 //! `traffic.json`.
 
 mod devices;
+mod offers;
 mod pod;
 mod set_up;
 mod tell;

@@ -7,46 +7,16 @@ mod support;
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use smc_agent::bpf::{ConversionProgram, EnsuredGuard, GuardProgram, PinnedGuard};
-use smc_host::guard::{self, COUNTS_NAME, Guard, PROGRAM_NAME, SOURCES_NAME, Why};
+use smc_host::guard::{self, COUNTS_NAME, Guard, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME, Why};
 use smc_host::netlink::Connection;
 use smc_host::netns::Netns;
+use smc_host::peers::PEERS_NAME;
 use smc_model::SynOption;
-use support::TestNetns;
-
-/// A bpffs of one test, with a directory for pins on it.
-struct BpfFs(tempfile::TempDir);
-
-impl BpfFs {
-    fn mount() -> Option<Self> {
-        if !support::is_root() {
-            support::cannot_run("loading BPF programs needs root");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        run(&["mount", "-t", "bpf", "bpf", dir.path().to_str().unwrap()]);
-        Some(Self(dir))
-    }
-
-    fn pins(&self) -> PathBuf {
-        self.0.path().join("kube-smc")
-    }
-}
-
-impl Drop for BpfFs {
-    fn drop(&mut self) {
-        run(&["umount", self.0.path().to_str().unwrap()]);
-    }
-}
-
-fn run(command: &[&str]) {
-    let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
-    let failed = !output.status.success() && !std::thread::panicking();
-    assert!(!failed, "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
+use support::{BpfFs, TestNetns, run};
 
 fn mainlines_offer() -> SynOption {
     SynOption { kind: 254, data: vec![0xe2, 0xd4, 0xc3, 0xd9] }
@@ -82,7 +52,7 @@ fn the_program_is_pinned_once_and_what_is_lost_is_made_again_without_the_rest() 
     assert_eq!(Guard::open(&pins).unwrap().sources().unwrap().len(), 2);
 
     // A map: whoever has the program before must get the new one.
-    for name in [SOURCES_NAME, COUNTS_NAME] {
+    for name in [SOURCES_NAME, SPARED_NAME, PEERS_NAME, COUNTS_NAME] {
         fs::remove_file(pins.join(name)).unwrap();
         assert_eq!(ensure(&pins), EnsuredGuard::Made { replaced: true }, "{name}");
         assert_eq!(ensure(&pins), EnsuredGuard::Adopted, "{name}");

@@ -5,12 +5,18 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod support;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+use libbpf_rs::MapHandle;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use smc_agent::bpf::{Cause, Counted, Fate, Source, SynOptions};
-use smc_model::SynOption;
+use smc_agent::bpf::{BpfError, Fate, GuardProgram, SynOptions};
+use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Taken, Why};
+use smc_host::peers::{PEERS_NAME, Whose};
+use smc_model::{PeerRanges, PeerRules, SynOption, nobody};
+use support::BpfFs;
 
 const MAGIC: [u8; 4] = [0xe2, 0xd4, 0xc3, 0xd9];
 const OFFER: [u8; 6] = [254, 6, 0xe2, 0xd4, 0xc3, 0xd9];
@@ -24,24 +30,40 @@ const POD: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 3);
 const STRIPPED6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0, 0, 1);
 const POD6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 3, 0, 0, 0, 3);
 
-fn cause(number: u8) -> Cause {
-    Cause::new(number).unwrap()
+/// The program over pinned maps, which are filled as the agent and the plugin do it.
+struct Program {
+    loaded: SynOptions,
+    maps: Guard,
+    _pins: BpfFs,
 }
 
-/// Loaded, with offers of [`STRIPPED`] and [`STRIPPED6`] taken out for cause 7, and counted for both pods.
-fn program() -> Option<SynOptions> {
-    if !support::is_root() {
-        support::cannot_run("loading BPF programs needs root");
-        return None;
-    }
-    let program = SynOptions::load(&SynOption { kind: 254, data: MAGIC.to_vec() }).unwrap().unwrap();
+/// Loaded, with offers of [`STRIPPED`] and [`STRIPPED6`] taken out, and counted for both pods.
+fn program() -> Option<Program> {
+    let bpffs = BpfFs::mount()?;
+    let offer = SynOption { kind: 254, data: MAGIC.to_vec() };
+    GuardProgram::ensure(&bpffs.pins(), &offer).unwrap();
+    let names = [SOURCES_NAME, SPARED_NAME, PEERS_NAME, COUNTS_NAME];
+    let pinned = names.map(|name| (name, MapHandle::from_pinned_path(bpffs.pins().join(name)).unwrap()));
+    let loaded = SynOptions::load(&offer, &pinned).unwrap().unwrap();
+    let maps = Guard::open(&bpffs.pins()).unwrap();
     for source in [IpAddr::from(STRIPPED), STRIPPED6.into()] {
-        program.strip(Source::address(source), cause(7)).unwrap();
+        maps.strip(source, Why::Pod).unwrap();
     }
     for pod in [IpAddr::from(POD), POD6.into()] {
-        program.count_for(pod).unwrap();
+        maps.count_for(pod).unwrap();
     }
-    Some(program)
+    Some(Program { loaded, maps, _pins: bpffs })
+}
+
+impl Program {
+    fn run(&self, packet: &[u8]) -> Result<Fate, BpfError> {
+        self.loaded.run(packet)
+    }
+
+    /// What packets to a pod lost.
+    fn taken(&self, pod: impl Into<IpAddr>) -> BTreeMap<Why, Taken> {
+        self.maps.taken().unwrap().remove(&pod.into()).unwrap_or_default()
+    }
 }
 
 /// A TCP segment to be sent from somewhere.
@@ -152,7 +174,7 @@ fn checksum(source: IpAddr, destination: IpAddr, tcp: &[u8]) -> u16 {
 
 /// What becomes of the segment's options; what else changes, but the checksum, fails.
 #[track_caller]
-fn options_after(program: &SynOptions, segment: &Segment) -> Option<Vec<u8>> {
+fn options_after(program: &Program, segment: &Segment) -> Option<Vec<u8>> {
     let before = segment.packet();
     let Fate::Passed(after) = program.run(&before).unwrap() else { return None };
     let tcp = after.len() - segment.tcp().len().min(segment.kept);
@@ -170,14 +192,15 @@ fn options_after(program: &SynOptions, segment: &Segment) -> Option<Vec<u8>> {
 }
 
 #[track_caller]
-fn passes_as_it_is(program: &SynOptions, segment: &Segment) {
+fn passes_as_it_is(program: &Program, segment: &Segment) {
     assert_eq!(options_after(program, segment).as_ref(), Some(&segment.options));
 }
 
 /// What both pods lost by all causes: offers, and packets.
-fn lost(program: &SynOptions) -> (u64, u64) {
-    let counted = [IpAddr::from(POD), POD6.into()].map(|pod| program.counted(pod).unwrap()).concat();
-    counted.iter().fold((0, 0), |(stripped, dropped), one| (stripped + one.stripped, dropped + one.dropped))
+fn lost(program: &Program) -> (u64, u64) {
+    let taken = [IpAddr::from(POD), POD6.into()].map(|pod| program.taken(pod));
+    let all = taken.iter().flat_map(BTreeMap::values);
+    all.fold((0, 0), |(stripped, dropped), one| (stripped + one.stripped, dropped + one.dropped))
 }
 
 #[test]
@@ -194,14 +217,13 @@ fn a_syn_of_a_stripped_source_loses_its_offer_wherever_that_stands_and_is_counte
         }
     }
     for pod in [IpAddr::from(POD), POD6.into()] {
-        let wanted = Counted { cause: cause(7), stripped: 5, dropped: 0 };
-        assert_eq!(program.counted(pod).unwrap(), [wanted]);
+        assert_eq!(program.taken(pod), [(Why::Pod, Taken { stripped: 5, dropped: 0 })].into());
     }
     // Also where it is not counted.
-    program.count_no_more(POD.into()).unwrap();
+    program.maps.count_no_more(POD.into()).unwrap();
     let segment = Segment::from(STRIPPED, &OFFER);
     assert_eq!(options_after(&program, &segment), Some(SPOILT.to_vec()));
-    assert_eq!(program.counted(POD.into()).unwrap(), []);
+    assert_eq!(program.taken(POD), BTreeMap::new());
 }
 
 #[test]
@@ -304,32 +326,116 @@ fn a_syn_in_parts_or_that_cannot_be_read_is_dropped_and_counted_if_its_source_is
     assert_eq!(program.run(&tagged.packet()).unwrap(), Fate::Dropped);
 }
 
+/// What becomes of the offer of a SYN from there to the pod of its family.
+#[track_caller]
+fn becomes(program: &Program, source: &str, offer: [u8; 6]) {
+    let source: IpAddr = source.parse().unwrap();
+    assert_eq!(options_after(program, &Segment::from(source, &OFFER)), Some(offer.to_vec()), "{source}");
+}
+
+fn ranges(text: &str) -> PeerRanges {
+    text.parse().unwrap()
+}
+
 #[test]
-fn the_longest_range_decides() {
+fn who_may_not_speak_smc_with_the_nodes_pods_loses_its_offer_and_the_longest_range_decides() {
     let Some(program) = program() else { return };
-    let range = |address: [u8; 4], bits| Source::range(Ipv4Addr::from(address).into(), bits);
-    let becomes = |source: IpAddr, offer: [u8; 6]| {
-        assert_eq!(options_after(&program, &Segment::from(source, &OFFER)), Some(offer.to_vec()), "{source}");
+    let peers = program.maps.peers().unwrap();
+    let set = |rules: &PeerRules, why| peers.set(Whose::Node, rules, why).unwrap();
+    becomes(&program, "192.0.2.1", OFFER);
+    set(&ranges("10.0.0.0/8, 192.0.2.7").all_rules(), Why::NotAllowed);
+    becomes(&program, "192.0.2.1", SPOILT);
+    becomes(&program, "192.0.2.7", OFFER);
+    becomes(&program, "10.9.9.9", OFFER);
+    becomes(&program, "fd00::9", SPOILT);
+    // Also whoever may is taken out where it is a pod of this node.
+    becomes(&program, "10.0.1.1", SPOILT);
+    let taken = program.taken(POD);
+    assert_eq!(taken.keys().collect::<Vec<_>>(), [&Why::Pod, &Why::NotAllowed]);
+    set(&ranges("192.0.2.0/24 fd00::/16").all_rules(), Why::NotAllowed);
+    becomes(&program, "192.0.2.1", OFFER);
+    becomes(&program, "10.9.9.9", SPOILT);
+    becomes(&program, "fd00::9", OFFER);
+    set(&nobody(), Why::SwitchedOff);
+    becomes(&program, "192.0.2.1", SPOILT);
+    becomes(&program, "fd00::9", SPOILT);
+    assert_eq!(program.taken(POD6).keys().collect::<Vec<_>>(), [&Why::SwitchedOff, &Why::NotAllowed]);
+    set(&PeerRules::new(), Why::NotAllowed);
+    becomes(&program, "192.0.2.1", OFFER);
+    assert!(peers.all().unwrap().is_empty());
+}
+
+#[test]
+fn a_pods_own_ranges_hold_for_it_alone_and_never_let_in_whom_the_node_does_not() {
+    let Some(program) = program() else { return };
+    let (peers, own) = (program.maps.peers().unwrap(), ranges("10.1.0.0/16 192.0.2.1"));
+    program.maps.add_pod(POD.into(), Some(&own)).unwrap();
+    assert!(program.maps.has_pod(POD.into(), Some(&own)).unwrap());
+    assert!(!program.maps.has_pod(POD.into(), Some(&ranges("10.1.0.0/16"))).unwrap());
+    becomes(&program, "10.1.0.9", OFFER);
+    becomes(&program, "10.2.0.9", SPOILT);
+    becomes(&program, "fd00::9", OFFER);
+    peers.set(Whose::Node, &ranges("10.0.0.0/8").all_rules(), Why::NotAllowed).unwrap();
+    becomes(&program, "10.1.0.9", OFFER);
+    becomes(&program, "10.2.0.9", SPOILT);
+    becomes(&program, "192.0.2.1", SPOILT);
+    becomes(&program, "fd00::9", SPOILT);
+    let all = peers.all().unwrap();
+    assert_eq!(all.get(&Whose::Pod(POD.into())), Some(&own.rules(POD.into())));
+    assert_eq!(all.len(), 2);
+    program.maps.remove_pod(POD.into()).unwrap();
+    program.maps.remove_pod(POD.into()).unwrap();
+    becomes(&program, "10.2.0.9", OFFER);
+    assert_eq!(peers.all().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_spared_counts_for_nothing_and_ranges_decide_instead() {
+    let Some(program) = program() else { return };
+    let stripped = STRIPPED.to_string();
+    becomes(&program, &stripped, SPOILT);
+    program.maps.spare(&Why::SAME_NODE).unwrap();
+    becomes(&program, &stripped, OFFER);
+    let peers = program.maps.peers().unwrap();
+    peers.set(Whose::Node, &ranges("192.0.2.0/24").all_rules(), Why::NotAllowed).unwrap();
+    becomes(&program, &stripped, SPOILT);
+    assert_eq!(program.taken(POD).keys().collect::<Vec<_>>(), [&Why::Pod, &Why::NotAllowed]);
+    program.maps.spare(&[]).unwrap();
+    peers.set(Whose::Node, &PeerRules::new(), Why::NotAllowed).unwrap();
+    becomes(&program, &stripped, SPOILT);
+}
+
+/// Sources and pods of a small world, so that ranges meet them.
+fn small_world() -> impl Strategy<Value = (Vec<String>, Vec<String>, u8, u8)> {
+    let range = || {
+        (0_u8..4, 0_u8..4, 14_u8..=32).prop_map(|(third, fourth, bits)| {
+            let address: IpNet = format!("10.0.{third}.{fourth}/{bits}").parse().unwrap();
+            address.trunc().to_string()
+        })
     };
-    let [far, near] = [[192, 0, 2, 1], [10, 9, 9, 9]].map(|address| IpAddr::from(Ipv4Addr::from(address)));
-    program.strip(range([0, 0, 0, 0], 0), cause(3)).unwrap();
-    program.strip(range([10, 0, 0, 0], 8), Cause::NONE).unwrap();
-    becomes(far, SPOILT);
-    becomes(near, OFFER);
-    becomes(STRIPPED.into(), SPOILT);
-    let counted = program.counted(POD.into()).unwrap();
-    assert_eq!(counted.iter().map(|counted| counted.cause).collect::<Vec<_>>(), [cause(3), cause(7)]);
-    program.forget(Source::address(STRIPPED.into())).unwrap();
-    becomes(STRIPPED.into(), OFFER);
-    program.forget(range([10, 0, 0, 0], 8)).unwrap();
-    becomes(near, SPOILT);
-    // Neither family's ranges hold the other's addresses.
-    becomes(POD6.into(), OFFER);
-    program.forget(range([0, 0, 0, 0], 0)).unwrap();
-    program.forget(range([0, 0, 0, 0], 0)).unwrap();
-    program.strip(Source::range(Ipv6Addr::UNSPECIFIED.into(), 0), cause(3)).unwrap();
-    becomes(POD6.into(), SPOILT);
-    becomes(far, OFFER);
+    (prop::collection::vec(range(), 0..5), prop::collection::vec(range(), 0..5), 0..4_u8, 0..4_u8)
+}
+
+#[test]
+fn the_kernel_lets_in_whom_the_model_lets_in_whatever_was_said_before() {
+    let Some(program) = program() else { return };
+    let peers = program.maps.peers().unwrap();
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(300) });
+    let held = runner.run(&small_world(), |(node, pod, third, fourth)| {
+        let [node, pod] = [node, pod].map(|words| words.join(",").parse::<PeerRanges>().ok());
+        let rules =
+            |ranges: &Option<PeerRanges>| ranges.as_ref().map(PeerRanges::all_rules).unwrap_or_default();
+        peers.set(Whose::Node, &rules(&node), Why::NotAllowed).unwrap();
+        let own = pod.as_ref().map(|ranges| ranges.rules(POD.into())).unwrap_or_default();
+        peers.set(Whose::Pod(POD.into()), &own, Why::NotAllowed).unwrap();
+        // None of the two that are stripped anyway.
+        let source = IpAddr::from([10, 0, third, fourth.max(2)]);
+        let may = [&node, &pod].into_iter().flatten().all(|ranges| ranges.allow(source));
+        let wanted = if may { OFFER } else { SPOILT };
+        prop_assert_eq!(options_after(&program, &Segment::from(source, &OFFER)), Some(wanted.to_vec()));
+        Ok(())
+    });
+    held.unwrap();
 }
 
 /// Where the kernel would see an offer (net/ipv4/tcp_input.c, `tcp_parse_options` and `smc_parse_options`), made unreadable.

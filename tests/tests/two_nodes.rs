@@ -23,6 +23,8 @@ mod mesh;
 mod neighbours;
 #[path = "two_nodes/nodes.rs"]
 mod nodes;
+#[path = "two_nodes/peers.rs"]
+mod peers;
 #[path = "two_nodes/privileges.rs"]
 mod privileges;
 #[path = "two_nodes/repair.rs"]

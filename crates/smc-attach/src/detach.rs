@@ -155,6 +155,7 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
             Release::Unhold { address } => {
                 left.held.insert(address);
             }
+            Release::AllowAll { .. } => {}
             Release::Unguard { pins, address } => {
                 left.guard_pins = Some(pins);
                 left.own_guarded(address);

@@ -7,10 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smc_host::guard::Guard;
+use smc_host::guard::{Guard, Why};
 use smc_host::netlink::{Connection, Protocol};
+use smc_host::peers::Whose;
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
-use smc_model::{Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, Release, Verdict};
+use smc_model::{
+    Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, PeerRanges, Release, Verdict,
+};
 use smc_state::{AttachmentId, Phase, ReadBefore, Record, Store};
 
 use crate::inside::namespace_of;
@@ -175,6 +178,12 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
             }
         }
     }
+    for (&address, peers) in &missing.peers {
+        match say_peers_again(node, address, peers) {
+            Ok(()) => drop(mended.put_back.peers.insert(address, peers.clone())),
+            Err(error) => mended.problems.push(error.with_cause()),
+        }
+    }
     for &address in &missing.guarded {
         match guard_again(node, address) {
             Ok(()) => drop(mended.put_back.guarded.insert(address)),
@@ -193,13 +202,18 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
 
 fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {
     let Some(pins) = &node.guard_pins else { return Ok(()) };
-    Guard::open(pins)?.add_pod(address)
+    Guard::open(pins)?.add_pod(address, None)
+}
+
+fn say_peers_again(node: &NodeFacts, address: IpAddr, peers: &PeerRanges) -> Result<(), HostError> {
+    let Some(pins) = &node.guard_pins else { return Ok(()) };
+    Guard::open(pins)?.peers()?.set(Whose::Pod(address), &peers.rules(address), Why::NotAllowed)
 }
 
 /// Gives every pod that has the guard's program, or was guarded as earlier versions did, the one that is pinned now. Whether all
 /// have it.
 fn renew_guard(found: &Found, node: &NodeFacts, mended: &mut Mended) -> bool {
-    let Some(pins) = node.guard_pins.as_deref().filter(|_| node.guard == smc_model::Guard::Ready) else {
+    let Some(pins) = node.guard_for_pods() else {
         // Who needs none has all that it needs; else it is to be done when there is one again.
         return node.guard == smc_model::Guard::NotNeeded;
     };
@@ -219,7 +233,8 @@ fn renew_guard(found: &Found, node: &NodeFacts, mended: &mut Mended) -> bool {
 fn renew(record: &Record, pins: &Path) -> Result<bool, HostError> {
     let Some(netns) = namespace_of(record) else { return Ok(false) };
     let guard = Guard::open(pins)?;
-    record.owned.in_guard().try_for_each(|address| guard.add_pod(address))?;
+    let peers = record.owned.peers.as_ref();
+    record.owned.in_guard().try_for_each(|address| guard.add_pod(address, peers))?;
     let mut inside = netns.connect()?;
     let lacking = guard::unguarded(&mut inside.route, Some(guard.program()))?;
     for interface in &lacking {
@@ -265,7 +280,9 @@ fn put_back_anchors(
 fn leads_to_somebody(stray: &Release) -> Result<bool, HostError> {
     let address = match stray {
         // Of the sixth family nothing is looked up: it is released, and a living pod's next look brings it back.
-        Release::Unconvert { .. } | Release::Unguard { address: IpAddr::V6(_), .. } => return Ok(false),
+        Release::Unconvert { .. }
+        | Release::AllowAll { .. }
+        | Release::Unguard { address: IpAddr::V6(_), .. } => return Ok(false),
         Release::Unguard { address: IpAddr::V4(address), .. }
         | Release::Unanchor { address }
         | Release::Unhold { address } => *address,

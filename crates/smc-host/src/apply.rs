@@ -7,7 +7,7 @@ use std::path::Path;
 
 use smc_model::{Owned, PodFacts, Release, Step};
 
-use crate::guard::{Guard, OpenedGuard, Why};
+use crate::guard::{Guard, OpenedGuard};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
 use crate::observe::Host;
@@ -27,7 +27,7 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
             anchor::unhold(&mut host.route, *address, Some(*towards_pod))
         }
         // First the program: an address whose SYNs lose their offer, on an interface that takes none out, would be half guarded.
-        Step::Guard { address, interface, also, pins } => {
+        Step::Guard { address, interface, also, pins, peers } => {
             let guard = opened(&mut host.guard, pins.as_deref())?;
             if let Some(interface) = interface {
                 // One that is gone by now brings nothing in.
@@ -35,7 +35,7 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
                     guard.attach(&mut inside.route, index)?;
                 }
             }
-            both(*address, also).try_for_each(|address| guard.add_pod(address))
+            both(*address, also).try_for_each(|address| guard.add_pod(address, peers.as_ref()))
         }
         Step::DropPnetid { pnetid } => pnet::delete(&mut inside.generic, family, pnetid),
         Step::SetPnetid { interface, pnetid } => {
@@ -54,7 +54,7 @@ pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         }
         // Takes the local route along.
         Step::AnchorAddress { address, anchor } => anchor::delete_address(&mut host.route, *address, *anchor),
-        Step::Guard { address, interface, also, pins } => {
+        Step::Guard { address, interface, also, pins, .. } => {
             if let Some(index) = interface.as_ref().map(|name| inside.route.link_index(name)) {
                 index?.map_or(Ok(()), |index| guard::detach(&mut inside.route, index))?;
             }
@@ -89,8 +89,7 @@ pub fn unconvert(owned: &Owned, netns: &Netns, sysctl: &Sysctl) -> Result<(), Ho
 /// Leaves the address alone; fine where the guard is gone.
 fn unguard(pins: &Path, address: IpAddr) -> Result<(), HostError> {
     let Some(guard) = Guard::open_if_there(pins)? else { return Ok(()) };
-    guard.leave(address, Why::Pod)?;
-    guard.count_no_more(address)
+    guard.remove_pod(address)
 }
 
 fn both(address: Ipv4Addr, also: &BTreeSet<Ipv6Addr>) -> impl Iterator<Item = IpAddr> {
@@ -112,6 +111,9 @@ pub fn release(step: &Release) -> Result<(), HostError> {
     match step {
         Release::Unconvert { map, cookie } => conversion::remove_from_map(map, *cookie),
         Release::Unguard { pins, address } => unguard(pins, *address),
+        Release::AllowAll { pins, address } => {
+            Guard::open_if_there(pins)?.map_or(Ok(()), |guard| guard.allow_all(*address))
+        }
         Release::Unanchor { address } => match anchor::link_index() {
             Some(link) => anchor::delete_address(&mut Connection::open(Protocol::Route)?, *address, link),
             None => Ok(()),

@@ -24,6 +24,7 @@ const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const NO_EXIST: u64 = 1;
 // enum bpf_map_type.
 pub(crate) const MAP_TYPE_HASH: u32 = 1;
+pub(crate) const MAP_TYPE_ARRAY: u32 = 2;
 pub(crate) const MAP_TYPE_LPM_TRIE: u32 = 11;
 /// enum bpf_prog_type: `BPF_PROG_TYPE_SCHED_CLS`.
 const PROG_TYPE_SCHED_CLS: u32 = 3;
@@ -126,6 +127,11 @@ impl PinnedMap {
     /// Gives a key a value, unless it has one: EEXIST.
     pub(crate) fn put_new(&self, key: &[u8], value: &[u8]) -> Result<(), Errno> {
         self.element(MAP_UPDATE_ELEM, key, &mut value.to_vec(), NO_EXIST)
+    }
+
+    /// Gives a key a value, whatever it had.
+    pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Errno> {
+        self.element(MAP_UPDATE_ELEM, key, &mut value.to_vec(), 0)
     }
 
     /// Takes a key out; fine when it is not there.

@@ -1,5 +1,5 @@
-//! The same-node guard: SMC's offer, taken out of the SYNs that come to a pod from this node's pods, by a BPF program at the pod's
-//! own interface. There the destination is final, whatever redirected it, and no firewall can flush it.
+//! The guard: SMC's offer, taken out of the SYNs that come to a pod from this node's pods and from whoever may not speak SMC with it,
+//! by a BPF program at the pod's own interface. There the destination is final, whatever redirected it, and no firewall can flush it.
 //!
 //! The agent loads the program (`daemonset/bpf/syn_options.bpf.c`) and pins it with its maps; the plugin opens the pins.
 
@@ -8,9 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use smc_model::PeerRanges;
 
-use crate::bpf::{MAP_TYPE_HASH, MAP_TYPE_LPM_TRIE, PinnedMap, PinnedProgram, Shape};
+use crate::bpf::{MAP_TYPE_ARRAY, MAP_TYPE_HASH, PinnedMap, PinnedProgram, Shape};
 use crate::netlink::Connection;
+use crate::peers::{AllowedPeers, Whose};
 use crate::{HostError, ingress, route};
 
 /// File name of the pinned program.
@@ -19,20 +21,19 @@ pub const PROGRAM_NAME: &str = "strip_offer";
 pub const SOURCES_NAME: &str = "strip_from";
 /// File name of the pinned map of what was taken out, by pod.
 pub const COUNTS_NAME: &str = "counted_pods";
+/// File name of the pinned map of the causes that are none on this node.
+pub const SPARED_NAME: &str = "spared_causes";
 
 /// How many causes the program counts apart (`CAUSES` in `syn_options.bpf.c`).
 pub const CAUSES: usize = 8;
 
 /// `struct address`: the family, and 16 bytes.
 pub const ADDRESS_BYTES: usize = 20;
-/// `struct source`: bits of the prefix, and an address.
-pub const SOURCE_BYTES: usize = 4 + ADDRESS_BYTES;
-/// Bits of the family, with which every prefix begins.
-const FAMILY_BITS: u32 = 32;
 /// `struct counts`: stripped and dropped, by cause.
 pub const COUNTS_BYTES: usize = 2 * CAUSES * size_of::<u64>();
 
-const SOURCES: Shape = Shape { map_type: MAP_TYPE_LPM_TRIE, key: SOURCE_BYTES, value: size_of::<u32>() };
+const SOURCES: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: size_of::<u32>() };
+const SPARED: Shape = Shape { map_type: MAP_TYPE_ARRAY, key: size_of::<u32>(), value: size_of::<u32>() };
 const COUNTS: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: COUNTS_BYTES };
 
 /// Why offers from a source are taken out; what was is counted by it.
@@ -44,11 +45,20 @@ pub enum Why {
     Node,
     /// An address of another node's, which does where a connection comes by that one's node port.
     OtherNode,
+    /// Acceleration is switched off, or this node's pods may have none.
+    SwitchedOff,
+    /// It is in none of the ranges that may speak SMC with the node's pods, or with this one.
+    NotAllowed,
+    /// A handshake with it timed out: something gave it that address, and it is a pod of this node.
+    TimedOut,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pod, Self::Node, Self::OtherNode];
+    pub const ALL: [Self; 6] =
+        [Self::Pod, Self::Node, Self::OtherNode, Self::SwitchedOff, Self::NotAllowed, Self::TimedOut];
+    /// Those that are there because one RDMA device cannot be on both ends of a connection.
+    pub const SAME_NODE: [Self; 4] = [Self::Pod, Self::Node, Self::OtherNode, Self::TimedOut];
 
     /// The program's number of it, from 1.
     pub fn number(self) -> u32 {
@@ -56,12 +66,36 @@ impl Why {
             Self::Pod => 1,
             Self::Node => 2,
             Self::OtherNode => 3,
+            Self::SwitchedOff => 4,
+            Self::NotAllowed => 5,
+            Self::TimedOut => 6,
+        }
+    }
+
+    /// One word for metrics and files.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pod => "same-node",
+            Self::Node => "own-node",
+            Self::OtherNode => "other-node",
+            Self::SwitchedOff => "switched-off",
+            Self::NotAllowed => "not-allowed",
+            Self::TimedOut => "timed-out",
         }
     }
 
     fn of(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|why| why.number() == number)
     }
+}
+
+/// What packets to a pod lost for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// SYNs whose offers were taken out.
+    pub stripped: u64,
+    /// Packets that were dropped: SYNs that are fragments, and what cannot be read.
+    pub dropped: u64,
 }
 
 /// `struct address` of the program.
@@ -80,22 +114,12 @@ pub fn address_key(address: IpAddr) -> [u8; ADDRESS_BYTES] {
     bytes
 }
 
-/// `struct source` of the program: the first `bits` of an address; more than it has are all that it has.
-pub fn source_key(address: IpAddr, bits: u8) -> [u8; SOURCE_BYTES] {
-    let bits = bits.min(if address.is_ipv4() { 32 } else { 128 });
-    let mut key = [0; SOURCE_BYTES];
-    key[..4].copy_from_slice(&(FAMILY_BITS + u32::from(bits)).to_ne_bytes());
-    key[4..].copy_from_slice(&address_key(address));
-    key
-}
-
-/// The address of a key that is one whole address.
-fn address_of(key: &[u8]) -> Option<IpAddr> {
-    let (prefix, address) = key.split_first_chunk::<4>()?;
-    let (family, bytes) = address.split_first_chunk::<4>()?;
-    match (u32::from_ne_bytes(*family), u32::from_ne_bytes(*prefix)) {
-        (4, 64) => bytes.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets))),
-        (6, 160) => bytes.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))),
+/// The address of `struct address`.
+pub(crate) fn read_address(key: &[u8]) -> Option<IpAddr> {
+    let (family, bytes) = key.split_first_chunk::<4>()?;
+    match u32::from_ne_bytes(*family) {
+        4 => bytes.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets))),
+        6 => bytes.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))),
         _ => None,
     }
 }
@@ -106,6 +130,7 @@ pub struct Guard {
     program: PinnedProgram,
     sources: PinnedMap,
     counts: PinnedMap,
+    pins: PathBuf,
 }
 
 impl Guard {
@@ -118,6 +143,7 @@ impl Guard {
             program: PinnedProgram::open(&pins.join(PROGRAM_NAME))?,
             sources: PinnedMap::open(&pins.join(SOURCES_NAME), SOURCES)?,
             counts: PinnedMap::open(&pins.join(COUNTS_NAME), COUNTS)?,
+            pins: pins.to_owned(),
         })
     }
 
@@ -134,7 +160,7 @@ impl Guard {
     pub fn strip(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
         let attempt = format_args!("add {source} to {}", self.sources.shown());
         let value = why.number().to_ne_bytes();
-        match self.sources.put_new(&source_key(source, u8::MAX), &value) {
+        match self.sources.put_new(&address_key(source), &value) {
             Err(Errno::EEXIST) => Ok(()),
             result => result.map_err(HostError::at(attempt)),
         }
@@ -146,13 +172,13 @@ impl Guard {
             return Ok(());
         }
         let attempt = format_args!("remove {source} from {}", self.sources.shown());
-        self.sources.remove(&source_key(source, u8::MAX)).map_err(HostError::at(attempt))
+        self.sources.remove(&address_key(source)).map_err(HostError::at(attempt))
     }
 
     /// Why the offers of a source are taken out, if they are.
     pub fn strips(&self, source: IpAddr) -> Result<Option<Why>, HostError> {
         let attempt = format_args!("look {source} up in {}", self.sources.shown());
-        let value = self.sources.get(&source_key(source, u8::MAX)).map_err(HostError::at(attempt))?;
+        let value = self.sources.get(&address_key(source)).map_err(HostError::at(attempt))?;
         Ok(why(value))
     }
 
@@ -162,17 +188,58 @@ impl Guard {
             let mut sources = BTreeMap::new();
             for key in self.sources.keys()? {
                 let value = self.sources.get(&key)?;
-                sources.extend(address_of(&key).zip(why(value)));
+                sources.extend(read_address(&key).zip(why(value)));
             }
             Ok(sources)
         };
         list().map_err(HostError::at(format_args!("list {}", self.sources.shown())))
     }
 
-    /// Takes a pod's address in: its own SYNs lose their offer, and what it loses is counted. Fine when it is there.
-    pub fn add_pod(&self, address: IpAddr) -> Result<(), HostError> {
+    /// Takes a pod's address in: its own SYNs lose their offer, and what it loses is counted; where it says who may speak SMC with
+    /// it, nobody else may. Fine when it is there.
+    pub fn add_pod(&self, address: IpAddr, peers: Option<&PeerRanges>) -> Result<(), HostError> {
         self.count_for(address)?;
+        // First, or whoever may not would get in before.
+        if let Some(peers) = peers {
+            self.peers()?.set(Whose::Pod(address), &peers.rules(address), Why::NotAllowed)?;
+        }
         self.strip(address, Why::Pod)
+    }
+
+    /// Forgets a pod's address; fine when it is not there.
+    pub fn remove_pod(&self, address: IpAddr) -> Result<(), HostError> {
+        self.leave(address, Why::Pod)?;
+        self.allow_all(address)?;
+        self.count_no_more(address)
+    }
+
+    /// Forgets who may speak SMC with the pod of an address: all may whom the node lets.
+    pub fn allow_all(&self, address: IpAddr) -> Result<(), HostError> {
+        self.peers()?.set(Whose::Pod(address), &BTreeMap::new(), Why::NotAllowed)
+    }
+
+    /// Whether an address is taken in as [`Self::add_pod`] does it.
+    pub fn has_pod(&self, address: IpAddr, peers: Option<&PeerRanges>) -> Result<bool, HostError> {
+        // Also for another reason: a pod that has a node's address is not alone with it.
+        if self.strips(address)?.is_none() {
+            return Ok(false);
+        }
+        let Some(peers) = peers else { return Ok(true) };
+        let there = self.peers()?.all()?;
+        Ok(there.get(&Whose::Pod(address)) == Some(&peers.rules(address)))
+    }
+
+    /// Who may speak SMC with whom.
+    pub fn peers(&self) -> Result<AllowedPeers, HostError> {
+        AllowedPeers::open(&self.pins)
+    }
+
+    /// Has these reasons count for nothing from now on, and all others for what they are.
+    pub fn spare(&self, reasons: &[Why]) -> Result<(), HostError> {
+        let map = PinnedMap::open(&self.pins.join(SPARED_NAME), SPARED)?;
+        let bits = reasons.iter().fold(0_u32, |bits, why| bits | 1 << why.number());
+        let attempt = format_args!("write {}", map.shown());
+        map.put(&0_u32.to_ne_bytes(), &bits.to_ne_bytes()).map_err(HostError::at(attempt))
     }
 
     /// The kernel's number of the program.
@@ -195,18 +262,22 @@ impl Guard {
         self.counts.remove(&address_key(pod)).map_err(HostError::at(attempt))
     }
 
-    /// How many offers were taken out of SYNs to pods of this node.
-    pub fn stripped(&self) -> Result<u64, HostError> {
-        let sum = || -> Result<u64, Errno> {
-            let mut sum = 0;
+    /// What packets to each counted pod lost, by each reason for which they did.
+    pub fn taken(&self) -> Result<BTreeMap<IpAddr, BTreeMap<Why, Taken>>, HostError> {
+        let list = || -> Result<BTreeMap<IpAddr, BTreeMap<Why, Taken>>, Errno> {
+            let mut pods = BTreeMap::new();
             for key in self.counts.keys()? {
                 let counts = self.counts.get(&key)?.unwrap_or_default();
-                let counts = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes));
-                sum += counts.take(CAUSES).sum::<u64>();
+                pods.extend(read_address(&key).map(|pod| (pod, taken(&counts))));
             }
-            Ok(sum)
+            Ok(pods)
         };
-        sum().map_err(HostError::at(format_args!("read {}", self.counts.shown())))
+        list().map_err(HostError::at(format_args!("read {}", self.counts.shown())))
+    }
+
+    /// How many offers were taken out of SYNs to pods of this node.
+    pub fn stripped(&self) -> Result<u64, HostError> {
+        Ok(self.taken()?.values().flat_map(BTreeMap::values).map(|taken| taken.stripped).sum())
     }
 
     /// Attaches the program to the ingress of an interface, in the namespace of `route`.
@@ -251,6 +322,16 @@ pub fn has_any(route: &mut Connection, interface: u32) -> Result<bool, HostError
     Ok(ingress::attached(route, interface)?.is_some())
 }
 
+/// `struct counts`.
+fn taken(counts: &[u8]) -> BTreeMap<Why, Taken> {
+    let numbers: Vec<u64> = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
+    let (stripped, dropped) = numbers.split_at(numbers.len() / 2);
+    let by_number = (0..).zip(stripped.iter().zip(dropped));
+    let all = by_number
+        .filter_map(|(number, (&stripped, &dropped))| Some((Why::of(number)?, Taken { stripped, dropped })));
+    all.filter(|(_, taken)| *taken != Taken::default()).collect()
+}
+
 fn why(value: Option<Vec<u8>>) -> Option<Why> {
     Why::of(u32::from_ne_bytes(value?.try_into().ok()?))
 }
@@ -277,13 +358,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_of_one_address_is_read_back_and_a_range_is_none() {
+    fn a_key_is_read_back() {
         for address in ["10.0.0.5", "fd00::5"] {
             let address: IpAddr = address.parse().unwrap();
-            assert_eq!(address_of(&source_key(address, u8::MAX)), Some(address));
-            assert_eq!(address_of(&source_key(address, 24)), None);
+            assert_eq!(read_address(&address_key(address)), Some(address));
         }
-        assert_eq!(address_of(&[]), None);
+        assert_eq!(read_address(&[]), None);
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub fn release() -> Result<String, HostError> {
     Ok(name.release().to_string_lossy().into_owned())
 }
 
+/// `uname -v`.
+pub fn version() -> Result<String, HostError> {
+    let name = uname().map_err(HostError::at("ask for the kernel's version"))?;
+    Ok(name.version().to_string_lossy().into_owned())
+}
+
 /// The id of this boot (`/proc/sys/kernel/random/boot_id`).
 pub fn boot_id() -> Result<String, HostError> {
     let path = "/proc/sys/kernel/random/boot_id";

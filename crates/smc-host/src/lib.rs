@@ -23,6 +23,7 @@ pub mod netlink;
 pub mod netns;
 pub mod observe;
 pub mod offer;
+pub mod peers;
 pub mod pnet;
 pub mod rdma;
 pub mod reserved_ports;

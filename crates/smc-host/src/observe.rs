@@ -4,7 +4,6 @@ mod anchors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
-use std::path::Path;
 
 use smc_model::{
     Anchor, Conversion, HostState, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts,
@@ -16,6 +15,7 @@ use crate::genl::SmcFamilies;
 use crate::guard::{Guard, OpenedGuard, Why};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
+use crate::peers::Whose;
 use crate::route::{LOOPBACK, Link};
 use crate::sysctl::Sysctl;
 use crate::{HostError, anchor, conversion, pnet, rdma, route, smc};
@@ -148,11 +148,15 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         state.held = Some(routes.iter().filter(|route| route.held).map(|route| route.address).collect());
         state.superseded = superseded(&routes);
     }
-    if let Some(pins) = guard_pins(node)
+    if let Some(pins) = node.guard_for_pods()
         && let Some(guard) = Guard::open_if_there(pins)?
     {
-        let (pods, nodes): (Vec<_>, Vec<_>) =
-            guard.sources()?.into_iter().partition(|(_, why)| *why == Why::Pod);
+        let sources = guard.sources()?.into_iter().filter(|(_, why)| *why != Why::TimedOut);
+        let (pods, nodes): (Vec<_>, Vec<_>) = sources.partition(|(_, why)| *why == Why::Pod);
+        let peers = guard.peers()?.all()?.into_iter();
+        let of_pod =
+            |(whose, rules)| if let Whose::Pod(address) = whose { Some((address, rules)) } else { None };
+        state.peers = peers.filter_map(of_pod).collect();
         state.guarded = Some((pins.to_owned(), pods.into_iter().map(|(pod, _)| pod).collect()));
         state.stripped_nodes = nodes.into_iter().map(|(node, _)| node).collect();
     }
@@ -163,11 +167,6 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
         };
     }
     Ok(state)
-}
-
-/// Where the guard is pinned, on a node that needs and has it.
-fn guard_pins(node: &NodeFacts) -> Option<&Path> {
-    node.guard_pins.as_deref().filter(|_| node.guard == smc_model::Guard::Ready)
 }
 
 /// Observes a pod: its namespace through `inside`, and the host's side of it. `owned` is what an earlier run of
@@ -183,7 +182,7 @@ pub fn pod(
 ) -> Result<(PodFacts, Towards), HostError> {
     // Only the guard asks for them.
     let addresses6 =
-        if guard_pins(node).is_some() { route::addresses6(&mut inside.route)? } else { Vec::new() };
+        if node.guard_for_pods().is_some() { route::addresses6(&mut inside.route)? } else { Vec::new() };
     let (interfaces, pairs) = interfaces(inside, host.families.pnetid, &addresses6)?;
     let mut facts = PodFacts {
         primary: primary.to_owned(),
@@ -191,6 +190,7 @@ pub fn pod(
         conversion: converted(inside, host, node, owned)?,
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
+        peers: owned.peers.clone(),
     };
     // More addresses than a pod may have are none to look for, one by one.
     let wanted = matches!(node.anchor, Anchor::Ready { .. }) && !facts.has_too_many_addresses();
@@ -244,15 +244,14 @@ fn hosts_side(
             facts.anchors.insert(address, anchor_state(way, place, towards.get(&address).copied()));
         }
     }
-    let Some(pins) = guard_pins(node) else { return Ok(()) };
+    let Some(pins) = node.guard_for_pods() else { return Ok(()) };
     let guard = match host.guard.open(pins) {
         // Lost since the agent looked: the step that needs it says so.
         Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(()),
         guard => guard?,
     };
     for address in facts.addresses_to_guard() {
-        // Also for another reason: a pod that has a node's address is not alone with it.
-        if guard.strips(address)?.is_some() {
+        if guard.has_pod(address, facts.peers.as_ref())? {
             facts.guarded.insert(address);
         }
     }

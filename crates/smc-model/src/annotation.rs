@@ -1,10 +1,16 @@
-//! The annotation that switches a pod on, and those that stand in its way.
+//! The annotation that switches a pod on, those that stand in its way, and the one that says with whom.
+
+use crate::PeerRanges;
 
 /// The annotation that asks for SMC; ASM's own name for it.
 pub const ANNOTATION: &str = "smc.asm.alibabacloud.com/enabled";
 /// The annotation by which a pod's owner, with the string `true`, takes it that the pod's bandwidth limit does not hold for
 /// SMC-R. Without it such a pod stays on TCP.
 pub const UNLIMITED_ANNOTATION: &str = "smc.asm.alibabacloud.com/unlimited";
+
+/// The annotation by which a pod's owner says who may speak SMC with it: ranges of addresses, with commas. Everybody else's
+/// connections to it stay TCP, and so do those of whom the node's settings do not let.
+pub const INBOUND_PEERS_ANNOTATION: &str = "smc.asm.alibabacloud.com/inbound-peers";
 
 /// The annotations that limit a pod's bandwidth: Kubernetes' own (the CNI plugin `bandwidth`, Cilium) and Terway's. They shape
 /// what leaves and enters the pod's network interface, which RDMA does not pass.
@@ -31,10 +37,18 @@ pub enum Wish {
     },
     /// Anything else. It is reported, never guessed.
     Invalid(String),
-    /// No such annotation, but one whose key is nearly its own. It is reported, never guessed.
+    /// No such annotation, but one whose key is nearly its own, or that of [`INBOUND_PEERS_ANNOTATION`]. It is reported, never
+    /// guessed.
     Misspelt {
         /// The key.
         key: String,
+    },
+    /// Enabled, and who may speak SMC with it cannot be read. It is reported, never guessed.
+    InvalidPeers {
+        /// What the annotation says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
     },
 }
 
@@ -46,7 +60,7 @@ impl Wish {
     /// that pod is as its owner wants it.
     pub fn of<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let (mut misspelt, mut limit, mut accepted) = (None, None, false);
-        let mut wish = None;
+        let (mut wish, mut peers, mut misspelt_peers) = (None, None, None);
         for (key, value) in annotations {
             if key == ANNOTATION {
                 // The last of equal keys counts, as in the runtimes' own JSON library.
@@ -55,16 +69,32 @@ impl Wish {
                 accepted = value == "true";
             } else if LIMITS.contains(&key) {
                 limit = Some(key);
-            } else if misspelt.is_none() && value != "false" && is_misspelt(key) {
-                misspelt = Some(key);
+            } else if key == INBOUND_PEERS_ANNOTATION {
+                peers = Some(value);
+            } else {
+                match meant_by(key) {
+                    Some(ANNOTATION) if misspelt.is_none() && value != "false" => misspelt = Some(key),
+                    Some(INBOUND_PEERS_ANNOTATION) => misspelt_peers = Some(key),
+                    _ => {}
+                }
             }
         }
-        match (wish, misspelt) {
-            (None, Some(key)) => Self::Misspelt { key: key.to_owned() },
+        let wish = match (wish, misspelt) {
+            (None, Some(key)) => return Self::Misspelt { key: key.to_owned() },
             (wish, _) => match (Self::from_annotation(wish), limit) {
                 (Self::Enabled, Some(key)) => Self::Limited { key: key.to_owned(), accepted },
                 (wish, _) => wish,
             },
+        };
+        if !wish.is_granted() {
+            return wish;
+        }
+        match (peers.map(|value| (value, PeerRanges::of_a_pod(value))), misspelt_peers) {
+            (Some((value, Err(error))), _) => {
+                Self::InvalidPeers { value: value.to_owned(), why: error.to_string() }
+            }
+            (None, Some(key)) => Self::Misspelt { key: key.to_owned() },
+            _ => wish,
         }
     }
 
@@ -83,12 +113,21 @@ impl Wish {
     }
 }
 
-/// Whether a key is nearly [`ANNOTATION`], and not it: up to two letters wrong, missing or too many, or others in case. Of
-/// nearly every key its length alone tells that it is not.
-pub fn is_misspelt(key: &str) -> bool {
-    key.len().abs_diff(ANNOTATION.len()) <= LETTERS_WRONG
-        && key != ANNOTATION
-        && distance(key.as_bytes(), ANNOTATION.as_bytes()) <= LETTERS_WRONG
+/// Who may speak SMC with a pod, as its annotations say; `None` where they do not, or it cannot be read.
+pub fn inbound_peers<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Option<PeerRanges> {
+    let said = annotations.filter(|(key, _)| *key == INBOUND_PEERS_ANNOTATION).last();
+    said.and_then(|(_, value)| PeerRanges::of_a_pod(value).ok())
+}
+
+/// Which annotation's key this nearly is, and not quite: up to two letters wrong, missing or too many, or others in case. Of
+/// nearly every key its length alone tells that it is none's.
+pub fn meant_by(key: &str) -> Option<&'static str> {
+    let is_near = |meant: &&str| {
+        key.len().abs_diff(meant.len()) <= LETTERS_WRONG
+            && key != *meant
+            && distance(key.as_bytes(), meant.as_bytes()) <= LETTERS_WRONG
+    };
+    [ANNOTATION, INBOUND_PEERS_ANNOTATION].into_iter().find(is_near)
 }
 
 /// The least number of letters to put in, take out or replace so that `a` becomes `b`, whatever their case.
@@ -125,7 +164,7 @@ mod tests {
             "smc.asm.alibabacloud.com/enabledd",
             "sms.asm.alibabacloud.com/enabled",
         ] {
-            assert!(is_misspelt(key), "{key}");
+            assert_eq!(meant_by(key), Some(ANNOTATION), "{key}");
             let wish = Wish::of([("app", "web"), (key, "true")].into_iter());
             assert_eq!(wish, Wish::Misspelt { key: key.to_owned() });
         }
@@ -145,7 +184,7 @@ mod tests {
             "kubernetes.io/config.source.abcd",
             "smc.asm.alibabacloud.com.enabled\u{e4}\u{e4}",
         ] {
-            assert!(!is_misspelt(key), "{key}");
+            assert_eq!(meant_by(key), None, "{key}");
             assert_eq!(Wish::of([(key, "true")].into_iter()) == Wish::Enabled, key == ANNOTATION);
         }
     }
@@ -180,7 +219,31 @@ mod tests {
             assert!(limited(true).is_granted() && !limited(false).is_granted());
         }
         assert_eq!(Wish::of([on, (UNLIMITED_ANNOTATION, "true")].into_iter()), Wish::Enabled);
-        assert!(!is_misspelt(UNLIMITED_ANNOTATION));
+        assert_eq!(meant_by(UNLIMITED_ANNOTATION), None);
+    }
+
+    #[test]
+    fn who_may_speak_smc_with_a_pod_is_read_or_refused_and_never_guessed() {
+        let (on, key) = ((ANNOTATION, "true"), INBOUND_PEERS_ANNOTATION);
+        let read = |said: &[(&'static str, &'static str)]| {
+            (
+                Wish::of(said.iter().copied()),
+                inbound_peers(said.iter().copied()).map(|ranges| ranges.to_string()),
+            )
+        };
+        assert_eq!(read(&[on]), (Wish::Enabled, None));
+        assert_eq!(read(&[on, (key, "10.0.0.0/8")]), (Wish::Enabled, Some("10.0.0.0/8".to_owned())));
+        for wrong in ["", "10.0.0.5/8", "all"] {
+            let (wish, ranges) = read(&[(key, wrong), on]);
+            assert!(matches!(&wish, Wish::InvalidPeers { value, .. } if value == wrong), "{wish:?}");
+            assert!(ranges.is_none() && !wish.is_granted());
+        }
+        for near in ["smc.asm.alibabacloud.com/inbound-peer", "smc.asm.alibabacloud.com/Inbound-Peers"] {
+            assert_eq!(read(&[on, (near, "10.0.0.0/8")]).0, Wish::Misspelt { key: near.to_owned() });
+            assert_eq!(read(&[on, (near, "x"), (key, "10.0.0.0/8")]).0, Wish::Enabled);
+            assert_eq!(read(&[(near, "10.0.0.0/8")]).0, Wish::Disabled, "of a pod that wants nothing");
+        }
+        assert_eq!(read(&[(key, "nonsense")]).0, Wish::Disabled);
     }
 
     #[test]
@@ -206,12 +269,12 @@ mod tests {
                 }
             }
             let key = String::from_utf8(key).unwrap();
-            prop_assert_eq!(is_misspelt(&key), key != ANNOTATION, "{}", key);
+            prop_assert_eq!(meant_by(&key), (key != ANNOTATION).then_some(ANNOTATION), "{}", key);
         }
 
         #[test]
         fn keys_of_others_are_plain(key in "[a-z]{1,20}\\.[a-z]{2,8}/[a-z-]{1,12}") {
-            prop_assert!(!is_misspelt(&key), "{}", key);
+            prop_assert_eq!(meant_by(&key), None, "{}", key);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What the host's kernel holds for the node's pods, as a function of their records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use crate::{NetnsCookie, Owned, Release};
+use crate::{NetnsCookie, Owned, PeerRanges, PeerRules, Release};
 
 /// What was found in the host's kernel. Each part is `None` where the node needs none, or could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +17,8 @@ pub struct HostState {
     pub superseded: BTreeSet<Ipv4Addr>,
     /// Addresses of pods in the same-node guard, with the directory of its pins.
     pub guarded: Option<(PathBuf, BTreeSet<IpAddr>)>,
+    /// Who may speak SMC with the pods of the addresses for which that is said.
+    pub peers: BTreeMap<IpAddr, PeerRules>,
     /// Addresses of nodes in the same-node guard: connections from them stay plain TCP by our doing.
     pub stripped_nodes: BTreeSet<IpAddr>,
     /// Namespaces in the BPF program's map, with its path.
@@ -41,6 +43,8 @@ pub struct Missing {
     pub held: BTreeSet<Ipv4Addr>,
     /// Addresses to be guarded again.
     pub guarded: BTreeSet<IpAddr>,
+    /// Addresses of pods of which it is to be said again who may speak SMC with them.
+    pub peers: BTreeMap<IpAddr, PeerRanges>,
     /// Namespaces to be converted again.
     pub converting: BTreeSet<NetnsCookie>,
 }
@@ -53,7 +57,7 @@ impl Missing {
 
     /// How many entries.
     pub fn count(&self) -> usize {
-        self.anchored.len() + self.held.len() + self.guarded.len() + self.converting.len()
+        self.anchored.len() + self.held.len() + self.guarded.len() + self.peers.len() + self.converting.len()
     }
 }
 
@@ -73,6 +77,13 @@ impl HostState {
                 .flat_map(Owned::in_guard)
                 .filter(|address| !there.contains(address) && !self.is_node(address))
         });
+        let peers = self.guarded.iter().flat_map(|(pins, _)| {
+            let owned = standing().filter(move |owned| owned.guard_pins.as_ref() == Some(pins));
+            let said = owned.filter_map(|owned| owned.peers.as_ref().map(|peers| (owned, peers)));
+            said.flat_map(|(owned, peers)| owned.in_guard().map(move |address| (address, peers)))
+                .filter(|(address, peers)| self.peers.get(address) != Some(&peers.rules(*address)))
+                .map(|(address, peers)| (address, peers.clone()))
+        });
         let converting = self.converting.iter().flat_map(|(map, there)| {
             let owned = standing().filter_map(|owned| owned.converted.as_ref());
             let here = owned.filter(move |(path, cookie)| path == map && !there.contains(cookie));
@@ -82,6 +93,7 @@ impl HostState {
             anchored: lacking(&self.anchored, |owned| &owned.anchored),
             held: lacking(&self.held, |owned| &owned.held),
             guarded: guarded.collect(),
+            peers: peers.collect(),
             converting: converting.collect(),
         }
     }
@@ -110,11 +122,17 @@ impl HostState {
             let strays = there.difference(&addresses);
             strays.map(|&address| Release::Unguard { pins: pins.clone(), address })
         });
+        let said: BTreeSet<IpAddr> =
+            owned().filter(|owned| owned.peers.is_some()).flat_map(Owned::in_guard).collect();
+        let allow_all = self.guarded.iter().flat_map(|(pins, _)| {
+            let strays = self.peers.keys().filter(|address| !said.contains(*address));
+            strays.map(|&address| Release::AllowAll { pins: pins.clone(), address })
+        });
         let strays = of_nobody(self.anchored.as_ref()).into_iter();
         let unanchor = strays.map(|address| Release::Unanchor { address });
         let strays = of_nobody(self.held.as_ref()).into_iter();
         let unhold = strays.map(|address| Release::Unhold { address });
-        unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
+        unconvert.chain(unguard).chain(allow_all).chain(unanchor).chain(unhold).collect()
     }
 }
 
@@ -137,25 +155,42 @@ mod tests {
         btree_set((1..6_u64).prop_map(NetnsCookie), 0..4)
     }
 
+    fn ranges() -> PeerRanges {
+        "10.0.0.0/8, fd00::/8".parse().unwrap()
+    }
+
     fn owned() -> impl Strategy<Value = Owned> {
-        (addresses(), addresses(), addresses(), option::of(1..6_u64)).prop_map(
-            |(anchored, held, guarded, cookie)| {
+        (addresses(), addresses(), addresses(), option::of(1..6_u64), any::<bool>()).prop_map(
+            |(anchored, held, guarded, cookie, said)| {
                 let converted = cookie.map(|cookie| (MAP.into(), NetnsCookie(cookie)));
-                let guard_pins = Some(PINS.into());
-                Owned { anchored, held, guarded, guard_pins, converted, ..Owned::default() }
+                let (guard_pins, peers) = (Some(PINS.into()), said.then(ranges));
+                Owned { anchored, held, guarded, guard_pins, peers, converted, ..Owned::default() }
             },
         )
     }
 
+    /// Some as they should be, some not.
+    fn peers() -> impl Strategy<Value = BTreeMap<IpAddr, PeerRules>> {
+        let rules = |address: Ipv4Addr| {
+            let full = ranges().rules(address.into());
+            let part = full.clone().into_iter().take(1).collect();
+            (address.into(), if address.octets()[3].is_multiple_of(2) { full } else { part })
+        };
+        addresses().prop_map(move |said| said.into_iter().map(rules).collect())
+    }
+
     fn state() -> impl Strategy<Value = HostState> {
         let parts = (option::of(addresses()), option::of(addresses()), option::of(addresses()));
-        (parts, option::of(cookies())).prop_map(|((anchored, held, guarded), cookies)| HostState {
-            anchored,
-            held,
-            superseded: BTreeSet::new(),
-            stripped_nodes: BTreeSet::new(),
-            guarded: guarded.map(|guarded| (PINS.into(), guarded.into_iter().map(IpAddr::V4).collect())),
-            converting: cookies.map(|cookies| (MAP.into(), cookies)),
+        (parts, option::of(cookies()), peers()).prop_map(|((anchored, held, guarded), cookies, peers)| {
+            HostState {
+                anchored,
+                held,
+                superseded: BTreeSet::new(),
+                stripped_nodes: BTreeSet::new(),
+                peers: if guarded.is_some() { peers } else { BTreeMap::new() },
+                guarded: guarded.map(|guarded| (PINS.into(), guarded.into_iter().map(IpAddr::V4).collect())),
+                converting: cookies.map(|cookies| (MAP.into(), cookies)),
+            }
         })
     }
 
@@ -172,13 +207,22 @@ mod tests {
         if let Some((_, guarded)) = &mut state.guarded {
             guarded.extend(&missing.guarded);
         }
+        state.peers.extend(missing.peers.iter().map(|(address, peers)| (*address, peers.rules(*address))));
         if let Some((_, cookies)) = &mut state.converting {
             cookies.extend(&missing.converting);
         }
         for stray in strays {
             let there = match stray {
                 Release::Unconvert { cookie, .. } => state.converting.as_mut().unwrap().1.remove(cookie),
-                Release::Unguard { address, .. } => state.guarded.as_mut().unwrap().1.remove(address),
+                Release::Unguard { address, .. } => {
+                    state.peers.remove(address);
+                    state.guarded.as_mut().unwrap().1.remove(address)
+                }
+                // The one before may have done it.
+                Release::AllowAll { address, .. } => {
+                    state.peers.remove(address);
+                    true
+                }
                 Release::Unanchor { address } => state.anchored.as_mut().unwrap().remove(address),
                 Release::Unhold { address } => state.held.as_mut().unwrap().remove(address),
             };
@@ -204,6 +248,10 @@ mod tests {
             for (owned, stands) in &owned {
                 let guarded = after.guarded.as_ref();
                 prop_assert!(!stands || guarded.is_none_or(|(_, there)| owned.in_guard().all(|own| there.contains(&own))));
+                for (address, peers) in owned.peers.iter().flat_map(|peers| owned.in_guard().map(move |own| (own, peers))) {
+                    let said = after.peers.get(&address) == Some(&peers.rules(address));
+                    prop_assert!(!stands || after.guarded.is_none() || said, "{}", address);
+                }
                 for (there, own) in [(&after.anchored, &owned.anchored), (&after.held, &owned.held)] {
                     prop_assert!(!stands || there.as_ref().is_none_or(|there| own.is_subset(there)));
                 }
@@ -211,6 +259,9 @@ mod tests {
                     let taken = match stray {
                         Release::Unconvert { cookie, .. } => owned.converted == Some((MAP.into(), *cookie)),
                         Release::Unguard { address, .. } => owned.all_addresses().contains(address),
+                        Release::AllowAll { address, .. } => {
+                            owned.peers.is_some() && owned.in_guard().any(|own| own == *address)
+                        }
                         Release::Unanchor { address }
                         | Release::Unhold { address } => owned.addresses().contains(address),
                     };

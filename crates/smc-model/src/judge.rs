@@ -35,6 +35,8 @@ pub struct Fallback {
     pub peer: Option<IpAddr>,
     /// Where the peer is.
     pub path: TrafficPath,
+    /// Whoever may not speak SMC with the server was kept from it, by the settings or by its owner.
+    pub not_allowed: bool,
 }
 
 /// What a fallback means.
@@ -44,6 +46,8 @@ pub enum Judgement {
     Local,
     /// The peer does not speak SMC, and need not.
     PeerWithoutSmc,
+    /// The offer was taken out, as was wanted.
+    NotAllowed,
     /// It should have been SMC-R.
     Failed(Failure),
 }
@@ -51,9 +55,10 @@ pub enum Judgement {
 impl Fallback {
     /// What it means; `speaks_smc` says whether its peer was seen to speak SMC.
     pub fn judge(&self, speaks_smc: bool) -> Judgement {
-        let Self { side, code, peer_diagnosis, ipv6_socket, peer, path } = *self;
+        let Self { side, code, peer_diagnosis, ipv6_socket, peer, path, not_allowed } = *self;
         match (path.can_be_rdma(), code, peer) {
             (false, ..) => Judgement::Local,
+            (true, PEER_WITHOUT_SMC, _) if not_allowed => Judgement::NotAllowed,
             (true, PEER_WITHOUT_SMC, Some(peer)) if speaks_smc => {
                 Judgement::Failed(Failure::PeerLostSmc { peer })
             }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod defects;
 mod diagnose;
 mod host_state;
 mod ipv4_net;
@@ -14,6 +15,7 @@ mod live;
 mod netns;
 mod node;
 mod owned;
+mod peer_ranges;
 mod plan;
 mod pnetid;
 mod pod;
@@ -24,7 +26,10 @@ mod traffic;
 mod ueid;
 mod verdict;
 
-pub use annotation::{ANNOTATION, UNLIMITED_ANNOTATION, Wish, is_misspelt};
+pub use annotation::{
+    ANNOTATION, INBOUND_PEERS_ANNOTATION, UNLIMITED_ANNOTATION, Wish, inbound_peers, meant_by,
+};
+pub use defects::{Defect, Defects, TABLE_DATE, defects};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use host_state::{Holding, HostState, Missing};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
@@ -33,10 +38,11 @@ pub use listener::{Listener, Process, SmcListener, TcpListener, old_listeners};
 pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode,
+    Anchor, Conversion, Datapath, Guard, Inbound, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode,
     RdmaPort, SmcModule, Switch,
 };
 pub use owned::{Owned, Release, release};
+pub use peer_ranges::{MAX_RANGES, MAX_RANGES_OF_A_POD, PeerRanges, PeerRangesError, PeerRules, nobody};
 pub use plan::{Binding, Note, Plan, Step, decide};
 pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, MAX_ADDRESSES, PodConversion, PodFacts, PodInterface};

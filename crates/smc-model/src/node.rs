@@ -1,12 +1,14 @@
 //! Facts about a node.
 
 use std::fmt;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ipv4Net, PnetId, Reason, SynOption, Ueid};
+use crate::{Ipv4Net, PeerRanges, PeerRules, PnetId, Reason, SynOption, Ueid, nobody};
+
+pub(crate) const NO_PROGRAM: &str = "this node's agent could not load the BPF program";
 
 /// All a node's facts that decide whether and how its pods can speak SMC-R.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +36,16 @@ pub struct NodeFacts {
     pub ueids: Vec<Ueid>,
     /// The same-node guard.
     pub guard: Guard,
-    /// Directory of the guard's pinned program and maps, where it is ready. Agents whose guard was nftables' tell none.
+    /// Directory of the guard's pinned program and maps, where they are; also where no guard is needed, to say who may speak SMC
+    /// with the node's pods. Agents whose guard was nftables' tell none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_pins: Option<PathBuf>,
+    /// Who may speak SMC with the node's pods.
+    #[serde(default, skip_serializing_if = "Inbound::is_any")]
+    pub inbound: Inbound,
+    /// Defects of this kernel's SMC with which the operator wants no pod accelerated, by their names in public records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_defects: Vec<String>,
     /// The link that carries source anchors.
     pub anchor: Anchor,
     /// Whether pod traffic passes the host's netfilter.
@@ -60,6 +69,47 @@ pub struct SmcModule {
     pub pnetid: u16,
     /// The number of `SMC_GEN_NETLINK`.
     pub smc: u16,
+}
+
+/// Who may speak SMC with the pods of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inbound {
+    /// Whoever reaches them.
+    #[default]
+    Any,
+    /// Whose address is in one of these ranges.
+    Only(PeerRanges),
+    /// Nobody.
+    Nobody {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Inbound {
+    /// Whether nothing was said.
+    pub fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
+
+    /// Whether it lets an address.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(ranges) => ranges.allow(address),
+            Self::Nobody { .. } => false,
+        }
+    }
+
+    /// Its rules, for both families.
+    pub fn rules(&self) -> PeerRules {
+        match self {
+            Self::Any => PeerRules::new(),
+            Self::Only(ranges) => ranges.all_rules(),
+            Self::Nobody { .. } => nobody(),
+        }
+    }
 }
 
 /// The operator's switch for the whole feature, such as `smcEnabled` of ASM's `ASMMeshConfig`.
@@ -266,6 +316,9 @@ impl NodeFacts {
         if !self.smc_loaded {
             return Some(self.without_smc());
         }
+        if !self.refused_defects.is_empty() {
+            return Some(Reason::KernelDefects { names: self.refused_defects.clone() });
+        }
         if let Conversion::None { why } = &self.conversion {
             return Some(Reason::NoConversion { kernel: kernel(), why: why.clone() });
         }
@@ -287,7 +340,15 @@ impl NodeFacts {
                 let why = "the agent of this node, of an earlier version, has not made it".to_owned();
                 Some(Reason::SameNodeGuardMissing { why })
             }
+            Guard::NotNeeded if self.guard_pins.is_none() && !self.inbound.is_any() => {
+                Some(Reason::PeerFilterMissing { why: NO_PROGRAM.to_owned() })
+            }
             Guard::Ready | Guard::NotNeeded => None,
         }
+    }
+
+    /// Where the guard's program and maps are pinned, on a node whose pods get it.
+    pub fn guard_for_pods(&self) -> Option<&Path> {
+        self.guard_pins.as_deref().filter(|_| !matches!(self.guard, Guard::Missing { .. }))
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AnchorState, Conversion, NetnsCookie, NodeFacts, PnetId, PodConversion, PodFacts, Step};
+use crate::{
+    AnchorState, Conversion, NetnsCookie, NodeFacts, PeerRanges, PnetId, PodConversion, PodFacts, Step,
+};
 
 /// What kube-smc put into the kernel for one attachment. The sysctl and the PNETIDs are inside the pod's own namespace and
 /// go with it.
@@ -28,6 +30,9 @@ pub struct Owned {
     /// Directory of the guard's pinned program and maps. None in records of versions whose guard was nftables'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_pins: Option<PathBuf>,
+    /// Who may speak SMC with it, as its owner says: for each address in the guard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<PeerRanges>,
     /// The map and the key by which the pod's namespace is converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converted: Option<(PathBuf, NetnsCookie)>,
@@ -153,7 +158,14 @@ pub enum Release {
         /// The address.
         address: Ipv4Addr,
     },
-    /// Take an address out of the same-node guard. The program goes with the pod's interfaces.
+    /// Forget who may speak SMC with the pod of an address: all whom the node lets.
+    AllowAll {
+        /// Directory of the guard's pins.
+        pins: PathBuf,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Take an address out of the same-node guard, with who may speak SMC with it. The program goes with the pod's interfaces.
     Unguard {
         /// Directory of the guard's pins.
         pins: PathBuf,
@@ -195,6 +207,7 @@ mod tests {
             conversion,
             anchors: [(Ipv4Addr::new(10, 0, 0, 22), AnchorState::Anchored)].into(),
             guarded: [IpAddr::from([10, 0, 0, 22])].into(),
+            peers: None,
         }
     }
 
@@ -210,6 +223,7 @@ mod tests {
                     interface: None,
                     also: [Ipv6Addr::LOCALHOST].into(),
                     pins: Some("/pins".into()),
+                    peers: None,
                 },
                 Step::ConvertByBpf { map: "/map".into() },
             ],

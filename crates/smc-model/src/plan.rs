@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::node::NO_PROGRAM;
 use crate::{
-    Anchor, AnchorState, Conversion, Guard, InterfaceKind, KernelFamily, NodeFacts, PnetId, PodConversion,
-    PodFacts, PodInterface, RdmaPort, Reason,
+    Anchor, AnchorState, Conversion, InterfaceKind, KernelFamily, NodeFacts, PeerRanges, PnetId,
+    PodConversion, PodFacts, PodInterface, RdmaPort, Reason,
 };
 
 /// What to do for one pod attachment, in this order. Empty steps mean that everything is in place already.
@@ -86,6 +87,9 @@ pub enum Step {
         /// Directory of the pinned program and maps. None in records of versions whose guard was nftables'.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pins: Option<PathBuf>,
+        /// Who may speak SMC with the pod, where its owner says that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peers: Option<PeerRanges>,
     },
     /// Pod: remove a PNETID that no usable RDMA port bears from the namespace's table, with every interface that has it.
     DropPnetid {
@@ -127,6 +131,12 @@ pub enum Note {
         /// What was attempted, with the kernel's answer.
         error: String,
     },
+    /// The guard's program could not be attached, on a node that needs none: whoever reaches the pod may speak SMC with it, and what
+    /// the agent switches off later stays as it is.
+    NotFiltered {
+        /// What was attempted, with the kernel's answer.
+        error: String,
+    },
     /// The pod's bandwidth limit does not hold for SMC-R, and its owner takes it so.
     NotLimited {
         /// The annotation that has the limit.
@@ -150,13 +160,14 @@ impl fmt::Display for Step {
             Self::AnchorAddress { address, anchor } => write!(f, "put {address} on anchor link {anchor}"),
             Self::DropLocalRoute { address, .. } => write!(f, "remove the local route of {address}"),
             Self::ReleaseRoute { address, .. } => write!(f, "remove the temporary route of {address}"),
-            Self::Guard { address, interface, also, .. } => {
+            Self::Guard { address, interface, also, peers, .. } => {
                 if let Some(interface) = interface {
                     write!(f, "attach the same-node guard to {interface} and ")?;
                 }
                 write!(f, "add {address}")?;
                 also.iter().try_for_each(|address| write!(f, ", {address}"))?;
-                f.write_str(" to the same-node guard")
+                f.write_str(" to the same-node guard")?;
+                peers.iter().try_for_each(|peers| write!(f, ", and let only {peers} speak SMC with it"))
             }
             Self::DropPnetid { pnetid } => write!(f, "remove the stale PNETID {pnetid} in the pod"),
             Self::SetPnetid { interface, pnetid } => write!(f, "give {interface} the PNETID {pnetid}"),
@@ -182,6 +193,12 @@ impl fmt::Display for Note {
                 write!(
                     f,
                     "whether a program listens on an older socket, which stays TCP, is not known: {error}"
+                )
+            }
+            Self::NotFiltered { error } => {
+                write!(
+                    f,
+                    "whoever reaches the pod may speak SMC with it, since no program could be attached: {error}"
                 )
             }
             Self::NotLimited { key } => {
@@ -213,8 +230,12 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     }
     let mut plan = Plan { bindings: bind(node, pod)?, ..Plan::default() };
     anchor_steps(node, pod, &mut plan)?;
-    if let (Guard::Ready, Some(pins)) = (&node.guard, &node.guard_pins) {
-        plan.steps.extend(guard_steps(pins, pod));
+    match node.guard_for_pods() {
+        Some(pins) => plan.steps.extend(guard_steps(pins, pod)),
+        None if pod.peers.is_some() => {
+            return Err(Reason::PeerFilterMissing { why: NO_PROGRAM.to_owned() });
+        }
+        None => {}
     }
     pnetid_steps(pod, &mut plan);
     match (pod.conversion, &node.conversion) {
@@ -371,6 +392,7 @@ fn guard_steps(pins: &Path, pod: &PodFacts) -> Vec<Step> {
                 interface: name,
                 also,
                 pins: Some(pins.to_owned()),
+                peers: pod.peers.clone(),
             });
         }
         steps.extend(own.map(|address| Step::Guard {
@@ -378,6 +400,7 @@ fn guard_steps(pins: &Path, pod: &PodFacts) -> Vec<Step> {
             interface: None,
             also: BTreeSet::new(),
             pins: Some(pins.to_owned()),
+            peers: pod.peers.clone(),
         }));
     }
     steps

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ipv4Net, PnetId};
+use crate::{Ipv4Net, PeerRanges, PnetId};
 
 /// The most addresses of one family that a pod may have: each takes work of all others' locks, and a pod with NET_ADMIN adds what it likes.
 pub const MAX_ADDRESSES: usize = 16;
@@ -21,8 +21,11 @@ pub struct PodFacts {
     pub conversion: PodConversion,
     /// The source anchors of the pod's addresses.
     pub anchors: BTreeMap<Ipv4Addr, AnchorState>,
-    /// Addresses of the pod whose SYNs lose their offer on the way to pods of this node.
+    /// Addresses of the pod that are in the guard as they should be: where a guard is needed its own SYNs lose their offer on the
+    /// way to pods of this node, and nobody but its peers may speak SMC with it.
     pub guarded: BTreeSet<IpAddr>,
+    /// Who may speak SMC with it, where its owner says that.
+    pub peers: Option<PeerRanges>,
 }
 
 /// One interface of a pod.

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::reasons::{Entry, finding, refusal};
-use crate::{ANNOTATION, MAX_ADDRESSES};
+use crate::{ANNOTATION, INBOUND_PEERS_ANNOTATION, MAX_ADDRESSES, meant_by};
 use crate::{PnetId, Ueid};
 
 /// Why an annotated pod, or some of its connections, are plain TCP.
@@ -24,6 +24,13 @@ pub enum Reason {
     AnnotationMisspelt {
         /// The key.
         key: String,
+    },
+    /// Who may speak SMC with the pod cannot be read.
+    InboundPeersInvalid {
+        /// What the annotation says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// The pod has a bandwidth limit.
     BandwidthLimited {
@@ -46,6 +53,11 @@ pub enum Reason {
     AgentNotReady {
         /// Where it was looked for.
         path: String,
+    },
+    /// This kernel's SMC has defects that the operator does not put up with.
+    KernelDefects {
+        /// Their names in the public records.
+        names: Vec<String>,
     },
     /// node.json cannot be used.
     NodeFileUnusable {
@@ -82,6 +94,11 @@ pub enum Reason {
     },
     /// The same-node guard is not in place.
     SameNodeGuardMissing {
+        /// What is missing.
+        why: String,
+    },
+    /// Who may speak SMC with the pod was said, and offers of others cannot be taken out.
+    PeerFilterMissing {
         /// What is missing.
         why: String,
     },
@@ -192,7 +209,10 @@ impl Reason {
         match self {
             Self::AnnotationInvalid { .. } => &refusal::ANNOTATION_INVALID,
             Self::AnnotationMisspelt { .. } => &refusal::ANNOTATION_MISSPELT,
+            Self::InboundPeersInvalid { .. } => &refusal::INBOUND_PEERS_INVALID,
             Self::BandwidthLimited { .. } => &refusal::BANDWIDTH_LIMITED,
+            Self::KernelDefects { .. } => &refusal::KERNEL_DEFECTS,
+            Self::PeerFilterMissing { .. } => &refusal::PEER_FILTER_MISSING,
             Self::HostNetworkPod => &refusal::HOST_NETWORK_POD,
             Self::OwnKernel { .. } => &refusal::OWN_KERNEL,
             Self::SwitchedOff { .. } => &refusal::SWITCHED_OFF,
@@ -264,9 +284,12 @@ impl Reason {
         match self {
             Self::AnnotationInvalid { .. }
             | Self::AnnotationMisspelt { .. }
+            | Self::InboundPeersInvalid { .. }
             | Self::BandwidthLimited { .. }
             | Self::OwnKernel { .. }
             | Self::SwitchedOff { .. }
+            | Self::KernelDefects { .. }
+            | Self::PeerFilterMissing { .. }
             | Self::DatapathBypassesNetfilter { .. }
             | Self::SameNodeGuardMissing { .. }
             | Self::TooManyAddresses { .. }
@@ -306,7 +329,16 @@ impl fmt::Display for Reason {
                 write!(f, "the annotation {ANNOTATION} is {value:?}, which is neither \"true\" nor \"false\"")
             }
             Self::AnnotationMisspelt { key } => {
-                write!(f, "the annotation is called {key:?}, not {ANNOTATION:?}")
+                write!(f, "the annotation is called {key:?}, not {:?}", meant_by(key).unwrap_or(ANNOTATION))
+            }
+            Self::InboundPeersInvalid { value, why } => {
+                write!(f, "the annotation {INBOUND_PEERS_ANNOTATION} is {value:?}: {why}")
+            }
+            Self::KernelDefects { names } => {
+                write!(f, "this kernel's SMC has defects that are not put up with: {}", names.join(", "))
+            }
+            Self::PeerFilterMissing { why } => {
+                write!(f, "who may speak SMC with the pod cannot be enforced: {why}")
             }
             Self::BandwidthLimited { key } => {
                 write!(f, "the annotation {key} limits its bandwidth, which RDMA would not keep to")
@@ -395,6 +427,9 @@ mod tests {
         for reason in [
             Reason::AnnotationInvalid { value: why() },
             Reason::AnnotationMisspelt { key: why() },
+            Reason::InboundPeersInvalid { value: why(), why: why() },
+            Reason::PeerFilterMissing { why: why() },
+            Reason::KernelDefects { names: Vec::new() },
             Reason::BandwidthLimited { key: why() },
             Reason::SameNodeGuardMissing { why: why() },
             Reason::DatapathBypassesNetfilter { datapath: why() },

@@ -1,5 +1,7 @@
 //! `traffic.json`: what came of the pods that are set up, by what the kernel showed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use smc_model::{LiveVerdict, PeersWithoutSmc};
 
@@ -47,6 +49,12 @@ pub struct LivePod {
     /// Peers at other places that do not speak SMC, and need not.
     #[serde(default)]
     pub peers_without_smc: PeersWithoutSmc,
+    /// Offers of SMC that kube-smc took out of SYNs to the pod, by why it did: nobody's fault, and no peer without SMC.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub offers_taken_out: BTreeMap<String, u64>,
+    /// SYNs to the pod that were dropped, since they came in parts or could not be read, from whoever may not speak SMC with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub syns_dropped: u64,
     /// Fallbacks of which it is not known whether they left the node, where counters alone are judged.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unplaced: u64,

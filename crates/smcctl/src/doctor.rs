@@ -3,6 +3,7 @@
 mod chain;
 mod ipvs;
 mod node;
+mod peers;
 mod pods;
 mod rdma;
 mod smc;
@@ -40,6 +41,8 @@ pub(crate) struct Check {
 pub(crate) enum State {
     /// As it should be.
     Fine,
+    /// Nothing wrong, and to be known all the same.
+    Note,
     /// Not as it should be.
     Problem,
     /// It could not be looked at.
@@ -53,7 +56,7 @@ impl Check {
 
     /// Nothing wrong, but of a kind that has a name in the table of reasons.
     fn note(name: &str, reason: &'static str, seen: impl Into<String>) -> Self {
-        Self { reason: Some(reason), ..Self::fine(name, seen) }
+        Self { state: State::Note, reason: Some(reason), ..Self::fine(name, seen) }
     }
 
     fn unknown(name: &str, seen: impl Into<String>) -> Self {
@@ -78,7 +81,11 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     let hopeless = [&kernel, &conversion].iter().all(|check| check.state == State::Problem);
     // Nothing was made on such a node, and nothing of it is missed.
     let only_looked_at = facts.published.as_ref().is_ok_and(|published| published.only_looked_at);
-    let mut checks = vec![kernel, node::modules(facts), rdma::device(facts)];
+    let mut checks = vec![kernel];
+    if facts.smc && !hopeless && !only_looked_at {
+        checks.push(node::known_defects(facts));
+    }
+    checks.extend([node::modules(facts), rdma::device(facts)]);
     checks.extend(rdma::driver_mode(facts));
     checks.push(rdma::namespaces(facts));
     checks.extend(rdma::mtu(facts));
@@ -90,6 +97,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
         checks.push(smc::source_anchor(facts));
         checks.extend(ipvs::node_ports(facts));
         checks.push(smc::same_node_guard(facts));
+        checks.extend(peers::inbound(facts));
     }
     if facts.smc && !only_looked_at {
         if conversion.state == State::Fine {
@@ -141,6 +149,7 @@ fn render(checks: &[Check], paint: Paint) -> String {
     for check in checks {
         let sign = match check.state {
             State::Fine => paint.good("✓"),
+            State::Note => paint.doubt("•"),
             State::Problem => paint.bad("✗"),
             State::Unknown => paint.doubt("?"),
         };
@@ -156,6 +165,12 @@ fn render(checks: &[Check], paint: Paint) -> String {
     let count = |state| checks.iter().filter(|check| check.state == state).count();
     let (problems, unknown) = (count(State::Problem), count(State::Unknown));
     let _ = match (problems, unknown) {
+        (0, 0) if count(State::Note) > 0 => {
+            writeln!(
+                text,
+                "\nAll fine. • marks what is no fault and should be known: `smcctl explain NAME` tells more."
+            )
+        }
         (0, 0) => writeln!(text, "\nAll fine."),
         (0, unknown) => writeln!(text, "\nNo problem seen; {unknown} could not be looked at."),
         (problems, _) => {

@@ -1,9 +1,10 @@
 //! What `doctor`, `status` and `capacity` decide from: plain values, gathered once, that can be recorded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+use smc_host::guard::Why;
 use smc_model::{
     Ipv4Net, KernelFamily, Listener, LiveVerdict, NodeFacts, PnetId, RdmaNetdev, RdmaNetnsMode, RdmaPort,
     Reason, Ueid,
@@ -18,6 +19,9 @@ pub type Look<T> = Result<T, String>;
 pub struct Facts {
     /// `uname -r`.
     pub kernel: String,
+    /// `uname -v`.
+    #[serde(default)]
+    pub kernel_version: String,
     /// Whose SMC code it has.
     pub family: KernelFamily,
     /// Whether the module smc is there.
@@ -147,12 +151,22 @@ pub struct ConversionFacts {
 }
 
 /// What the same-node guard does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardFacts {
     /// How many sources' offers are taken out: addresses of this node's accelerated pods, and of nodes.
     pub sources: usize,
     /// How many offers were taken out of SYNs to pods that are there.
     pub stripped: u64,
+    /// Those by why they were.
+    #[serde(default)]
+    pub by_cause: BTreeMap<String, u64>,
+}
+
+impl GuardFacts {
+    /// How many offers were taken out for where they came from, or while nobody may.
+    pub fn not_allowed(&self) -> u64 {
+        [Why::NotAllowed, Why::SwitchedOff].iter().filter_map(|why| self.by_cause.get(why.label())).sum()
+    }
 }
 
 /// What the agent says of itself at `/status`.

@@ -5,6 +5,7 @@ mod ipvs;
 mod pods;
 mod rdma;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,7 @@ pub(crate) fn facts(options: &Options) -> Facts {
     let pods = pods::states(listing.records, &crate::pods::judged(options), &mut smc);
     Facts {
         kernel: release,
+        kernel_version: kernel::version().unwrap_or_default(),
         family,
         smc: smc_loaded,
         smc_diag: kernel::module_is_loaded("smc_diag"),
@@ -162,8 +164,14 @@ fn anchor() -> Look<Option<AnchorFacts>> {
 fn guard() -> Look<Option<GuardFacts>> {
     let look = || -> Result<Option<GuardFacts>, HostError> {
         let guard = Guard::open_if_there(Path::new(DEFAULT_PIN_DIR))?;
-        let facts = guard
-            .map(|guard| Ok(GuardFacts { sources: guard.sources()?.len(), stripped: guard.stripped()? }));
+        let facts = guard.map(|guard| {
+            let mut by_cause: BTreeMap<String, u64> = BTreeMap::new();
+            for (why, taken) in guard.taken()?.into_values().flatten() {
+                *by_cause.entry(why.label().to_owned()).or_default() += taken.stripped;
+            }
+            let stripped = by_cause.values().sum();
+            Ok(GuardFacts { sources: guard.sources()?.len(), stripped, by_cause })
+        });
         facts.transpose()
     };
     look().map_err(|error| error.with_cause())

@@ -343,6 +343,8 @@ mod tests {
             handshake_errors: 0,
             fallbacks: Vec::new(),
             peers_without_smc: PeersWithoutSmc::default(),
+            offers_taken_out: BTreeMap::new(),
+            syns_dropped: 0,
             unplaced: 0,
         }
     }

@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use libbpf_rs::{MapCore, MapHandle, MapInfo, MapType, Program};
-use smc_host::guard::{COUNTS_NAME, PROGRAM_NAME, SOURCES_NAME};
+use smc_host::guard::{ADDRESS_BYTES, COUNTS_BYTES, COUNTS_NAME, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME};
+use smc_host::peers::{PEERS_NAME, RANGE_BYTES};
 use smc_model::SynOption;
 
 use super::build::Build;
@@ -14,8 +15,16 @@ use super::syn_options::SynOptions;
 
 /// A new program before it takes the old one's name.
 const NEXT_PROGRAM_NAME: &str = "strip_offer_next";
+/// The maps, each with what it must be like: its kind, and bytes of its keys and values.
+const MAPS: [(&str, MapType, usize, usize); 4] = [
+    (SOURCES_NAME, MapType::Hash, ADDRESS_BYTES, size_of::<u32>()),
+    (SPARED_NAME, MapType::Array, size_of::<u32>(), size_of::<u32>()),
+    (PEERS_NAME, MapType::LpmTrie, RANGE_BYTES, size_of::<u32>()),
+    (COUNTS_NAME, MapType::Hash, ADDRESS_BYTES, COUNTS_BYTES),
+];
 /// Everything that is pinned here.
-pub(super) const NAMES: [&str; 4] = [NEXT_PROGRAM_NAME, PROGRAM_NAME, SOURCES_NAME, COUNTS_NAME];
+pub(super) const NAMES: [&str; 6] =
+    [NEXT_PROGRAM_NAME, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME, PEERS_NAME, COUNTS_NAME];
 
 /// The program that takes SMC's offer out of SYNs to pods, for whoever sets up pods.
 #[derive(Debug)]
@@ -25,7 +34,7 @@ pub struct GuardProgram;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinnedGuard {
     program: u32,
-    maps: [u32; 2],
+    maps: [u32; MAPS.len()],
 }
 
 /// What [`GuardProgram::ensure`] found or did.
@@ -47,29 +56,25 @@ impl GuardProgram {
     /// `pin_dir`. Safe to repeat, also by two agents at once.
     pub fn ensure(pin_dir: &Path, offer: &SynOption) -> Result<EnsuredGuard, BpfError> {
         let pins = Pins::lock(pin_dir)?;
-        let [sources, counts] = [SOURCES_NAME, COUNTS_NAME].map(|name| {
-            let found = map(&pins, name)?;
-            // One of another layout, which an earlier version left.
-            if found.is_none() {
-                unpin(&pins.at(name))?;
+        let mut there = Vec::new();
+        for kind in MAPS {
+            match map(&pins, kind)? {
+                Some(map) => there.push((kind.0, map)),
+                // One of another layout, which an earlier version left.
+                None => drop(unpin(&pins.at(kind.0))?),
             }
-            Ok::<_, BpfError>(found)
-        });
-        let (sources, counts) = (sources?, counts?);
-        let Some(mut loaded) = SynOptions::load_over(offer, [sources.as_ref(), counts.as_ref()])? else {
+        }
+        let Some(mut loaded) = SynOptions::load(offer, &there)? else {
             return Ok(EnsuredGuard::UnknownOffer);
         };
         let fresh = Build::of_program(loaded.id()?)?;
         let pinned = program(&pins)?.map(Build::of_program).transpose()?;
-        let complete = sources.is_some() && counts.is_some();
-        if complete && pinned.as_ref() == Some(&fresh) {
+        if there.len() == MAPS.len() && pinned.as_ref() == Some(&fresh) {
             return Ok(EnsuredGuard::Adopted);
         }
-        for (name, there) in [(SOURCES_NAME, sources), (COUNTS_NAME, counts)] {
+        for (name, ..) in MAPS.into_iter().filter(|(name, ..)| there.iter().all(|(there, _)| there != name)) {
             let path = pins.at(name);
-            if there.is_none() {
-                loaded.pin_map(name, &path).map_err(|source| failed("pin", &path, &source))?;
-            }
+            loaded.pin_map(name, &path).map_err(|source| failed("pin", &path, &source))?;
         }
         let next = pins.at(NEXT_PROGRAM_NAME);
         unpin(&next)?;
@@ -86,12 +91,13 @@ impl PinnedGuard {
             return Ok(None);
         }
         let pins = Pins::lock(pin_dir)?;
-        let (Some(program), Some(sources), Some(counts)) =
-            (program(&pins)?, map(&pins, SOURCES_NAME)?, map(&pins, COUNTS_NAME)?)
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Self { program, maps: [id(&sources)?, id(&counts)?] }))
+        let Some(program) = program(&pins)? else { return Ok(None) };
+        let mut maps = [0; MAPS.len()];
+        for (number, kind) in maps.iter_mut().zip(MAPS) {
+            let Some(map) = map(&pins, kind)? else { return Ok(None) };
+            *number = id(&map)?;
+        }
+        Ok(Some(Self { program, maps }))
     }
 }
 
@@ -106,19 +112,17 @@ fn program(pins: &Pins) -> Result<Option<u32>, BpfError> {
 }
 
 /// A pinned map; `None` also where it is of another layout.
-fn map(pins: &Pins, name: &str) -> Result<Option<MapHandle>, BpfError> {
+fn map(
+    pins: &Pins,
+    (name, kind, key, value): (&str, MapType, usize, usize),
+) -> Result<Option<MapHandle>, BpfError> {
     let path = pins.at(name);
     if !is_there(&path)? {
         return Ok(None);
     }
     let map = MapHandle::from_pinned_path(&path).map_err(|source| failed("open", &path, &source))?;
-    let (kind, key, value) = if name == SOURCES_NAME {
-        (MapType::LpmTrie, smc_host::guard::SOURCE_BYTES, size_of::<u32>())
-    } else {
-        (MapType::Hash, smc_host::guard::ADDRESS_BYTES, smc_host::guard::COUNTS_BYTES)
-    };
-    let fits = (map.map_type(), map.key_size() as usize, map.value_size() as usize) == (kind, key, value);
-    Ok(fits.then_some(map))
+    let found = (map.map_type(), map.key_size() as usize, map.value_size() as usize);
+    Ok((found == (kind, key, value)).then_some(map))
 }
 
 fn id(map: &MapHandle) -> Result<u32, BpfError> {

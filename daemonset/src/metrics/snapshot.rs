@@ -8,7 +8,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use smc_model::Reason;
+use smc_host::kernel;
+use smc_model::{Defects, Reason, defects};
 use smc_state::LivePod;
 
 use crate::board::{Board, LOSSES, View};
@@ -39,6 +40,14 @@ fn node(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     family.put(&[("reason", reason)], ready)?;
     let mut family = Values::gauges(
         encoder,
+        "kernel_defect",
+        "1 for each defect of this kernel's SMC that public records name; \"unknown\" for a vendor's kernel, of which they say nothing",
+    )?;
+    for name in known_defects() {
+        family.put(&[("name", name)], 1)?;
+    }
+    let mut family = Values::gauges(
+        encoder,
         "chain_loaded",
         "1 when the container runtime runs smc-cni; else 0, with the state",
     )?;
@@ -64,6 +73,14 @@ fn node(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         family.add(&[("reason", reason)], view.losses.of(reason))?;
     }
     Ok(())
+}
+
+fn known_defects() -> Vec<&'static str> {
+    let (Ok(release), Ok(version)) = (kernel::release(), kernel::version()) else { return Vec::new() };
+    match defects(&release, &version) {
+        Defects::OfAVendor => vec!["unknown"],
+        Defects::Of { open, .. } => open.iter().map(|defect| defect.name).collect(),
+    }
 }
 
 fn pods(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -102,6 +119,25 @@ fn pods(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     )?;
     for pod in view.live_pods() {
         family.add(&labels(pod), pod.peers_without_smc.total())?;
+    }
+    let mut family = Values::counters(
+        encoder,
+        "offers_taken_out",
+        "Offers of SMC that kube-smc took out of SYNs to a pod, by cause: of this node's pods, of whoever may not speak SMC with it; no fault",
+    )?;
+    for pod in view.live_pods() {
+        for (cause, count) in &pod.offers_taken_out {
+            let [namespace, name] = labels(pod);
+            family.add(&[namespace, name, ("cause", cause)], *count)?;
+        }
+    }
+    let mut family = Values::counters(
+        encoder,
+        "syns_dropped",
+        "SYNs to a pod that came in parts or could not be read, from whoever may not speak SMC with it, and were dropped",
+    )?;
+    for pod in view.live_pods() {
+        family.add(&labels(pod), pod.syns_dropped)?;
     }
     let mut family = Values::gauges(
         encoder,

@@ -125,6 +125,8 @@ fn live(pod: &PodName, attachment: AttachmentId) -> LivePod {
             count("UnknownFallback", 2),
         ],
         peers_without_smc: PeersWithoutSmc { counts: [("10.0.0.9".parse().unwrap(), 4)].into(), others: 1 },
+        offers_taken_out: [("not-allowed".to_owned(), 5)].into(),
+        syns_dropped: 0,
         unplaced: 0,
     }
 }

@@ -1,15 +1,16 @@
-//! The same-node guard's program and maps, made or adopted, and the nodes' addresses in them.
+//! The guard's program and maps, made or adopted; and in them the nodes' addresses, and who may speak SMC with the node's pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use smc_host::guard::Why;
+use smc_host::guard::{Guard as Pinned, Why};
 use smc_host::netlink::Connection;
+use smc_host::peers::Whose;
 use smc_host::{HostError, route, smc, with_causes};
-use smc_model::{Guard, KernelFamily, Reason, SynOption};
+use smc_model::{Guard, Inbound, KernelFamily, Reason, SynOption};
 
-use super::{LastLook, Preparation, Smc};
+use super::{Asked, LastLook, Preparation, Smc};
 use crate::bpf::{BpfError, EnsuredGuard, GuardProgram, PinnedGuard};
 
 impl Preparation {
@@ -19,24 +20,45 @@ impl Preparation {
         Guard::is_needed(family, all_iwarp, has_loopback)
     }
 
+    /// The program for every node, since it also takes out the offers of whoever may not speak SMC with its pods; where nothing else
+    /// needs it, a node is as good without. Returns where it is pinned, too.
     pub(super) fn guard(
         &mut self,
         smc: &mut Smc,
+        needed: bool,
         offer: Result<Option<&SynOption>, &str>,
         pin_dir: &Path,
-        node_addresses: Option<&BTreeSet<IpAddr>>,
+        asked: &Asked<'_>,
         last: &mut LastLook,
-    ) -> Guard {
-        let missing = |why: &str| Guard::Missing { why: why.to_owned() };
+    ) -> (Guard, Option<PathBuf>) {
+        if let Err(why) = self.guard_program(offer, pin_dir, last) {
+            let guard = if needed { Guard::Missing { why } } else { Guard::NotNeeded };
+            return (guard, None);
+        }
+        let filled = fill(&mut smc.route, needed, pin_dir, asked);
+        let attempt = "say whose offers of SMC are taken out of their SYNs";
+        if self.check_host(attempt, filled).is_none() && !needed {
+            return (Guard::NotNeeded, None);
+        }
+        (if needed { Guard::Ready } else { Guard::NotNeeded }, Some(pin_dir.to_owned()))
+    }
+
+    /// Makes sure that the program and its maps are pinned; else why they are not.
+    fn guard_program(
+        &mut self,
+        offer: Result<Option<&SynOption>, &str>,
+        pin_dir: &Path,
+        last: &mut LastLook,
+    ) -> Result<(), String> {
         if let Err(why) = offer {
             self.problems.push(why.to_owned());
         }
         let offer = match offer {
             Ok(Some(offer)) => offer,
             // A guard that is there was made for this kernel.
-            _ if matches!(PinnedGuard::look(pin_dir), Ok(Some(_))) => return Guard::Ready,
-            Ok(None) => return missing("this kernel's SYNs offer no SMC"),
-            Err(why) => return missing(why),
+            _ if matches!(PinnedGuard::look(pin_dir), Ok(Some(_))) => return Ok(()),
+            Ok(None) => return Err("this kernel's SYNs offer no SMC".to_owned()),
+            Err(why) => return Err(why.to_owned()),
         };
         let known = last
             .guard
@@ -55,29 +77,44 @@ impl Preparation {
                     }
                 }
                 Ok(EnsuredGuard::UnknownOffer) => {
-                    return missing("this kernel offers SMC by an option of a form that is not known");
+                    return Err("this kernel offers SMC by an option of a form that is not known".to_owned());
                 }
                 Err(error) => {
                     self.problems.push(format!("{}; {}", with_causes(&error), BpfError::remedy(&error)));
-                    return missing(&with_causes(&error));
+                    return Err(with_causes(&error));
                 }
             }
         }
         last.guard = known.or_else(|| PinnedGuard::look(pin_dir).ok().flatten());
-        let attempt = "have SMC's offer taken out of SYNs from nodes' addresses";
-        self.check_host(attempt, strip_from_nodes(&mut smc.route, pin_dir, node_addresses));
-        Guard::Ready
+        Ok(())
     }
+}
+
+/// Brings the maps to what is wanted. Who may speak SMC comes first: it is waited for.
+fn fill(route: &mut Connection, needed: bool, pin_dir: &Path, asked: &Asked<'_>) -> Result<(), HostError> {
+    let guard = Pinned::open(pin_dir)?;
+    if let Some(inbound) = &asked.inbound {
+        let (peers, rules) = (guard.peers()?, inbound.rules());
+        // The reason need not be compared: only where nobody may, no range may.
+        if peers.all()?.remove(&Whose::Node).unwrap_or_default() != rules {
+            peers.set(Whose::Node, &rules, why(inbound))?;
+        }
+    }
+    guard.spare(if needed { &[] } else { &Why::SAME_NODE })?;
+    strip_from_nodes(&guard, route, asked.node_addresses)
+}
+
+fn why(inbound: &Inbound) -> Why {
+    if matches!(inbound, Inbound::Nobody { .. }) { Why::SwitchedOff } else { Why::NotAllowed }
 }
 
 /// What masquerades (kube-proxy, the hairpin of a bridge) gives a pod's connection to another pod of the node a node's address:
 /// this one's, or another's where it goes by that one's node port.
 fn strip_from_nodes(
+    guard: &Pinned,
     route: &mut Connection,
-    pin_dir: &Path,
     others: Option<&BTreeSet<IpAddr>>,
 ) -> Result<(), HostError> {
-    let guard = smc_host::guard::Guard::open(pin_dir)?;
     let anchors = route.link_index(smc_host::anchor::LINK)?;
     // Of these links kube-proxy's has every Service's address in IPVS mode, and none is a source.
     let services = route.link_index("kube-ipvs0")?;

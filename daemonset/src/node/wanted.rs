@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_model::{
-    Anchor, Conversion, Datapath, Guard, Kernel, KernelFamily, NodeFacts, Owned, RdmaNetnsMode, Switch,
-    Verdict,
+    Anchor, Conversion, Datapath, Guard, Inbound, Kernel, KernelFamily, NodeFacts, Owned, RdmaNetnsMode,
+    Switch, Verdict,
 };
 use smc_state::{Made, Record, Store};
 
@@ -57,6 +57,8 @@ pub(super) fn only_looked_at(
         ueids: Vec::new(),
         guard: Guard::Missing { why: why.clone() },
         guard_pins: None,
+        inbound: Inbound::Any,
+        refused_defects: Vec::new(),
         anchor: Anchor::Missing { why },
         datapath,
         switch,

@@ -138,6 +138,7 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
                 reason:
                     Reason::AnnotationInvalid { .. }
                     | Reason::AnnotationMisspelt { .. }
+                    | Reason::InboundPeersInvalid { .. }
                     | Reason::BandwidthLimited { .. }
                     | Reason::OwnKernel { .. }
                     | Reason::HostNetworkPod,
@@ -173,7 +174,7 @@ mod tests {
 
     fn sandbox(id: &str, wish: Wish) -> Sandbox {
         let (pod, handler) = (smc_state::PodName::default(), String::new());
-        Sandbox { id: id.to_owned(), pod, wish, ready: true, handler }
+        Sandbox { id: id.to_owned(), pod, wish, peers: None, ready: true, handler }
     }
 
     fn of(record: &Record) -> Sandbox {

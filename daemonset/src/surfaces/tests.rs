@@ -30,6 +30,8 @@ fn facts() -> NodeFacts {
         ueids: Vec::new(),
         guard: Guard::NotNeeded,
         guard_pins: None,
+        inbound: smc_model::Inbound::Any,
+        refused_defects: Vec::new(),
         anchor: Anchor::NotNeeded,
         datapath: Datapath::Netfilter,
         switch: Switch::On,

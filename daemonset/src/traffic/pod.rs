@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smc_host::guard::{Taken, Why};
 use smc_host::traffic::Visit;
 use smc_model::reasons::{self, Entry};
 use smc_model::{
@@ -13,6 +14,8 @@ use smc_model::{
     failed_by_counters, fallback_label,
 };
 use smc_state::{AttachmentId, FallbackCount, LivePod, Record};
+
+use super::offers::Offers;
 
 /// How often a pod is looked at whose connections come and go, or whose fallbacks nobody tells of.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -57,6 +60,8 @@ pub(super) struct Pod {
     errors: u64,
     fallbacks: BTreeMap<u32, u64>,
     pub(super) peers: PeersWithoutSmc,
+    /// What the guard's program took out of SYNs to the pod.
+    offers: Offers,
     /// What failed by the kernel's events since the last look.
     failed: BTreeMap<Failure, u64>,
     /// What the counters showed at the last look, where they alone are judged: with what other pods show until the next one.
@@ -89,6 +94,7 @@ impl Pod {
             errors: 0,
             fallbacks: BTreeMap::new(),
             peers: PeersWithoutSmc::default(),
+            offers: Offers::default(),
             failed: BTreeMap::new(),
             unjudged: None,
             unplaced: 0,
@@ -151,7 +157,8 @@ impl Pod {
         }
         let speaks_smc = fallback.peer.is_some_and(|peer| peers.speaks(peer, now));
         match fallback.judge(speaks_smc) {
-            Judgement::Local => {}
+            // What the program took out is counted by it.
+            Judgement::Local | Judgement::NotAllowed => {}
             Judgement::PeerWithoutSmc => self.peers.count(fallback.peer, 1),
             Judgement::Failed(failure) => {
                 if let Failure::PeerLostSmc { peer } = failure {
@@ -167,6 +174,13 @@ impl Pod {
     /// What fell back since the last look.
     pub(super) fn growth(&self, counters: &Counters) -> Growth {
         counters.since(self.counters.as_ref().unwrap_or(&Counters::default()))
+    }
+
+    /// Takes in what the guard's program counted for the pod's addresses, before the look at the pod itself.
+    pub(super) fn taken_out(&mut self, taken: &BTreeMap<IpAddr, BTreeMap<Why, Taken>>) {
+        let own: Vec<IpAddr> = self.all_addresses().collect();
+        let counted: Vec<_> = own.iter().filter_map(|address| taken.get(address)).collect();
+        self.offers.look(&counted);
     }
 
     /// Takes in a look. `by_events` says whether the kernel told of every fallback since the look before, `elsewhere` what fell
@@ -209,7 +223,9 @@ impl Pod {
         if !by_events && !first {
             self.unjudged = growth.has_failing().then(|| (growth.clone(), connections.to_vec()));
             let without_smc = growth.fallbacks.iter().filter(|((_, code), _)| *code == PEER_WITHOUT_SMC);
-            self.peers.count(None, without_smc.map(|(_, count)| count).sum());
+            let without_smc: u64 = without_smc.map(|(_, count)| count).sum();
+            // Whose offer was taken out has SMC.
+            self.peers.count(None, without_smc.saturating_sub(self.offers.taken_at_last_look()));
         }
         if !growth.is_zero() {
             self.moved = now;
@@ -298,8 +314,16 @@ impl Pod {
             handshake_errors: self.errors,
             fallbacks: fallbacks.clone(),
             peers_without_smc: self.peers.clone(),
+            offers_taken_out: self.offers.taken_out(),
+            syns_dropped: self.offers.dropped(),
             unplaced: self.unplaced,
         })
+    }
+
+    /// Whether its owner lets an address speak SMC with it.
+    pub(super) fn lets(&self, peer: IpAddr) -> bool {
+        let said = self.records.values().filter_map(|record| record.owned.peers.as_ref());
+        said.into_iter().all(|peers| peers.allow(peer))
     }
 
     /// The addresses by which other pods of this node reach it.
@@ -345,7 +369,8 @@ mod tests {
 
     fn fallback(code: u32, peer: [u8; 4], path: TrafficPath) -> Fallback {
         let peer = Some(IpAddr::from(peer));
-        Fallback { side: Side::Client, code, peer_diagnosis: 0, ipv6_socket: false, peer, path }
+        let (side, not_allowed) = (Side::Client, false);
+        Fallback { side, code, peer_diagnosis: 0, ipv6_socket: false, peer, path, not_allowed }
     }
 
     /// A look at which no fault is known; whether the verdict is to be told.

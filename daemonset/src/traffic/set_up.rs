@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use smc_host::anchor;
 use smc_host::traffic::SetUp;
-use smc_model::{Guard, HostState, NodeFacts, Reason, Step, Switch};
+use smc_model::{HostState, NodeFacts, Reason, Step, Switch};
 use smc_state::Record;
 
 /// What of a record's set-up is not there. Where the feature is off, or the node cannot have it, nothing is missed.
@@ -23,7 +23,7 @@ pub(super) fn lost(record: &Record, facts: &NodeFacts, inside: &SetUp, host: &Ho
             why: format!("the route in table local that holds the packets of {address} was removed"),
         }));
     }
-    if let (Guard::Ready, Some((pins, guarded))) = (&facts.guard, &host.guarded)
+    if let (Some(_), Some((pins, guarded))) = (facts.guard_for_pods(), &host.guarded)
         && record.owned.guard_pins.as_ref() == Some(pins)
     {
         let there = |address: &IpAddr| guarded.contains(address) || host.is_node(address);

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use smc_host::guard::{Taken, Why};
 use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
 use smc_host::{guard, observe, with_causes};
 use smc_model::{
-    Conversion, Elsewhere, Fallback, Growth, HostState, Known, NetnsCookie, NodeFacts, Reason, SmcPeers,
-    TrafficPath, Verdict, diagnose, standing_cause,
+    Conversion, Elsewhere, Fallback, Growth, Guard, HostState, Inbound, Known, NetnsCookie, NodeFacts,
+    Reason, Side, SmcPeers, TrafficPath, Verdict, diagnose, standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
 
@@ -207,6 +208,7 @@ impl Watch {
         for (container, pod) in &self.pods {
             containers.extend(pod.record().and_then(|r| r.cookie).map(|cookie| (cookie, container.clone())));
         }
+        let inbound = self.facts.as_ref().map(|facts| facts.inbound.clone()).unwrap_or_default();
         for event in events {
             let Some(container) = containers.get(&event.cookie) else { continue };
             let Some(pod) = self.pods.get_mut(container) else { continue };
@@ -219,13 +221,21 @@ impl Watch {
                 ipv6_socket: event.ipv6_socket,
                 peer: (!remote.is_unspecified()).then_some(remote),
                 path: TrafficPath::between(local, remote, &own, &same_node),
+                not_allowed: !match event.side {
+                    Side::Server => inbound.allows(remote) && pod.lets(remote),
+                    // The settings are the cluster's, so the peer's node has them, too.
+                    Side::Client => !matches!(inbound, Inbound::Only(_)) || inbound.allows(local),
+                },
             };
             pod.fell_back(&fallback, &mut self.peers, now);
         }
     }
 
-    /// The addresses of this node's pods.
+    /// The addresses of this node's pods, where those cannot speak SMC with each other.
     fn same_node(&self) -> BTreeSet<IpAddr> {
+        if self.facts.as_ref().is_some_and(|facts| facts.guard == Guard::NotNeeded) {
+            return BTreeSet::new();
+        }
         let pods = self.pods.values().flat_map(Pod::all_addresses);
         pods.chain(self.stripped_nodes.iter().copied()).collect()
     }
@@ -284,6 +294,13 @@ impl Watch {
             self.stripped_nodes.clone_from(&host.stripped_nodes);
         }
         self.remember(&visits);
+        if let Some(taken) = self.taken_out() {
+            for (container, _) in visits.iter().filter(|(_, visit)| visit.is_some()) {
+                if let Some(pod) = self.pods.get_mut(container) {
+                    pod.taken_out(&taken);
+                }
+            }
+        }
         for (container, visit) in visits {
             self.looked(&container, visit, by_events, host.as_ref(), now);
         }
@@ -306,6 +323,12 @@ impl Watch {
     fn elsewhere(&self, container: &str) -> Elsewhere {
         let growths = self.rounds.iter().flatten().filter(|(other, _)| other.as_str() != container);
         growths.fold(Elsewhere::default(), |sum, (_, growth)| sum.and(growth))
+    }
+
+    /// What the guard's program took out of SYNs to pods; `None` where that cannot be read.
+    fn taken_out(&self) -> Option<BTreeMap<IpAddr, BTreeMap<Why, Taken>>> {
+        let pins = self.facts.as_ref().and_then(|facts| facts.guard_for_pods())?;
+        guard::Guard::open_if_there(pins).ok().flatten()?.taken().ok()
     }
 
     fn host_state(&self, visits: &[(String, Option<Visit>)]) -> Option<HostState> {

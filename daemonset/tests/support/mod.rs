@@ -58,3 +58,34 @@ pub(crate) fn ip(arguments: &[&str]) {
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
+
+/// A bpffs of one test, with a directory for pins on it.
+pub(crate) struct BpfFs(tempfile::TempDir);
+
+impl BpfFs {
+    pub(crate) fn mount() -> Option<Self> {
+        if !is_root() {
+            cannot_run("loading BPF programs needs root");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        run(&["mount", "-t", "bpf", "bpf", dir.path().to_str().unwrap()]);
+        Some(Self(dir))
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.0.path().join("kube-smc")
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        run(&["umount", self.0.path().to_str().unwrap()]);
+    }
+}
+
+pub(crate) fn run(command: &[&str]) {
+    let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
+    let failed = !output.status.success() && !std::thread::panicking();
+    assert!(!failed, "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -114,6 +114,12 @@ fn only_the_overlay_for_a_mesh_follows_one_and_by_a_kubeconfig_of_its_own() {
     assert_eq!(kubeconfig, Some(format!("{}/kubeconfig", mount.mount_path)));
 }
 
+/// The settings that the agent gets as its environment.
+fn of_environment(documents: &[Value]) -> &Value {
+    let found = documents.iter().find(|document| document["data"].get("SMC_AGENT_MESH").is_some());
+    found.unwrap_or_else(|| panic!("no ConfigMap has SMC_AGENT_MESH"))
+}
+
 /// The right to change nodes' specs, which could be used to take any taint off, comes with the wish for it only.
 #[test]
 fn only_the_overlay_that_takes_a_taint_off_gives_the_right_to_change_nodes() {
@@ -125,7 +131,7 @@ fn only_the_overlay_that_takes_a_taint_off_gives_the_right_to_change_nodes() {
     };
     let key = |overlay: &Path| {
         let documents = rendered(overlay);
-        let settings = documents.iter().find(|document| document["kind"] == "ConfigMap").unwrap();
+        let settings = of_environment(&documents);
         settings["data"].get("SMC_AGENT_STARTUP_TAINT").cloned()
     };
     let taint = overlay("startup-taint");
@@ -155,7 +161,7 @@ fn what_an_overlay_tells_the_agent_of_a_runtime_is_mounted_by_the_same_path() {
     let mut told = BTreeMap::new();
     for overlay in overlays() {
         let documents = rendered(&overlay);
-        let settings = documents.iter().find(|document| document["kind"] == "ConfigMap").unwrap();
+        let settings = of_environment(&documents);
         let setting = |key: &str| settings["data"][key].as_str().map(str::to_owned);
         let pod = agent(&overlay).spec.unwrap().template.spec.unwrap();
         let mount = |name: &str| mount_of(&pod, &pod.containers[0], name);

@@ -10,6 +10,7 @@ use smc_abi::pnetid::PnetEntry;
 use smc_host::genl::SmcFamilies;
 use smc_host::guard::{Guard, Why};
 use smc_host::netns::{Inside, Netns};
+use smc_host::peers::Whose;
 use smc_host::{HostError, conversion, guard, pnet, smc};
 use smc_model::NetnsCookie;
 
@@ -17,7 +18,7 @@ use smc_model::NetnsCookie;
 const HOST: &str = "/proc/1/ns/net";
 const USAGE: &str = "usage: node-state show NETNS… | pnet NETNS | set-pnetid NETNS NETDEV ID | set-port DEVICE ID | \
                      drop-pnetid NETNS ID | converts MAP COOKIE | converting MAP | convert MAP NETNS | \
-                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID | guarded | stripped | unguarded NETNS";
+                     unconvert MAP COOKIE | add-ueid UEID | remove-ueid UEID | guarded | stripped | peers | unguarded NETNS";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
                 Guard::open(Path::new(conversion::DEFAULT_PIN_DIR)).map_err(|error| explain(&error))?;
             format!("{}\n", guard.stripped().map_err(|error| explain(&error))?)
         }
+        ["peers"] => peers()?,
         ["unguarded", netns] => {
             let names = unguarded(&mut Namespace::enter(netns)?.inside)?;
             names.iter().fold(String::new(), |all, name| all + name + "\n")
@@ -69,6 +71,16 @@ fn main() -> Result<()> {
         _ => bail!("{USAGE}"),
     };
     stdout().write_all(answer.as_bytes()).context("print the answer")
+}
+
+/// Who may speak SMC with the node's pods.
+fn peers() -> Result<String> {
+    let guard = Guard::open(Path::new(conversion::DEFAULT_PIN_DIR)).map_err(|error| explain(&error))?;
+    let all = guard.peers().and_then(|peers| peers.all()).map_err(|error| explain(&error))?;
+    let Some(rules) = all.get(&Whose::Node) else { return Ok("any\n".to_owned()) };
+    let may: Vec<String> =
+        rules.iter().filter(|(_, may)| **may).map(|(range, _)| range.to_string()).collect();
+    Ok(format!("{}\n", if may.is_empty() { "nobody".to_owned() } else { may.join(", ") }))
 }
 
 /// The pods whose offers the same-node guard takes out, one a line.

@@ -126,7 +126,7 @@ impl Answers {
         for check in items(&self.doctor["checks"]).filter(|check| check["state"] == "problem") {
             add(Place::Doctor, check["reason"].as_str().unwrap_or("no reason"), Kind::Standing, 1);
         }
-        let notes = items(&self.doctor["checks"]).filter(|check| check["state"] == "fine");
+        let notes = items(&self.doctor["checks"]).filter(|check| check["state"] == "note");
         for name in notes.filter_map(|check| check["reason"].as_str()) {
             add(Place::Doctor, name, Kind::Noted, 1);
         }
@@ -222,7 +222,7 @@ mod tests {
 @@doctor
 {"status":"problem","checks":[{"name":"UEID","state":"problem","seen":"none","reason":"NoUeid"},
                               {"name":"memory","state":"unknown","seen":"?"},
-                              {"name":"PNETIDs","state":"fine","seen":"x","reason":"ForeignPnetid"}]}
+                              {"name":"PNETIDs","state":"note","seen":"x","reason":"ForeignPnetid"}]}
 @@metrics
 kube_smc_node_ready{reason="NoUeid"} 0
 kube_smc_chain_loaded{state="loaded"} 1

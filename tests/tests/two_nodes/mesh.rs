@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rig_tests::{
-    PATIENCE, TestPod, agent, client, eventually, fetch, server, shell, start, start_both, two_nodes,
-    wait_until_served,
+    PATIENCE, TestPod, agent, client, eventually, fetch, lasting_server, server, shell, start, start_both,
+    two_nodes, wait_until_served,
 };
 use smc_model::{ANNOTATION, Reason, Verdict};
 use xtask::counters::{Counters, RoleCounters};
@@ -90,9 +90,13 @@ fn the_meshs_object_switches_running_pods_off_and_on_within_seconds() {
     let first = mesh.flip(true, &pod);
     pod.configured_once();
     listening.configured_once();
+    let (serving, still_on) =
+        (start(&two, &annotated(lasting_server("mesh-serving"))), start(&one, &annotated(client("mesh-on"))));
     wait_until_served(&server);
     let speaking = fetch_until_smc_r(&pod, &server.ip, 0);
     let before = pod.processes();
+    wait_until_served(&serving);
+    let heard = fetch_until_smc_r(&still_on, &serving.ip, 0);
 
     let off = mesh.flip(false, &pod);
     fetch(&pod, &server.ip, 1);
@@ -102,6 +106,10 @@ fn the_meshs_object_switches_running_pods_off_and_on_within_seconds() {
         (speaking.smcr, speaking.fallbacks()),
         "the one after it is none of SMC's"
     );
+    // Its listener was made while the feature was on, and the peer's node has it on still.
+    fetch(&still_on, &serving.ip, 3);
+    let seen = Counters::of(&still_on).unwrap().client;
+    assert_eq!((seen.smcr, seen.fallbacks()), (heard.smcr, heard.fallbacks() + 3), "off is off");
     for pod in [&pod, &listening] {
         pod.record_once(|record| {
             record.verdict.as_ref().and_then(Verdict::reason).is_some_and(Reason::is_switched_off)
@@ -113,6 +121,7 @@ fn the_meshs_object_switches_running_pods_off_and_on_within_seconds() {
 
     let on = mesh.flip(true, &pod);
     fetch_until_smc_r(&pod, &server.ip, speaking.smcr);
+    fetch_until_smc_r(&still_on, &serving.ip, seen.smcr);
     let record = listening.record_once(|record| record.verdict.as_ref().is_some_and(Verdict::is_set_up));
     let Some(Verdict::NeedsRestart { listeners: old }) = record.verdict else { panic!("{record:?}") };
     assert_eq!(old[0].port, 80);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use smc_host::HostError;
 use smc_model::{
-    NetnsCookie, NodeFacts, Note, Owned, Plan, PodConversion, PodFacts, RdmaPort, Reason, Release, Step,
-    Switch, Verdict, Wish, decide, release,
+    Guard, NetnsCookie, NodeFacts, Note, Owned, Plan, PodConversion, PodFacts, RdmaPort, Reason, Release,
+    Step, Switch, Verdict, Wish, decide, release,
 };
 use smc_state::{AttachmentId, Lock, ReadBefore, Record, StateError, StepTiming, Store};
 
@@ -100,6 +100,10 @@ impl<'a, M: Machine> Work<'a, M> {
         match &self.job.wish {
             Wish::Invalid(value) => return Err(Reason::AnnotationInvalid { value: value.clone() }.into()),
             Wish::Misspelt { key } => return Err(Reason::AnnotationMisspelt { key: key.clone() }.into()),
+            Wish::InvalidPeers { value, why } => {
+                let (value, why) = (value.clone(), why.clone());
+                return Err(Reason::InboundPeersInvalid { value, why }.into());
+            }
             Wish::Limited { key, accepted: false } => {
                 return Err(Reason::BandwidthLimited { key: key.clone() }.into());
             }
@@ -175,7 +179,14 @@ impl<'a, M: Machine> Work<'a, M> {
             self.changes.before.get_or_insert_with(|| pod.clone());
             record.plan = merge(std::mem::take(&mut record.plan), plan.clone());
             self.store.write(record)?;
-            self.apply(&plan.steps, entered)?;
+            match self.apply(&plan.steps, entered) {
+                Err(Stop::Refused(why)) if self.can_do_without_guard(&node, &pod) => {
+                    self.give_up_guard(record, entered);
+                    record.plan.notes.push(Note::NotFiltered { error: why.to_string() });
+                    node.guard_pins = None;
+                }
+                applied => applied?,
+            }
             self.lap(record, "apply");
         }
         Ok(())
@@ -239,6 +250,30 @@ impl<'a, M: Machine> Work<'a, M> {
             entered.step(step).map_err(|error| refused_step(step, &error))?;
         }
         Ok(())
+    }
+
+    /// Whether it is the guard that could not be had, on a node that needs none, for a pod that anybody may speak SMC with.
+    fn can_do_without_guard(&self, node: &NodeFacts, pod: &PodFacts) -> bool {
+        matches!(self.changes.done.last(), Some(Step::Guard { .. }))
+            && node.guard == Guard::NotNeeded
+            && node.inbound.is_any()
+            && pod.peers.is_none()
+            && Instant::now() < self.budget.deadline
+    }
+
+    fn give_up_guard(&mut self, record: &mut Record, entered: &mut M::Entered) {
+        let is_guards = |step: &Step| matches!(step, Step::Guard { .. });
+        for step in self.changes.done.iter().rev().filter(|step| is_guards(step)) {
+            // What stays attached counts, and takes nothing from anybody.
+            let _ = entered.undo(step);
+        }
+        self.changes.done.retain(|step| !is_guards(step));
+        record.plan.steps.retain(|step| !is_guards(step));
+        if let Some(before) = &self.changes.owned {
+            record.owned.guarded.clone_from(&before.guarded);
+            record.owned.guarded6.clone_from(&before.guarded6);
+            record.owned.guard_pins.clone_from(&before.guard_pins);
+        }
     }
 
     /// Undoes this run's changes, last first. When all could be undone, `record` owns again what it owned before.

@@ -20,6 +20,8 @@ fn node(ports: Vec<RdmaPort>) -> NodeFacts {
         ueids: vec!["SMCV2-DEFAULT-UEID".parse().unwrap()],
         guard: Guard::Ready,
         guard_pins: Some("/pins".into()),
+        inbound: crate::Inbound::Any,
+        refused_defects: Vec::new(),
         anchor: Anchor::Ready { index: 3 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,

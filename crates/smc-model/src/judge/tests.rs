@@ -13,7 +13,15 @@ fn ip(last: u8) -> IpAddr {
 }
 
 fn fallback(code: u32, path: TrafficPath) -> Fallback {
-    Fallback { side: Side::Client, code, peer_diagnosis: 0, ipv6_socket: false, peer: Some(ip(9)), path }
+    Fallback {
+        side: Side::Client,
+        code,
+        peer_diagnosis: 0,
+        ipv6_socket: false,
+        peer: Some(ip(9)),
+        path,
+        not_allowed: false,
+    }
 }
 
 fn failure(code: u32) -> Failure {
@@ -29,6 +37,15 @@ fn connection(code: u32, path: TrafficPath) -> Connection {
     let at = |port| SocketAddr::new(ip(1), port);
     let transport = Transport::Fallback { reason: code, peer_diagnosis: 0 };
     Connection { local: at(1), remote: at(2), side: None, transport, path, ipv6_socket: false }
+}
+
+#[test]
+fn whoever_was_kept_from_it_is_no_peer_that_lost_smc_and_other_failures_count_all_the_same() {
+    let kept = Fallback { not_allowed: true, ..fallback(PEER_WITHOUT_SMC, TrafficPath::Remote) };
+    assert_eq!(kept.judge(true), Judgement::NotAllowed);
+    assert_eq!(kept.judge(false), Judgement::NotAllowed);
+    let failed = Fallback { not_allowed: true, ..fallback(0x0303_0000, TrafficPath::Remote) };
+    assert!(matches!(failed.judge(true), Judgement::Failed(_)));
 }
 
 #[test]

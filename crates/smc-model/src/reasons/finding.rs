@@ -363,6 +363,20 @@ pub static RDMA_MTU: Entry = Entry {
     remedy: "set the same MTU, 1500 or more, on the RDMA network devices of all nodes, and make the RDMA device anew",
 };
 
+/// AnyPeerAllowed.
+pub static ANY_PEER_ALLOWED: Entry = Entry {
+    name: "AnyPeerAllowed",
+    kernel: None,
+    seen: "whoever reaches an accelerated pod may speak SMC with it",
+    meaning: "the listeners of an accelerated pod answer SMC's handshake, which is code in the node's kernel, to everybody who can reach \
+              their ports and offers it; network policies decide about that as about any connection",
+    causes: &[Cause {
+        what: "nobody said who may: neither the ConfigMap smc-settings for all pods nor a pod's annotation for its own",
+        check: "`kubectl get configmap -n kube-system smc-settings -o yaml`: inbound-peers",
+    }],
+    remedy: "write the ranges of your pods and nodes as inbound-peers into the ConfigMap smc-settings; it is in force within seconds",
+};
+
 pub(super) static ALL: &[&Entry] = &[
     &NEEDS_RESTART,
     &DEGRADED,
@@ -382,6 +396,7 @@ pub(super) static ALL: &[&Entry] = &[
     &FOREIGN_PNETID,
     &QUEUE_PAIRS_LOW,
     &NODE_PORTS_ON_POD_ADDRESSES,
+    &ANY_PEER_ALLOWED,
     &MEMORY_LOW,
     &DRIVER_MODE,
     &RESERVED_PORTS_TAKEN,

@@ -20,13 +20,61 @@ pub static ANNOTATION_MISSPELT: Entry = Entry {
     name: "AnnotationMisspelt",
     kernel: None,
     seen: "the annotation's key is misspelt",
-    meaning: "the key differs from smc.asm.alibabacloud.com/enabled by a letter or two; kube-smc does not guess what was meant, and \
-              leaves the pod on TCP",
+    meaning: "the key differs from smc.asm.alibabacloud.com/enabled, or /inbound-peers, by a letter or two; kube-smc does not guess \
+              what was meant, and leaves the pod on TCP",
     causes: &[Cause {
         what: "a letter is wrong, missing, too many, or a capital",
         check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: smc.asm.alibabacloud.com/enabled",
     }],
-    remedy: "correct the key in the pod's template to smc.asm.alibabacloud.com/enabled, or remove it",
+    remedy: "correct the key in the pod's template to the one that is named, or remove it",
+};
+
+/// InboundPeersInvalid.
+pub static INBOUND_PEERS_INVALID: Entry = Entry {
+    name: "InboundPeersInvalid",
+    kernel: None,
+    seen: "who may speak SMC with the pod cannot be read",
+    meaning: "the annotation smc.asm.alibabacloud.com/inbound-peers is no list of ranges; kube-smc does not guess what was meant, and \
+              leaves the pod on TCP",
+    causes: &[Cause {
+        what: "a word that is no address, a range with bits behind its prefix, or no range at all",
+        check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: smc.asm.alibabacloud.com/inbound-peers",
+    }],
+    remedy: "write ranges and addresses with commas, such as \"10.0.0.0/8, fd00::/8\", in the pod's template, or take the annotation off",
+};
+
+/// KernelDefects.
+pub static KERNEL_DEFECTS: Entry = Entry {
+    name: "KernelDefects",
+    kernel: None,
+    seen: "this kernel's SMC has known defects, and the settings say that no pod shall be accelerated with them",
+    meaning: "converting a pod opens its listeners to SMC's handshake code in the kernel; the setting known-defects: refuse keeps pods \
+              of such a node on TCP",
+    causes: &[Cause {
+        what: "the kernel is older than the one in which public records say that it was mended",
+        check: "`smcctl doctor`, line known defects",
+    }],
+    remedy: "update the node's kernel, or take known-defects: refuse out of the ConfigMap smc-settings",
+};
+
+/// PeerFilterMissing.
+pub static PEER_FILTER_MISSING: Entry = Entry {
+    name: "PeerFilterMissing",
+    kernel: None,
+    seen: "who may speak SMC with the pod was said, and cannot be enforced",
+    meaning: "offers of everybody else are taken out by a BPF program at the pod's interface; without it everybody who reaches the pod \
+              could speak SMC with it, so it stays on TCP",
+    causes: &[
+        Cause {
+            what: "the program cannot be loaded on this node",
+            check: "`kubectl logs -n kube-system ds/smc-agent`; `smcctl doctor`, line inbound peers",
+        },
+        Cause {
+            what: "the kernel has no clsact (modules sch_ingress and cls_bpf)",
+            check: "`modprobe sch_ingress cls_bpf` on the node",
+        },
+    ],
+    remedy: "do what the agent's log says; or take the ranges out of the ConfigMap smc-settings and off the pod",
 };
 
 /// BandwidthLimited.
@@ -434,12 +482,14 @@ pub static BUDGET_EXCEEDED: Entry = Entry {
 pub(super) static ALL: &[&Entry] = &[
     &ANNOTATION_INVALID,
     &ANNOTATION_MISSPELT,
+    &INBOUND_PEERS_INVALID,
     &BANDWIDTH_LIMITED,
     &HOST_NETWORK_POD,
     &OWN_KERNEL,
     &SWITCHED_OFF,
     &AGENT_NOT_READY,
     &NODE_FILE_UNUSABLE,
+    &KERNEL_DEFECTS,
     &SMC_NOT_AVAILABLE,
     &NO_CONVERSION,
     &NO_RDMA_DEVICE,
@@ -447,6 +497,7 @@ pub(super) static ALL: &[&Entry] = &[
     &NO_UEID,
     &DATAPATH_BYPASSES_NETFILTER,
     &SAME_NODE_GUARD_MISSING,
+    &PEER_FILTER_MISSING,
     &SOURCE_ANCHOR_MISSING,
     &NO_IPV4_ROUTE,
     &TOO_MANY_ADDRESSES,

@@ -1,7 +1,7 @@
 //! Kernel, modules, conversion, memory.
 
-use smc_model::KernelFamily;
 use smc_model::reasons::{finding, refusal};
+use smc_model::{Defect, Defects, KernelFamily, TABLE_DATE, defects};
 
 use super::Check;
 use crate::facts::{Device, Facts};
@@ -33,6 +33,38 @@ pub(super) fn kernel(facts: &Facts) -> Check {
     } else {
         Check::problem("kernel", &finding::KERNEL_TOO_OLD, seen)
     }
+}
+
+/// Defects of SMC's code, which strangers reach at the listeners of converted pods.
+pub(super) fn known_defects(facts: &Facts) -> Check {
+    let name = "known defects";
+    let (open, unsaid) = match defects(&facts.kernel, &facts.kernel_version) {
+        Defects::OfAVendor => {
+            let seen = format!(
+                "not known: vendors mend kernels without the release saying so; ask yours for those that records of {TABLE_DATE} name"
+            );
+            return Check::note(name, refusal::KERNEL_DEFECTS.name, seen);
+        }
+        Defects::Of { open, unsaid } => (open, unsaid),
+    };
+    let names = |of: &[&Defect]| of.iter().map(|defect| defect.name).collect::<Vec<_>>().join(", ");
+    if !open.is_empty() {
+        let seen = format!("in SMC of this kernel, by public records of {TABLE_DATE}: {}", names(&open));
+        let refused = facts.published.as_ref().is_ok_and(|published| !published.refused_defects.is_empty());
+        return if refused {
+            Check::problem(name, &refusal::KERNEL_DEFECTS, seen)
+        } else {
+            Check::note(name, refusal::KERNEL_DEFECTS.name, seen)
+        };
+    }
+    if unsaid.is_empty() {
+        return Check::fine(name, format!("none in SMC that public records of {TABLE_DATE} name"));
+    }
+    let seen = format!(
+        "none in SMC that public records of {TABLE_DATE} name for this series; they do not say it of {}",
+        names(&unsaid)
+    );
+    Check::fine(name, seen)
 }
 
 /// The numbers with which a release begins: 5, 10, 134, 17, 3 of `5.10.134-17.3.al8.x86_64`.

@@ -1,7 +1,10 @@
-use smc_model::{Failure, Failures, Listener, LiveVerdict, RdmaNetnsMode, Reason, Switch, Verdict, reasons};
+use smc_model::{
+    Failure, Failures, Guard, Inbound, Listener, LiveVerdict, NodeFacts, RdmaNetnsMode, Reason, Switch,
+    Verdict, reasons,
+};
 
 use super::*;
-use crate::facts::{AnchorFacts, Look, LossFacts, SmcPort};
+use crate::facts::{AnchorFacts, GuardFacts, Look, LossFacts, SmcPort};
 use crate::recorded::{alibaba, golden_outcome, rig};
 
 /// Names of the problems that the doctor sees once `change` was made to a healthy node of the rig.
@@ -286,7 +289,47 @@ fn what_is_no_fault_is_named_and_leaves_the_node_healthy() {
     let check = named(&facts, "NoUeid");
     assert!(check.seen.contains("2 times, last 40 s ago"), "{check:?}");
     facts.agent.as_mut().unwrap().losses[0].seconds_ago = 3601;
-    assert!(checks(&facts).iter().all(|check| check.reason.is_none()), "an old story");
+    assert!(checks(&facts).iter().all(|check| check.reason != Some("NoUeid")), "an old story");
+}
+
+#[test]
+fn who_may_speak_smc_with_pods_is_told_and_saying_nothing_is_no_fault() {
+    let row = |change: &dyn Fn(&mut NodeFacts)| {
+        let mut facts = rig();
+        change(facts.published.as_mut().unwrap());
+        let by_cause = [("not-allowed".to_owned(), 3), ("same-node".to_owned(), 2)].into();
+        facts.guard = Ok(Some(GuardFacts { sources: 4, stripped: 5, by_cause }));
+        checks(&facts).into_iter().find(|check| check.name == "inbound peers").unwrap()
+    };
+    assert_eq!(row(&|_| {}).state, State::Note);
+    let only = row(&|node| node.inbound = Inbound::Only("10.0.0.0/8".parse().unwrap()));
+    assert_eq!(only.state, State::Fine);
+    assert!(only.seen.contains("only 10.0.0.0/8; 3 offers"), "{}", only.seen);
+    let nobody = row(&|node| node.inbound = Inbound::Nobody { why: "x".to_owned() });
+    assert!(nobody.seen.contains("nobody: x"), "{}", nobody.seen);
+    let without_program = row(&|node| {
+        (node.guard, node.guard_pins) = (Guard::NotNeeded, None);
+        node.inbound = Inbound::Only("10.0.0.0/8".parse().unwrap());
+    });
+    assert_eq!(without_program.reason, Some("PeerFilterMissing"));
+}
+
+#[test]
+fn known_defects_are_a_problem_where_they_are_not_put_up_with_and_else_to_be_known() {
+    let row = |release: &str, refused: bool| {
+        let mut facts = rig();
+        (facts.kernel, facts.kernel_version) = (release.to_owned(), String::new());
+        if refused {
+            facts.published.as_mut().unwrap().refused_defects = vec!["CVE-1".to_owned()];
+        }
+        checks(&facts).into_iter().find(|check| check.name == "known defects").unwrap()
+    };
+    assert_eq!(row("7.3.1", false).state, State::Fine);
+    let old = row("6.12.80", false);
+    assert!(old.state == State::Note && old.seen.contains("CVE-2026-46027"), "{old:?}");
+    assert_eq!(row("6.12.80", true).state, State::Problem);
+    let vendors = row("6.12.80-vendor", false);
+    assert!(vendors.state == State::Note && vendors.seen.contains("ask yours"), "{vendors:?}");
 }
 
 #[test]

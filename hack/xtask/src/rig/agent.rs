@@ -84,6 +84,11 @@ impl Agent<'_> {
         prepare.push(&logs);
         prepare.extend(self.workload.directories.iter().map(String::as_str));
         self.node.command(&prepare).check()?;
+        for file in &self.workload.config_maps {
+            let script = r#"mkdir -p "$1" && printf %s "$3" >"$1/$2""#;
+            let command = ["sh", "-ec", script, "sh", &file.directory, &file.name, &file.text];
+            self.node.command(&command).check()?;
+        }
         let sandbox = self.workload.sandbox(&uid);
         let request = v1::RunPodSandboxRequest { config: Some(sandbox), ..Default::default() };
         cri.call("start the agent's sandbox", async |mut client| client.run_pod_sandbox(request).await)?;

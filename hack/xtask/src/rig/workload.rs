@@ -25,6 +25,20 @@ pub(crate) struct Place {
     pub(crate) node_ip: Ipv4Addr,
 }
 
+/// A value of a ConfigMap that is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConfigMapFile {
+    /// The directory that is mounted.
+    pub(crate) directory: String,
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// Where the rig has what kubelet has in `/var/lib/kubelet/pods`.
+pub(crate) fn config_map_directory(volume: &str) -> String {
+    format!("/run/rig-volumes/{volume}")
+}
+
 /// One node's pod of a `DaemonSet` with one container.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Workload {
@@ -34,6 +48,8 @@ pub(crate) struct Workload {
     pub(crate) image: String,
     /// Directories of the node to be made before (`DirectoryOrCreate`).
     pub(crate) directories: Vec<String>,
+    /// What is in the directories of its ConfigMaps, one value a file.
+    pub(crate) config_maps: Vec<ConfigMapFile>,
     labels: BTreeMap<String, String>,
     pod: PodSpec,
     environment: Vec<(String, String)>,
@@ -85,10 +101,25 @@ impl Workload {
             let host_path = volume.host_path.as_ref()?;
             (host_path.type_.as_deref() == Some("DirectoryOrCreate")).then(|| host_path.path.clone())
         });
+        let directories = directories.collect();
+        let mut config_maps = Vec::new();
+        for volume in volumes {
+            let Some(source) = &volume.config_map else { continue };
+            let found: ConfigMap = find(documents, "ConfigMap", &source.name)?;
+            let directory = config_map_directory(&volume.name);
+            config_maps.extend(
+                found.data.unwrap_or_default().into_iter().map(|(name, text)| ConfigMapFile {
+                    directory: directory.clone(),
+                    name,
+                    text,
+                }),
+            );
+        }
         Ok(Self {
             container: container.name.clone(),
             image: container.image.clone().unwrap_or_default(),
-            directories: directories.collect(),
+            directories,
+            config_maps,
             labels: template.metadata.unwrap_or_default().labels.unwrap_or_default(),
             environment,
             name,
@@ -237,6 +268,10 @@ mod tests {
         let netns = container.mounts.iter().find(|mount| mount.container_path == "/run/netns").unwrap();
         assert_eq!(netns.propagation, i32::from(v1::MountPropagation::PropagationHostToContainer));
         assert!(workload.directories.contains(&"/run/kube-smc".to_owned()));
+        let settings = container.mounts.iter().find(|mount| mount.container_path == "/etc/kube-smc").unwrap();
+        let files: Vec<&str> = workload.config_maps.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(files, ["inbound-peers", "known-defects"]);
+        assert!(workload.config_maps.iter().all(|file| file.directory == settings.host_path));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn facts(family: &str, conversion: &serde_json::Value, guard: &str) -
         "ports": [{"device": "erdma_0", "port": 1, "active": true, "pnetid": "NET1", "pods": 0,
                    "netdev": {"index": 2, "name": "eth1", "addresses": ["10.0.0.2/24"]}}],
         "ueids": ["SMCV2-DEFAULT-UEID"],
-        "guard": guard, "guard_pins": "/pins", "anchor": "not-needed", "datapath": "netfilter",
+        "guard": guard, "guard_pins": (guard == "ready").then_some("/pins"), "anchor": "not-needed", "datapath": "netfilter",
     }))
     .unwrap()
 }
@@ -151,7 +151,11 @@ impl Entered for Fake {
             interfaces: vec![eth0],
             conversion,
             anchors: [].into(),
-            guarded: kernel.guarded.iter().copied().map(IpAddr::V4).collect(),
+            guarded: match kernel.node.guard_for_pods() {
+                Some(_) => kernel.guarded.iter().copied().map(IpAddr::V4).collect(),
+                None => BTreeSet::new(),
+            },
+            peers: owned.peers.clone(),
         };
         Ok((kernel.node.clone(), pod))
     }

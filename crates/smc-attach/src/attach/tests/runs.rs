@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use smc_model::{Guard, Note, Owned, Switch};
+use smc_model::{Guard, Inbound, Note, Owned, PeerRanges, Switch};
 use smc_state::NodeFile;
 
 use super::fake::{ADDRESS, COOKIE, Fake};
@@ -32,6 +32,13 @@ impl Rig {
 
     fn attach(&self) -> Outcome {
         self.try_attach(Wish::Enabled, budget()).unwrap()
+    }
+
+    /// A pod that only these may speak SMC with.
+    fn attach_for(&self, peers: Option<PeerRanges>) -> Outcome {
+        let job = Job { peers, ..job("/run/netns/x") };
+        let netns = NetnsId { device: 4, inode: 5 };
+        attach_on(&self.kernel, netns, &self.store, "boot", &job, budget()).unwrap()
     }
 
     fn converted(&self) -> bool {
@@ -104,6 +111,51 @@ fn a_converted_pod_whose_guard_is_gone_becomes_plain_tcp_and_keeps_the_rest() {
     assert!(!rig.converted());
     assert_eq!(refused.owned, Owned { converted: None, ..ours() });
     assert!(!rig.attach().changed, "said once");
+}
+
+/// A node that needs no same-node guard, whose agent has loaded its program all the same.
+fn with_program() -> Rig {
+    let kernel = Fake::alibaba();
+    kernel.0.borrow_mut().node.guard_pins = Some("/pins".into());
+    Rig::new(kernel)
+}
+
+#[test]
+fn a_node_that_needs_no_guard_gives_its_pods_the_program_and_does_without_where_it_cannot_be_had() {
+    let owned = with_program().attach().record.owned;
+    assert_eq!((owned.guarded, owned.guard_pins), (ours().guarded, ours().guard_pins));
+
+    let rig = with_program();
+    rig.kernel.0.borrow_mut().refuses = Some("guard");
+    let without = rig.attach().record;
+    assert_eq!(without.verdict, Some(Verdict::Configured));
+    assert!(matches!(&without.plan.notes[..], [Note::NotFiltered { .. }]), "{:?}", without.plan.notes);
+    assert_eq!(without.owned, Owned { sysctl: true, named: ours().named, ..Owned::default() });
+    assert!(rig.converted() && rig.kernel.0.borrow().guarded.is_empty());
+}
+
+#[test]
+fn a_pod_that_not_everybody_may_speak_smc_with_is_refused_where_nobody_can_be_kept_out() {
+    let ranges = || Some("10.0.0.0/8".parse().unwrap());
+    let rig = with_program();
+    rig.kernel.0.borrow_mut().refuses = Some("guard");
+    let refused = rig.attach_for(ranges()).record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "StepFailed");
+    assert!(!rig.converted());
+
+    let rig = Rig::new(Fake::alibaba());
+    let refused = rig.attach_for(ranges()).record;
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "PeerFilterMissing");
+
+    let rig = with_program();
+    let record = rig.attach_for(ranges()).record;
+    assert_eq!((record.verdict, record.owned.peers), (Some(Verdict::Configured), ranges()));
+    assert!(record.plan.steps.iter().any(|step| step.to_string().contains("let only 10.0.0.0/8 speak SMC")));
+
+    let rig = with_program();
+    rig.kernel.0.borrow_mut().node.inbound = Inbound::Only(ranges().unwrap());
+    rig.kernel.0.borrow_mut().refuses = Some("guard");
+    assert!(!rig.attach().record.verdict.unwrap().is_set_up());
 }
 
 #[test]

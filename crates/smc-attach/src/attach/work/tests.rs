@@ -10,6 +10,7 @@ fn guard_step() -> Step {
         interface: None,
         also: BTreeSet::new(),
         pins: Some("/pins".into()),
+        peers: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) fn node() -> NodeFacts {
         ueids: vec![Ueid::default_ueid()],
         guard: Guard::Ready,
         guard_pins: Some("/pins".into()),
+        inbound: crate::Inbound::Any,
+        refused_defects: Vec::new(),
         anchor: Anchor::Ready { index: 7 },
         datapath: Datapath::Netfilter,
         switch: Switch::On,
@@ -78,6 +80,7 @@ fn guard(address: Ipv4Addr, interface: Option<&str>) -> Step {
         interface: interface.map(str::to_owned),
         also: [].into(),
         pins: Some("/pins".into()),
+        peers: None,
     }
 }
 
@@ -89,6 +92,7 @@ pub(super) fn pod_with(interfaces: Vec<PodInterface>) -> PodFacts {
         conversion: PodConversion::Off,
         anchors: [].into(),
         guarded: [].into(),
+        peers: None,
     };
     pod.anchors = pod.addresses().into_iter().map(|a| (a, NEEDED)).collect();
     pod
@@ -116,10 +120,14 @@ fn a_fresh_veth_pod_on_mainline_takes_anchor_guard_pnetid_and_conversion_in_this
 }
 
 #[test]
-fn a_fresh_pod_on_alibabas_kernel_takes_a_pnetid_and_the_sysctl_only() {
+fn a_fresh_pod_on_alibabas_kernel_takes_the_program_a_pnetid_and_the_sysctl_only() {
     let plan = decide(&alibaba(), &pod()).unwrap();
     let pnetid = "00163EABCD0F".parse().unwrap();
-    assert_eq!(plan.steps, [Step::SetPnetid { interface: "eth0".into(), pnetid }, Step::ConvertBySysctl]);
+    let set = Step::SetPnetid { interface: "eth0".into(), pnetid };
+    assert_eq!(plan.steps, [guard(ADDRESS, Some("eth0")), set.clone(), Step::ConvertBySysctl]);
+    // Where the program cannot be loaded.
+    let without = decide(&NodeFacts { guard_pins: None, ..alibaba() }, &pod()).unwrap();
+    assert_eq!(without.steps, [set, Step::ConvertBySysctl]);
 }
 
 #[test]
@@ -169,13 +177,13 @@ fn addresses_of_the_sixth_family_are_guarded_with_the_interface_that_has_them() 
     pod.interfaces[0].addresses6.push(address6);
     let pins = Some("/pins".into());
     let also = [address6].into();
-    let whole = Step::Guard { address: ADDRESS, interface: Some("eth0".into()), also, pins };
+    let whole = Step::Guard { address: ADDRESS, interface: Some("eth0".into()), also, pins, peers: None };
     assert!(decide(&node(), &pod).unwrap().steps.contains(&whole));
     // All but that address is there.
     pod.interfaces[0].guarded = true;
     pod.guarded.insert(ADDRESS.into());
     let Step::Guard { address, also, pins, .. } = whole else { panic!() };
-    let rest = Step::Guard { address, interface: None, also, pins };
+    let rest = Step::Guard { address, interface: None, also, pins, peers: None };
     assert!(decide(&node(), &pod).unwrap().steps.contains(&rest));
     pod.guarded.insert(address6.into());
     assert!(!decide(&node(), &pod).unwrap().steps.iter().any(|step| matches!(step, Step::Guard { .. })));

@@ -12,9 +12,9 @@ use proptest::test_runner::TestRunner;
 
 use super::kernel::{HostAddress, Kernel};
 use crate::{
-    Anchor, Conversion, Datapath, Guard, InterfaceKind, Ipv4Net, Kernel as KernelFact, KernelFamily,
-    NodeFacts, PnetId, PodConversion, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Switch, Ueid,
-    decide,
+    Anchor, Conversion, Datapath, Guard, Inbound, InterfaceKind, Ipv4Net, Kernel as KernelFact, KernelFamily,
+    NodeFacts, PeerRanges, PnetId, PodConversion, PodInterface, RdmaNetdev, RdmaNetnsMode, RdmaPort, Switch,
+    Ueid, decide,
 };
 
 /// What the properties are tried with. Nothing is written into the source tree.
@@ -98,27 +98,39 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
         mostly(Switch::On, Switch::Off { why: "smcEnabled is false".into() }),
         mostly(false, true),
     );
-    (first, second).prop_map(|(first, (ueids, guard, anchor, datapath, switch, only_looked_at))| {
-        let (family, smc_loaded, conversion, rdma_netns_mode, ports) = first;
-        let kernel = KernelFact { release: "6.12.117".into(), family };
-        NodeFacts {
-            kernel,
-            smc_loaded,
-            smc_missing: None,
-            syn_option: None,
-            smc_module: None,
-            conversion,
-            rdma_netns_mode,
-            ports,
-            ueids,
-            guard_pins: (guard == Guard::Ready).then(|| "/pins".into()),
-            guard,
-            anchor,
-            datapath,
-            switch,
-            only_looked_at,
-        }
-    })
+    let ranges: PeerRanges = "10.0.0.0/8".parse().unwrap();
+    let third = (
+        prop::bool::weighted(0.7),
+        mostly(Inbound::Any, Inbound::Only(ranges)),
+        mostly(Vec::new(), vec!["CVE-1".to_owned()]),
+    );
+    (first, second, third).prop_map(
+        |(first, (ueids, guard, anchor, datapath, switch, only_looked_at), third)| {
+            let (pinned, inbound, refused_defects) = third;
+            let (family, smc_loaded, conversion, rdma_netns_mode, ports) = first;
+            let kernel = KernelFact { release: "6.12.117".into(), family };
+            NodeFacts {
+                kernel,
+                smc_loaded,
+                smc_missing: None,
+                syn_option: None,
+                smc_module: None,
+                conversion,
+                rdma_netns_mode,
+                ports,
+                ueids,
+                guard_pins: (guard == Guard::Ready || guard == Guard::NotNeeded && pinned)
+                    .then(|| "/pins".into()),
+                inbound,
+                refused_defects,
+                guard,
+                anchor,
+                datapath,
+                switch,
+                only_looked_at,
+            }
+        },
+    )
 }
 
 fn interfaces() -> impl Strategy<Value = Vec<PodInterface>> {
@@ -178,15 +190,21 @@ pub(super) fn kernel() -> impl Strategy<Value = Kernel> {
         interfaces(),
         vec(host_address(), pod_addresses().len()),
         btree_set(select(pod_addresses()), 0..5),
-        conversion,
+        (
+            conversion,
+            mostly(None, Some("10.0.0.0/8".parse().unwrap())),
+            btree_set(select(pod_addresses()), 0..5),
+        ),
     )
-        .prop_map(|(node, primary, interfaces, host, guard, conversion)| Kernel {
+        .prop_map(|(node, primary, interfaces, host, guard, (conversion, peers, said))| Kernel {
             node,
             primary: primary.to_owned(),
             interfaces,
             host: pod_addresses().into_iter().zip(host).collect(),
             guard: guard.into_iter().map(IpAddr::V4).collect(),
             conversion,
+            peers,
+            said: said.into_iter().map(IpAddr::V4).collect(),
         })
 }
 

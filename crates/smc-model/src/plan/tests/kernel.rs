@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
-    Anchor, AnchorState, Conversion, Guard, InterfaceKind, NodeFacts, PodConversion, PodFacts, PodInterface,
-    Step,
+    Anchor, AnchorState, Conversion, InterfaceKind, NodeFacts, PeerRanges, PodConversion, PodFacts,
+    PodInterface, Step,
 };
 
 /// What the host's namespace has for one address of the pod.
@@ -39,6 +39,9 @@ pub(super) struct Kernel {
     /// The addresses in the same-node guard's map, with those of other pods too.
     pub(super) guard: BTreeSet<IpAddr>,
     pub(super) conversion: PodConversion,
+    /// Who may speak SMC with the pod, as its owner says, and of which addresses the map says so.
+    pub(super) peers: Option<PeerRanges>,
+    pub(super) said: BTreeSet<IpAddr>,
 }
 
 impl Kernel {
@@ -50,6 +53,7 @@ impl Kernel {
             conversion: self.conversion,
             anchors: BTreeMap::new(),
             guarded: BTreeSet::new(),
+            peers: self.peers.clone(),
         };
         for address in facts.addresses() {
             if matches!(self.node.anchor, Anchor::Ready { .. }) {
@@ -64,9 +68,10 @@ impl Kernel {
                 facts.anchors.insert(address, state);
             }
         }
-        if self.node.guard == Guard::Ready {
+        if self.node.guard_for_pods().is_some() {
+            let is_said = |address: &IpAddr| self.peers.is_none() || self.said.contains(address);
             let guarded = facts.addresses_to_guard();
-            facts.guarded = guarded.intersection(&self.guard).copied().collect();
+            facts.guarded = guarded.intersection(&self.guard).copied().filter(is_said).collect();
         }
         facts
     }
@@ -101,12 +106,16 @@ impl Kernel {
                     (host.anchored, host.local) = (true, true);
                 }
             }
-            Step::Guard { address, interface, also, pins } => {
-                if self.node.guard != Guard::Ready || *pins != self.node.guard_pins {
+            Step::Guard { address, interface, also, pins, peers } => {
+                if self.node.guard_for_pods().is_none() || *pins != self.node.guard_pins {
                     return refused("ENOENT");
                 }
-                self.guard.insert((*address).into());
-                self.guard.extend(also.iter().copied().map(IpAddr::V6));
+                if *peers != self.peers {
+                    return refused("of others' peers");
+                }
+                let all = || also.iter().copied().map(IpAddr::V6).chain([IpAddr::V4(*address)]);
+                self.guard.extend(all());
+                self.said.extend(all().filter(|_| peers.is_some()));
                 if let Some(name) = interface {
                     let Some(interface) = self.interfaces.iter_mut().find(|i| i.name == *name) else {
                         return refused("ENODEV");

@@ -65,6 +65,9 @@ fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     need(!node.ueids.is_empty(), "NoUeid");
     need(!bypassed, "DatapathBypassesNetfilter");
     need(!matches!(node.guard, Guard::Missing { .. }), "SameNodeGuardMissing");
+    need(node.refused_defects.is_empty(), "KernelDefects");
+    let filters = node.guard_pins.is_some() || (node.inbound.is_any() && kernel.peers.is_none());
+    need(filters || node.guard != Guard::NotNeeded, "PeerFilterMissing");
     let main_is_led_to = main_interface(kernel).is_none_or(|main| {
         main.kind == InterfaceKind::Direct
             || main.addresses.iter().any(|net| kernel.leads_to_pod(net.address()))
@@ -186,7 +189,9 @@ proptest! {
     fn in_the_end_every_address_is_guarded_and_anchored_where_the_node_needs_it(kernel in kernel()) {
         if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
             let after = kernel.after(&plan.steps).unwrap();
-            if kernel.node.guard == Guard::Ready {
+            if kernel.node.guard_for_pods().is_some() {
+                let guarded = kernel.observe().addresses_to_guard();
+                prop_assert!(kernel.peers.is_none() || guarded.is_subset(&after.said));
                 prop_assert!(kernel.observe().addresses_to_guard().is_subset(&after.guard));
                 prop_assert!(after.interfaces.iter().all(|interface| interface.guarded));
             } else {

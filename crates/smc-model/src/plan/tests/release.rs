@@ -9,7 +9,7 @@ use proptest::sample::{Index, select};
 
 use super::generate::{config, kernel, pod_addresses};
 use super::kernel::Kernel;
-use crate::{Conversion, Guard, NetnsCookie, Owned, PodConversion, Release, Step, decide, release};
+use crate::{Conversion, NetnsCookie, Owned, PodConversion, Release, Step, decide, release};
 
 const COOKIE: NetnsCookie = NetnsCookie(4711);
 
@@ -35,6 +35,7 @@ fn undo(kernel: &mut Kernel, step: &Release) {
         Release::Unguard { address, .. } => {
             kernel.guard.remove(address);
         }
+        Release::AllowAll { address, .. } => drop(kernel.said.remove(address)),
     }
 }
 
@@ -65,7 +66,7 @@ proptest! {
         prop_assert!(!in_map(&after));
         prop_assert_eq!(after.conversion == PodConversion::Foreign, before.conversion == PodConversion::Foreign);
         for address in pod_addresses() {
-            let ours_to_guard = kernel.node.guard == Guard::Ready
+            let ours_to_guard = kernel.node.guard_for_pods().is_some()
                 && (kernel.observe().guarded.contains(&IpAddr::V4(address))
                     || !steps.is_empty() && kernel.observe().addresses_to_guard().contains(&IpAddr::V4(address)));
             let stays = others.contains(&IpAddr::V4(address)) || !ours_to_guard;

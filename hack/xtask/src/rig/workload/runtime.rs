@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::super::spec::{self, CONTAINER_NAME_LABEL};
-use super::{Workload, expand, unsupported};
+use super::{Workload, config_map_directory, expand, unsupported};
 use crate::manifests::ManifestError;
 
 /// What the kubelet has the runtime hide in a container that is not privileged (`procMount: Default`).
@@ -122,8 +122,14 @@ impl Workload {
         let VolumeMount { name, mount_path, .. } = mount;
         let volumes = self.pod.volumes.as_deref().unwrap_or_default();
         let volume: Option<&Volume> = volumes.iter().find(|volume| volume.name == *name);
-        let Some(host_path) = volume.and_then(|volume| volume.host_path.as_ref()) else {
-            return Err(unsupported(&format!("the volume {name:?}, which is no hostPath")));
+        let config_map = volume.and_then(|volume| volume.config_map.as_ref());
+        let host_path = match volume.and_then(|volume| volume.host_path.as_ref()) {
+            Some(host_path) => host_path.path.clone(),
+            None if config_map.is_some() => config_map_directory(name),
+            None => {
+                let what = format!("the volume {name:?}, which is neither a hostPath nor a ConfigMap");
+                return Err(unsupported(&what));
+            }
         };
         if mount.sub_path.is_some() || mount.sub_path_expr.is_some() {
             return Err(unsupported(&format!("a part of the volume {name:?}")));
@@ -135,7 +141,7 @@ impl Workload {
         };
         Ok(v1::Mount {
             container_path: mount_path.clone(),
-            host_path: host_path.path.clone(),
+            host_path,
             readonly: mount.read_only == Some(true),
             propagation: propagation.into(),
             ..Default::default()

@@ -1,0 +1,361 @@
+//! Settings that may change while the agent runs: a directory with a file each, as kubelet mounts a ConfigMap.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use smc_model::{Inbound, NodeFacts, PeerRanges, PeerRangesError, Switch};
+use thiserror::Error;
+
+use crate::board::Board;
+use crate::mesh::MeshSwitch;
+use crate::records::Watch;
+
+/// Where the manifests mount the ConfigMap `smc-settings`.
+pub const DEFAULT_SETTINGS_DIR: &str = "/etc/kube-smc";
+/// Who may speak SMC with accelerated pods.
+const INBOUND_PEERS: &str = "inbound-peers";
+/// What becomes of pods where the kernel's SMC has known defects.
+const KNOWN_DEFECTS: &str = "known-defects";
+/// The directory that kubelet replaces as a whole when a ConfigMap changes.
+const DATA: &str = "..data";
+/// How often a directory is read again that is replaced while it is read.
+const TRIES: usize = 3;
+/// More than all ranges that may be given take.
+const MAX_BYTES: u64 = 1 << 16;
+
+/// What is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// Who may speak SMC with accelerated pods; everybody, where that is not said.
+    pub inbound_peers: Option<PeerRanges>,
+    /// Whether a kernel whose SMC has known defects is refused.
+    pub refuse_defects: bool,
+}
+
+/// What is wanted of the node, by settings and switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// Whether pods are to be accelerated.
+    pub switch: Switch,
+    /// Who may speak SMC with them; `None` while nobody knows.
+    pub inbound: Option<Inbound>,
+    /// Whether a kernel whose SMC has known defects is refused.
+    pub refuse_defects: bool,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not a setting's name.
+    #[error("there is no setting {0:?}; there are {INBOUND_PEERS} and {KNOWN_DEFECTS}")]
+    Unknown(String),
+    /// Not a list of ranges.
+    #[error("{INBOUND_PEERS}: {0}")]
+    InboundPeers(PeerRangesError),
+    /// Not a word for it.
+    #[error("{KNOWN_DEFECTS} is {0:?}, which is neither `tell` nor `refuse`")]
+    KnownDefects(String),
+}
+
+impl Settings {
+    /// Reads the settings' texts by their names, all or none.
+    ///
+    /// # Errors
+    /// Where one cannot be understood.
+    pub fn parse(texts: &BTreeMap<String, String>) -> Result<Self, SettingsError> {
+        let mut settings = Self::default();
+        for (name, text) in texts {
+            match (name.as_str(), text.trim()) {
+                // Said to be nothing, as a setting is that is not there.
+                (INBOUND_PEERS | KNOWN_DEFECTS, "") | (KNOWN_DEFECTS, "tell") => {}
+                (INBOUND_PEERS, text) => {
+                    settings.inbound_peers = Some(text.parse().map_err(SettingsError::InboundPeers)?);
+                }
+                (KNOWN_DEFECTS, "refuse") => settings.refuse_defects = true,
+                (KNOWN_DEFECTS, other) => return Err(SettingsError::KnownDefects(other.to_owned())),
+                _ => return Err(SettingsError::Unknown(name.clone())),
+            }
+        }
+        Ok(settings)
+    }
+
+    /// What an agent of this boot had in force, where that can be told from what it published.
+    fn of_facts(facts: &NodeFacts) -> Option<Self> {
+        let inbound_peers = match &facts.inbound {
+            Inbound::Any => None,
+            Inbound::Only(ranges) => Some(ranges.clone()),
+            Inbound::Nobody { .. } => return None,
+        };
+        Some(Self { inbound_peers, refuse_defects: !facts.refused_defects.is_empty() })
+    }
+}
+
+/// What is wanted of the node: `settings` are `None` where no good ones were ever seen.
+fn wishes(settings: Option<&Settings>, switch: MeshSwitch) -> Wishes {
+    let inbound = match (settings, switch) {
+        (_, switch) if !switch.is_known() => None,
+        (_, MeshSwitch { on: false, .. }) => {
+            Some(Inbound::Nobody { why: "acceleration is switched off".to_owned() })
+        }
+        // Whoever meant to keep some out would let in all.
+        (None, _) => Some(Inbound::Nobody { why: "the settings cannot be read".to_owned() }),
+        (Some(Settings { inbound_peers: Some(ranges), .. }), _) => Some(Inbound::Only(ranges.clone())),
+        (Some(_), _) => Some(Inbound::Any),
+    };
+    Wishes {
+        switch: switch.into(),
+        inbound,
+        refuse_defects: settings.is_some_and(|settings| settings.refuse_defects),
+    }
+}
+
+/// The settings' texts by their names, as they were at one moment. A directory that is not there sets nothing.
+fn read(directory: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let data = fs::canonicalize(directory.join(DATA)).unwrap_or_else(|_| directory.to_owned());
+        match read_from(&data) {
+            // Replaced meanwhile.
+            Err(SettingsError::Read { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && data != directory && tried < TRIES => {}
+            texts => return texts,
+        }
+    }
+}
+
+fn read_from(data: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SettingsError::Read { path, source }
+    };
+    let entries = match fs::read_dir(data) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !data.ends_with(DATA) => {
+            return Ok(BTreeMap::new());
+        }
+        entries => entries.map_err(failed(data))?,
+    };
+    let mut texts = BTreeMap::new();
+    for entry in entries {
+        let path = entry.map_err(failed(data))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // kubelet's own, and editors' leavings.
+        if name.starts_with('.') {
+            continue;
+        }
+        let size = fs::metadata(&path).map_err(failed(&path))?.len();
+        if size > MAX_BYTES {
+            let source =
+                io::Error::other(format!("it has {size} bytes, more than the {MAX_BYTES} of any setting"));
+            return Err(SettingsError::Read { path, source });
+        }
+        let text = fs::read_to_string(&path).map_err(failed(&path))?;
+        texts.insert(name, text);
+    }
+    Ok(texts)
+}
+
+/// The settings as they are in force, and a look-out for changes.
+#[derive(Debug)]
+pub struct SettingsWatch {
+    directory: PathBuf,
+    watch: Watch,
+    /// The last good ones.
+    in_force: Option<Settings>,
+    /// Whether anything was read yet.
+    looked: bool,
+}
+
+impl SettingsWatch {
+    /// Nothing is read yet; `before` is what an agent before this one published since the node's boot.
+    pub fn new(directory: PathBuf, before: Option<&NodeFacts>) -> Self {
+        let watch = Watch::new(&directory);
+        Self { directory, watch, in_force: before.and_then(Settings::of_facts), looked: false }
+    }
+
+    /// Reads the settings, and says whether others are in force now. What is wrong with them is a problem on the board, and
+    /// leaves the last good ones in force.
+    pub fn look(&mut self, board: &Board) -> bool {
+        // Before reading, so that no change is missed in between.
+        let watched = if self.directory.is_dir() { self.watch.begin() } else { Ok(()) };
+        let settings = read(&self.directory).and_then(|texts| Settings::parse(&texts));
+        let first = !std::mem::replace(&mut self.looked, true);
+        match settings {
+            Ok(settings) => {
+                board.problem("settings", watched.err());
+                let changed = self.in_force.as_ref() != Some(&settings);
+                if changed || first {
+                    tell(&settings, first);
+                }
+                self.in_force = Some(settings);
+                changed
+            }
+            Err(error) => {
+                let instead = match &self.in_force {
+                    Some(_) => "those before stay in force",
+                    None => "there were none before, so nobody may speak SMC with this node's pods",
+                };
+                let directory = self.directory.display();
+                board.problem("settings", Some(format!("the settings in {directory} (ConfigMap smc-settings) cannot be used: {error}; {instead}")));
+                false
+            }
+        }
+    }
+
+    /// What is wanted of the node now.
+    pub fn wishes(&self, switch: MeshSwitch) -> Wishes {
+        wishes(self.in_force.as_ref(), switch)
+    }
+
+    /// Waits until it is time for a look. A directory that is not there is looked for by whoever looks anyway.
+    pub async fn changed(&mut self) {
+        if !self.directory.is_dir() {
+            return std::future::pending().await;
+        }
+        self.watch.changed().await;
+    }
+}
+
+fn tell(settings: &Settings, first: bool) {
+    let peers = settings.inbound_peers.as_ref().map_or("any".to_owned(), ToString::to_string);
+    let defects = if settings.refuse_defects { "refuse" } else { "tell" };
+    // The usual ones need no word at each start.
+    if !first || *settings != Settings::default() {
+        tracing::info!(inbound_peers = peers, known_defects = defects, "settings in force");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::test_values::board;
+
+    const ON: MeshSwitch = MeshSwitch { on: true, repair: true, why: crate::mesh::Why::Fixed };
+
+    fn parse(texts: &[(&str, &str)]) -> Result<Settings, String> {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Settings::parse(&texts).map_err(|error| error.to_string())
+    }
+
+    /// As kubelet does it: a directory of its own for each version, and a link that is replaced.
+    fn mount(directory: &Path, version: &str, texts: &[(&str, &str)]) {
+        let data = directory.join(format!("..{version}"));
+        fs::create_dir(&data).unwrap();
+        for (name, text) in texts {
+            fs::write(data.join(name), text).unwrap();
+            let _ = symlink(Path::new(DATA).join(name), directory.join(name));
+        }
+        symlink(format!("..{version}"), directory.join("..data_tmp")).unwrap();
+        fs::rename(directory.join("..data_tmp"), directory.join(DATA)).unwrap();
+    }
+
+    #[test]
+    fn settings_are_read_as_a_whole_and_what_is_wrong_is_named() {
+        assert_eq!(parse(&[]).unwrap(), Settings::default());
+        assert_eq!(
+            parse(&[("inbound-peers", "\n"), ("known-defects", "tell\n")]).unwrap(),
+            Settings::default()
+        );
+        let set = parse(&[("inbound-peers", "10.0.0.0/8\nfd00::/8\n"), ("known-defects", "refuse")]).unwrap();
+        assert_eq!(set.inbound_peers.unwrap().to_string(), "10.0.0.0/8, fd00::/8");
+        assert!(set.refuse_defects);
+        for (texts, said) in [
+            (&[("inbound-peer", "10.0.0.0/8")][..], "no setting \"inbound-peer\""),
+            (&[("inbound-peers", "10.0.0.5/8")], "10.0.0.0/8"),
+            (&[("inbound-peers", "# later")], "names no range"),
+            (&[("inbound-peers", "10.0.0.0/8"), ("known-defects", "yes")], "neither `tell` nor `refuse`"),
+        ] {
+            let error = parse(texts).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_settings_that_are_shipped_are_the_defaults() {
+        let shipped: serde_json::Value =
+            serde_saphyr::from_str(include_str!("../manifests/base/settings.yaml")).unwrap();
+        let texts: BTreeMap<String, String> = serde_json::from_value(shipped["data"].clone()).unwrap();
+        assert_eq!(
+            texts.keys().collect::<Vec<_>>(),
+            [INBOUND_PEERS, KNOWN_DEFECTS],
+            "all of them, with a comment each"
+        );
+        assert_eq!(Settings::parse(&texts).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn a_mounted_config_map_is_read_and_what_cannot_be_used_leaves_what_was_in_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board();
+        let mut watch = SettingsWatch::new(dir.path().join("settings"), None);
+        assert!(watch.look(&board), "no directory sets nothing");
+        assert_eq!(watch.wishes(ON).inbound, Some(Inbound::Any));
+        let directory = dir.path().join("settings");
+        fs::create_dir(&directory).unwrap();
+        mount(&directory, "1", &[("inbound-peers", "10.0.0.0/8")]);
+        assert!(watch.look(&board) && !watch.look(&board));
+        let only = watch.wishes(ON).inbound;
+        assert!(
+            matches!(&only, Some(Inbound::Only(ranges)) if ranges.to_string() == "10.0.0.0/8"),
+            "{only:?}"
+        );
+        mount(&directory, "2", &[("inbound-peers", "10.0.0.0/88")]);
+        assert!(!watch.look(&board));
+        assert_eq!(watch.wishes(ON).inbound, only);
+        let problems =
+            || board.read(|view| view.problems.iter().map(|(_, said)| said.to_owned()).collect::<Vec<_>>());
+        assert!(problems().iter().any(|problem| problem.contains("10.0.0.0/88")), "{:?}", problems());
+        mount(&directory, "3", &[]);
+        assert!(watch.look(&board));
+        assert_eq!(watch.wishes(ON).inbound, Some(Inbound::Any));
+        assert_eq!(problems(), [""; 0]);
+    }
+
+    #[test]
+    fn without_any_good_settings_nobody_is_let_in_and_those_of_an_agent_before_count() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("inbound-peers"), "nonsense").unwrap();
+        let mut watch = SettingsWatch::new(dir.path().to_owned(), None);
+        assert!(!watch.look(&board()));
+        assert!(matches!(watch.wishes(ON).inbound, Some(Inbound::Nobody { .. })));
+        let ranges = "10.0.0.0/8".parse().unwrap();
+        let before = NodeFacts { inbound: Inbound::Only(ranges), ..crate::test_values::node(Vec::new()) };
+        let mut watch = SettingsWatch::new(dir.path().to_owned(), Some(&before));
+        assert!(!watch.look(&board()));
+        assert_eq!(watch.wishes(ON).inbound, Some(before.inbound));
+    }
+
+    #[test]
+    fn while_the_feature_is_off_nobody_is_let_in_and_while_that_is_not_known_all_stays_as_it_is() {
+        let set = Settings { inbound_peers: "10.0.0.0/8".parse().ok(), refuse_defects: false };
+        let off = MeshSwitch { on: false, ..ON };
+        assert!(matches!(wishes(Some(&set), off).inbound, Some(Inbound::Nobody { .. })));
+        assert_eq!(wishes(Some(&set), MeshSwitch::NOT_KNOWN_YET).inbound, None);
+        assert!(matches!(wishes(Some(&set), ON).inbound, Some(Inbound::Only(_))));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_mounted_config_map_is_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        mount(dir.path(), "1", &[("inbound-peers", "10.0.0.0/8")]);
+        let board = board();
+        let mut watch = SettingsWatch::new(dir.path().to_owned(), None);
+        watch.look(&board);
+        watch.changed().await;
+        watch.look(&board);
+        mount(dir.path(), "2", &[("inbound-peers", "10.0.0.0/9")]);
+        watch.changed().await;
+        assert!(watch.look(&board));
+    }
+}
