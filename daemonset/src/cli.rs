@@ -16,7 +16,6 @@ use smc_agent::kubernetes::startup_taint::TaintKey;
 use smc_agent::logging::{self, LogFormat, LoggingError};
 use smc_agent::mesh::MeshMode;
 use smc_agent::settings::DEFAULT_SETTINGS_DIR;
-use smc_agent::terway::NODE_CAPABILITIES_FILE;
 use smc_model::Ueid;
 use smc_state::DEFAULT_STATE_DIR;
 
@@ -74,9 +73,6 @@ pub(crate) struct RunArgs {
     /// Where the container runtime listens; it tells which pods run here, so that missed ones are set up
     #[arg(long, default_value = CONTAINERD_SOCKET, env = "SMC_AGENT_CRI_SOCKET")]
     pub(crate) cri_socket: PathBuf,
-    /// Where Terway writes what it knows about the node
-    #[arg(long, default_value = NODE_CAPABILITIES_FILE)]
-    pub(crate) terway_capabilities: PathBuf,
     /// Directory of the settings that may change while the agent runs: a file each, as a ConfigMap is mounted
     ///
     /// inbound-peers: ranges of addresses, with commas or lines between, whose owners may speak SMC with accelerated pods;

@@ -28,7 +28,6 @@ pub mod run;
 pub mod settings;
 pub mod sole;
 pub mod surfaces;
-pub mod terway;
 #[cfg(test)]
 mod test_values;
 pub mod token_bucket;

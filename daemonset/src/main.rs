@@ -79,12 +79,7 @@ fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
     };
     let mut surfaces = Surfaces::start(options, store.clone(), chain_at_first(args.chain.chain))?;
     level.look(&surfaces.board);
-    let node = Options {
-        pin_dir: args.pin_dir,
-        proc: args.proc,
-        terway_capabilities: args.terway_capabilities,
-        ueids: args.ueids,
-    };
+    let node = Options { pin_dir: args.pin_dir, proc: args.proc, ueids: args.ueids };
     let chain = args.chain.options(store.dir())?;
     let work = run::Work { node, chain, cri_socket: args.cri_socket, settings_dir: args.settings_dir };
     runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))

@@ -2,6 +2,7 @@
 
 mod guard;
 mod losses;
+mod ports;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -12,17 +13,15 @@ use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_host::conversion::TCP2SMC;
 use smc_host::genl::SmcFamilies;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::observe;
 use smc_host::offer;
 use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, conversion, kernel, pnet, rdma, route, smc, with_causes};
+use smc_host::{HostError, conversion, kernel, rdma, smc, with_causes};
 use smc_model::{
-    Anchor, Conversion, Datapath, Defects, Guard, Inbound, Kernel, KernelFamily, NodeFacts, PnetId,
-    RdmaNetnsMode, RdmaPort, Reason, SmcModule, Switch, SynOption, Ueid, defects,
+    Anchor, Conversion, Datapath, Defects, Guard, Inbound, Kernel, KernelFamily, NodeFacts, RdmaNetnsMode,
+    Reason, SmcModule, Switch, SynOption, Ueid, defects,
 };
 
 use crate::bpf::{BpfError, ConversionProgram, Pinned, PinnedGuard, smc_protocol};
-use crate::terway::NodeCapabilities;
 use crate::{anchor, modules};
 use smc_state::{BoundPort, Made, Store};
 
@@ -35,8 +34,6 @@ pub struct Options {
     pub pin_dir: PathBuf,
     /// The host's `/proc`.
     pub proc: PathBuf,
-    /// Terway's facts about the node.
-    pub terway_capabilities: PathBuf,
     /// The enterprise ids that the node must have.
     pub ueids: Vec<Ueid>,
 }
@@ -53,6 +50,8 @@ pub struct LastLook {
     guard: Option<PinnedGuard>,
     /// Who may speak SMC with the node's pods, as far as anybody said.
     inbound: Inbound,
+    /// The PNETIDs that ports have from us.
+    named: BTreeSet<BoundPort>,
 }
 
 /// What is wanted of the node.
@@ -73,7 +72,8 @@ impl LastLook {
     pub fn at_start(store: &Store, boot_id: &str, pin_dir: &Path) -> Self {
         let before = store.node_facts(boot_id).ok();
         let inbound = before.map(|facts| facts.inbound).unwrap_or_default();
-        Self { standing: wanted::is_standing(store, pin_dir), inbound, ..Self::default() }
+        let named = store.read_document::<Made>().ok().flatten().unwrap_or_default().ports;
+        Self { standing: wanted::is_standing(store, pin_dir), inbound, named, ..Self::default() }
     }
 }
 
@@ -92,6 +92,8 @@ pub struct Prepared {
     pub restored: Vec<Reason>,
     /// What was made that others could have made as well.
     pub made: Made,
+    /// Ports that were given another PNETID than they had from us.
+    pub renamed: BTreeSet<String>,
     /// Whether the guard's program or one of its maps was made just now: pods may have another.
     pub guard_is_new: bool,
 }
@@ -119,9 +121,7 @@ pub async fn prepare(
     let family = KernelFamily::of(&release, loaded, has_tcp2smc());
     if !last.standing && !wanted::is_wanted(&asked.switch, &devices, family) {
         let kernel = Kernel { release, family };
-        let datapath = node.datapath(&options.terway_capabilities);
-        return Ok(node
-            .done(wanted::only_looked_at(kernel, loaded, rdma_netns_mode, datapath, asked.switch), devices));
+        return Ok(node.done(wanted::only_looked_at(kernel, loaded, rdma_netns_mode, asked.switch), devices));
     }
     last.standing = true;
     let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
@@ -156,7 +156,7 @@ pub async fn prepare(
         last.inbound = inbound;
     }
     let (ports, ueids) = match &mut smc {
-        Some(smc) => (node.ports(smc), node.ueids(smc, &options.ueids)),
+        Some(smc) => (node.ports(smc, &mut last.named), node.ueids(smc, &options.ueids)),
         None => (Vec::new(), Vec::new()),
     };
     let facts = NodeFacts {
@@ -174,7 +174,7 @@ pub async fn prepare(
         inbound: last.inbound.clone(),
         refused_defects,
         anchor,
-        datapath: node.datapath(&options.terway_capabilities),
+        datapath: Datapath::default(),
         switch: asked.switch,
         only_looked_at: false,
     };
@@ -223,14 +223,15 @@ struct Preparation {
     notes: Vec<String>,
     restored: Vec<Reason>,
     made: Made,
+    renamed: BTreeSet<String>,
     guard_is_new: bool,
 }
 
 impl Preparation {
     fn done(self, facts: NodeFacts, devices: Vec<RdmaDevice>) -> Prepared {
         let devices = devices.into_iter().map(|device| device.name).collect();
-        let Self { problems, notes, restored, made, guard_is_new } = self;
-        Prepared { facts, devices, problems, notes, restored, made, guard_is_new }
+        let Self { problems, notes, restored, made, renamed, guard_is_new } = self;
+        Prepared { facts, devices, problems, notes, restored, made, renamed, guard_is_new }
     }
 
     fn check<T>(&mut self, attempt: &str, result: Result<T, String>) -> Option<T> {
@@ -355,35 +356,6 @@ impl Preparation {
         }
     }
 
-    /// The ports, each with a PNETID: the one it has, else one from its network device's MAC address.
-    fn ports(&mut self, smc: &mut Smc) -> Vec<RdmaPort> {
-        let ports = observe::named_ports(&mut smc.route, &mut smc.generic, smc.families);
-        let Some(ports) = self.check_host("list SMC's RDMA ports", ports) else { return Vec::new() };
-        let bare = ports.iter().filter(|port| port.pnetid.is_none()).count();
-        for port in &ports {
-            let result = match (&port.pnetid, &port.netdev) {
-                (Some(_), _) => continue,
-                (None, None) => {
-                    self.problems
-                        .push(format!("RDMA port {port} has no network device in the host's namespace"));
-                    continue;
-                }
-                (None, Some(netdev)) => bind(smc, port, netdev.index),
-            };
-            if let Some(pnetid) = self.check_host("bind RDMA ports", result) {
-                self.notes.push(format!("gave RDMA port {port} the PNETID {pnetid}"));
-                self.restored.push(Reason::PnetidMissing { port: port.to_string() });
-                let (device, number) = (port.device.clone(), port.port);
-                self.made.ports.insert(BoundPort { device, port: number, pnetid });
-            }
-        }
-        if bare == 0 {
-            return ports;
-        }
-        let bound = observe::named_ports(&mut smc.route, &mut smc.generic, smc.families);
-        self.check_host("list SMC's RDMA ports", bound).unwrap_or(ports)
-    }
-
     /// The node's enterprise ids; the wanted ones are added while there is room for them.
     fn ueids(&mut self, smc: &mut Smc, wanted: &[Ueid]) -> Vec<Ueid> {
         let family = smc.families.smc;
@@ -404,37 +376,4 @@ impl Preparation {
         let now = smc::ueids(&mut smc.generic, family);
         self.check_host("list the UEIDs", now).unwrap_or(present)
     }
-
-    fn datapath(&mut self, capabilities: &Path) -> Datapath {
-        let text = match std::fs::read_to_string(capabilities) {
-            Ok(text) => text,
-            // Not a node of Terway's.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Datapath::Netfilter,
-            Err(error) => {
-                self.problems.push(format!("cannot read {}: {error}", capabilities.display()));
-                return Datapath::Netfilter;
-            }
-        };
-        match NodeCapabilities::parse(&text) {
-            Ok(terway) if terway.bypasses_host_netfilter() => {
-                Datapath::Bypass { name: terway.datapath_name() }
-            }
-            Ok(_) => Datapath::Netfilter,
-            Err(error) => {
-                self.problems.push(format!("{}: {error}", capabilities.display()));
-                Datapath::Netfilter
-            }
-        }
-    }
-}
-
-fn bind(smc: &mut Smc, port: &RdmaPort, netdev: u32) -> Result<PnetId, HostError> {
-    let mac = route::link(&mut smc.route, netdev)?.and_then(|link| link.mac).ok_or_else(|| {
-        let problem = smc_host::Cause::Unexpected("its network device has no MAC address".to_owned());
-        HostError::new(format!("derive a PNETID for RDMA port {port}"), problem)
-    })?;
-    let pnetid = PnetId::from_mac(mac);
-    let family = smc.families.pnetid;
-    pnet::set_port(&mut smc.generic, family, &port.device, port.port, &pnetid)?;
-    Ok(pnetid)
 }

@@ -83,14 +83,15 @@ impl<'a> PublishedNode<'a> {
         let Wishes { switch, inbound, refuse_defects } = wishes;
         let asked = Asked { switch, inbound, refuse_defects, node_addresses: node_addresses.as_ref() };
         let prepared = node::prepare(options, asked, &mut self.last).await?;
-        let Prepared { facts, devices, mut problems, notes, restored, made, guard_is_new } = prepared;
+        let Prepared { facts, devices, mut problems, notes, restored, made, renamed, guard_is_new } =
+            prepared;
         for note in notes {
             tracing::info!("{note}");
         }
         // Also at the agent's start, when nobody knows what came before.
         let map = self.seen.is_none()
             || restored.iter().any(|reason| matches!(reason, Reason::NoConversion { .. }));
-        self.tell_losses(&facts, restored);
+        self.tell_losses(&facts, restored, &renamed);
         problems.extend(self.mend(&facts, Anew { map, guard: guard_is_new }));
         self.tell_problems(problems);
         self.made.extend(made);
@@ -208,9 +209,13 @@ impl<'a> PublishedNode<'a> {
         Ok(true)
     }
 
-    fn tell_losses(&self, facts: &NodeFacts, restored: Vec<Reason>) {
+    fn tell_losses(&self, facts: &NodeFacts, restored: Vec<Reason>, renamed: &BTreeSet<String>) {
         let Some(before) = &self.seen else { return };
-        for reason in node::renamed_ports(before, facts, &restored) {
+        let by_us =
+            |reason: &Reason| matches!(reason, Reason::ForeignPnetid { port, .. } if renamed.contains(port));
+        for reason in
+            node::renamed_ports(before, facts, &restored).into_iter().filter(|reason| !by_us(reason))
+        {
             tracing::warn!(reason = reason.name(), "{reason} by somebody else; pods are set up with it");
             self.board.node_lost(reason);
         }

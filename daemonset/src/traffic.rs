@@ -11,6 +11,7 @@ mod offers;
 mod pod;
 mod set_up;
 mod tell;
+mod timed_out;
 mod watch;
 
 use std::io;

@@ -156,11 +156,14 @@ impl Guard {
     }
 
     /// Has the offers of a source taken out from now on; where they are already, the reason stays: a pod that gives itself a node's
-    /// address takes nothing from the others.
+    /// address takes nothing from the others. But that handshakes timed out is less than any other reason.
     pub fn strip(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
         let attempt = format_args!("add {source} to {}", self.sources.shown());
         let value = why.number().to_ne_bytes();
         match self.sources.put_new(&address_key(source), &value) {
+            Err(Errno::EEXIST) if self.strips(source)? == Some(Why::TimedOut) => {
+                self.sources.put(&address_key(source), &value).map_err(HostError::at(attempt))
+            }
             Err(Errno::EEXIST) => Ok(()),
             result => result.map_err(HostError::at(attempt)),
         }
@@ -221,7 +224,7 @@ impl Guard {
     /// Whether an address is taken in as [`Self::add_pod`] does it.
     pub fn has_pod(&self, address: IpAddr, peers: Option<&PeerRanges>) -> Result<bool, HostError> {
         // Also for another reason: a pod that has a node's address is not alone with it.
-        if self.strips(address)?.is_none() {
+        if self.strips(address)?.is_none_or(|why| why == Why::TimedOut) {
             return Ok(false);
         }
         let Some(peers) = peers else { return Ok(true) };

@@ -173,6 +173,11 @@ impl SmcPeers {
         }
     }
 
+    /// A peer was taken for one that speaks SMC, and it is not known whether it does.
+    pub fn mistook(&mut self, peer: IpAddr) {
+        self.0.remove(&peer);
+    }
+
     /// Whether a peer spoke SMC lately.
     pub fn speaks(&self, peer: IpAddr, now: Duration) -> bool {
         self.0.get(&peer).is_some_and(|&last| now.saturating_sub(last) < PEER_KNOWN)

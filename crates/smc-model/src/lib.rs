@@ -22,6 +22,7 @@ mod pod;
 mod reason;
 pub mod reasons;
 mod syn_option;
+pub mod terway;
 mod traffic;
 mod ueid;
 mod verdict;

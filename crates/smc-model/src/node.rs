@@ -48,7 +48,8 @@ pub struct NodeFacts {
     pub refused_defects: Vec<String>,
     /// The link that carries source anchors.
     pub anchor: Anchor,
-    /// Whether pod traffic passes the host's netfilter.
+    /// Only written: plugins up to version 0.1.0 take no facts without it.
+    #[serde(skip_deserializing)]
     pub datapath: Datapath,
     /// Whether the operator wants pods to be accelerated at all.
     #[serde(default)]
@@ -274,17 +275,13 @@ pub enum Anchor {
     },
 }
 
-/// How pod traffic leaves the node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What earlier versions asked of pod traffic, whose guard was a rule of the host's netfilter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Datapath {
-    /// Through the host's network stack, so its netfilter rules apply.
+    /// That it passes there. Now the guard is at the pods' own interfaces, and it does not matter.
+    #[default]
     Netfilter,
-    /// Past it (ipvlan, eBPF redirect).
-    Bypass {
-        /// The datapath's name as Terway gives it.
-        name: String,
-    },
 }
 
 impl NodeFacts {
@@ -330,9 +327,6 @@ impl NodeFacts {
         }
         if self.ueids.is_empty() {
             return Some(Reason::NoUeid);
-        }
-        if let (true, Datapath::Bypass { name }) = (self.guard != Guard::NotNeeded, &self.datapath) {
-            return Some(Reason::DatapathBypassesNetfilter { datapath: name.clone() });
         }
         match &self.guard {
             Guard::Missing { why } => Some(Reason::SameNodeGuardMissing { why: why.clone() }),

@@ -87,11 +87,6 @@ pub enum Reason {
     RdmaNetnsExclusive,
     /// No user-defined enterprise id on the node.
     NoUeid,
-    /// Pod traffic does not pass the host's netfilter.
-    DatapathBypassesNetfilter {
-        /// Terway's name of the datapath.
-        datapath: String,
-    },
     /// The same-node guard is not in place.
     SameNodeGuardMissing {
         /// What is missing.
@@ -223,7 +218,6 @@ impl Reason {
             Self::NoRdmaDevice => &refusal::NO_RDMA_DEVICE,
             Self::RdmaNetnsExclusive => &refusal::RDMA_NETNS_EXCLUSIVE,
             Self::NoUeid => &refusal::NO_UEID,
-            Self::DatapathBypassesNetfilter { .. } => &refusal::DATAPATH_BYPASSES_NETFILTER,
             Self::SameNodeGuardMissing { .. } => &refusal::SAME_NODE_GUARD_MISSING,
             Self::SourceAnchorMissing { .. } => &refusal::SOURCE_ANCHOR_MISSING,
             Self::NoIpv4Route => &refusal::NO_IPV4_ROUTE,
@@ -290,7 +284,6 @@ impl Reason {
             | Self::SwitchedOff { .. }
             | Self::KernelDefects { .. }
             | Self::PeerFilterMissing { .. }
-            | Self::DatapathBypassesNetfilter { .. }
             | Self::SameNodeGuardMissing { .. }
             | Self::TooManyAddresses { .. }
             | Self::StepFailed { .. }
@@ -365,12 +358,6 @@ impl fmt::Display for Reason {
             | Self::HostNetworkPod
             | Self::ConversionLost
             | Self::Ipv6Socket => f.write_str(self.entry().seen),
-            Self::DatapathBypassesNetfilter { datapath } => {
-                write!(
-                    f,
-                    "Terway's datapath {datapath} bypasses the host's netfilter, and this kernel speaks SMC-R v2"
-                )
-            }
             Self::SameNodeGuardMissing { why } => write!(f, "the same-node guard is not in place: {why}"),
             Self::SourceAnchorMissing { why } => write!(f, "the pod's address cannot be anchored: {why}"),
             Self::TooManyAddresses { count } => {
@@ -432,7 +419,6 @@ mod tests {
             Reason::KernelDefects { names: Vec::new() },
             Reason::BandwidthLimited { key: why() },
             Reason::SameNodeGuardMissing { why: why() },
-            Reason::DatapathBypassesNetfilter { datapath: why() },
             Reason::TooManyAddresses { count: 17 },
             Reason::StepFailed { step: why(), error: why() },
             Reason::ReadBackFailed { missing: why() },

@@ -16,15 +16,13 @@ use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::Netns;
 use smc_host::sysctl::Sysctl;
 use smc_host::{HostError, conversion, kernel, observe, reserved_ports, route, smc};
-use smc_model::{KernelFamily, NodeFacts};
+use smc_model::{KernelFamily, NodeFacts, terway};
 use smc_state::Store;
 
 use crate::agent;
 use crate::cli::Options;
 use crate::facts::{AnchorFacts, ConversionFacts, Facts, GuardFacts, LinkGroups, Look, Memory};
 
-/// Where Terway tells about the node.
-const TERWAY: &str = "/var/run/eni/node_capabilities";
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
 pub(crate) use rdma::Smc;
@@ -204,12 +202,8 @@ fn memory(proc: &Path) -> Look<Memory> {
 /// Traces of others who set SMC up on Alibaba Cloud.
 fn managers() -> Vec<String> {
     let mut managers = Vec::new();
-    let terway = fs::read_to_string(TERWAY).unwrap_or_default();
-    let terway_manages = terway.lines().any(|line| {
-        line.split_once('=')
-            .is_some_and(|(key, value)| key.trim() == "erdma" && value.trim().trim_matches('"') == "true")
-    });
-    if terway_manages {
+    let capabilities = fs::read_to_string(terway::NODE_CAPABILITIES_FILE).unwrap_or_default();
+    if terway::manages_erdma(&capabilities) {
         managers.push("Terway manages eRDMA devices".to_owned());
     }
     let mut plugins = fs::read_dir(DEVICE_PLUGINS).into_iter().flatten().flatten();

@@ -129,7 +129,8 @@ fn strip_from_nodes(
     wanted.extend(own.iter().map(|address| (*address, Why::Node)));
     wanted.retain(|address, _| !address.is_loopback());
     let there = guard.sources()?;
-    for (address, why) in wanted.iter().filter(|(address, _)| !there.contains_key(address)) {
+    let is_there = |address: &IpAddr| there.get(address).is_some_and(|why| *why != Why::TimedOut);
+    for (address, why) in wanted.iter().filter(|(address, _)| !is_there(address)) {
         guard.strip(*address, *why)?;
     }
     for (address, why) in there.iter().filter(|(address, _)| !wanted.contains_key(address)) {

@@ -22,7 +22,7 @@ impl Obstruction {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use smc_model::{Datapath, Guard, Switch};
+    use smc_model::{Guard, Switch};
 
     use super::*;
     use crate::test_values;
@@ -59,11 +59,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_mends_by_itself_and_the_switch_are_none() {
-        let bypass = Datapath::Bypass { name: "datapathv2".into() };
         for (node, expected) in [
-            (NodeFacts { datapath: bypass, ..NodeFacts { guard: Guard::Ready, ..harmful() } }, true),
             (NodeFacts { ports: Vec::new(), ..harmful() }, false),
             (NodeFacts { ueids: Vec::new(), ..harmful() }, false),
+            (NodeFacts { refused_defects: vec!["CVE-1".into()], ..harmless() }, true),
             (NodeFacts { switch: Switch::Off { why: "x".into() }, ..harmful() }, false),
         ] {
             let mut obstruction = Obstruction::default();

@@ -10,12 +10,13 @@ use smc_host::traffic::Visit;
 use smc_model::reasons::{self, Entry};
 use smc_model::{
     Connection, Connections, Counters, Elsewhere, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live,
-    LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, SmcPeers, TrafficPath, Transport,
+    LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, Side, SmcPeers, TrafficPath, Transport,
     failed_by_counters, fallback_label,
 };
 use smc_state::{AttachmentId, FallbackCount, LivePod, Record};
 
 use super::offers::Offers;
+use super::timed_out::is_timeout;
 
 /// How often a pod is looked at whose connections come and go, or whose fallbacks nobody tells of.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -151,12 +152,18 @@ impl Pod {
     }
 
     /// Takes in a fallback of which the kernel told.
-    pub(super) fn fell_back(&mut self, fallback: &Fallback, peers: &mut SmcPeers, now: Duration) {
+    pub(super) fn fell_back(
+        &mut self,
+        fallback: &Fallback,
+        peers: &mut SmcPeers,
+        now: Duration,
+    ) -> Judgement {
         if let Some(peer) = fallback.proves_peer() {
             peers.saw(peer, now);
         }
         let speaks_smc = fallback.peer.is_some_and(|peer| peers.speaks(peer, now));
-        match fallback.judge(speaks_smc) {
+        let judged = fallback.judge(speaks_smc);
+        match judged {
             // What the program took out is counted by it.
             Judgement::Local | Judgement::NotAllowed => {}
             Judgement::PeerWithoutSmc => self.peers.count(fallback.peer, 1),
@@ -169,6 +176,21 @@ impl Pod {
             }
         }
         self.moved = now;
+        judged
+    }
+
+    /// Takes a handshake that timed out on this side back: it was no failure.
+    pub(super) fn forgive_timeout(&mut self, side: Side) {
+        let of_it = |failure: &Failure| match *failure {
+            Failure::Fallback { code, peer_diagnosis, side: Some(of), .. } => {
+                of == side && is_timeout(code, peer_diagnosis)
+            }
+            _ => false,
+        };
+        if let Some((_, count)) = self.failed.iter_mut().find(|(failure, _)| of_it(failure)) {
+            *count -= 1;
+        }
+        self.failed.retain(|_, count| *count > 0);
     }
 
     /// What fell back since the last look.
@@ -347,7 +369,7 @@ fn together(moment: Duration) -> Duration {
 mod tests {
     use std::net::IpAddr;
 
-    use smc_model::{Side, SideCounters};
+    use smc_model::SideCounters;
 
     use super::*;
 

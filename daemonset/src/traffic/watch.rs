@@ -9,16 +9,17 @@ use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
 use smc_host::{guard, observe, with_causes};
 use smc_model::{
-    Conversion, Elsewhere, Fallback, Growth, Guard, HostState, Inbound, Known, NetnsCookie, NodeFacts,
-    Reason, Side, SmcPeers, TrafficPath, Verdict, diagnose, standing_cause,
+    Conversion, Elsewhere, Growth, HostState, Known, NodeFacts, Reason, SmcPeers, Verdict, diagnose,
+    standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
 
 use super::devices::Devices;
 use super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
 use super::set_up::{has_new_interface, lost};
+use super::timed_out::SameNodePeers;
 use super::{Inbox, Tools, Traffic, tell, wall};
-use crate::bpf::{BpfError, FallbackEvent, FallbackEvents};
+use crate::bpf::{BpfError, FallbackEvents};
 use crate::records::Change;
 
 /// How often the attached program is checked, or attached anew where it could not be.
@@ -38,6 +39,7 @@ pub(super) struct Watch {
     pods: BTreeMap<String, Pod>,
     facts: Option<NodeFacts>,
     peers: SmcPeers,
+    same_node_peers: SameNodePeers,
     /// What fell back at the last looks, by container, the newest last.
     rounds: VecDeque<BTreeMap<String, Growth>>,
     events: Option<FallbackEvents>,
@@ -50,6 +52,8 @@ pub(super) struct Watch {
     stripped_nodes: BTreeSet<IpAddr>,
     /// What an earlier run published, until its pods are seen.
     before: BTreeMap<AttachmentId, LivePod>,
+    /// Whether the peers were let go that an agent before this one kept from SMC.
+    forgot_former: bool,
     published: Option<(smc_state::Traffic, Duration)>,
 }
 
@@ -68,6 +72,7 @@ impl Watch {
             pods: BTreeMap::new(),
             facts: None,
             peers: SmcPeers::default(),
+            same_node_peers: SameNodePeers::default(),
             rounds: VecDeque::new(),
             events: None,
             no_events: Some("the node was not looked at yet".to_owned()),
@@ -76,6 +81,7 @@ impl Watch {
             devices: Devices::default(),
             stripped_nodes: BTreeSet::new(),
             before: before.into_iter().map(|pod| (pod.attachment.clone(), pod)).collect(),
+            forgot_former: false,
             published: None,
         }
     }
@@ -86,7 +92,7 @@ impl Watch {
 
     /// How long nothing need be done.
     pub(super) fn rest(&self) -> Duration {
-        let next = self.pods.values().map(Pod::next_look).min();
+        let next = self.pods.values().map(Pod::next_look).chain(self.same_node_peers.next()).min();
         next.map_or(REST, |next| next.saturating_sub(self.now())).min(REST)
     }
 
@@ -100,6 +106,7 @@ impl Watch {
         }
         self.keep_events(ear);
         self.take_events(&events);
+        self.forget_same_node_peers();
         // Counters are judged where the kernel could not tell of everything.
         let lost = self.events.as_ref().map_or(0, FallbackEvents::lost);
         let by_events = self.events.is_some() && !overflowed && lost == self.events_lost;
@@ -196,48 +203,6 @@ impl Watch {
                 (self.events, self.no_events) = (None, Some(why));
             }
         }
-    }
-
-    fn take_events(&mut self, events: &[FallbackEvent]) {
-        if events.is_empty() {
-            return;
-        }
-        let now = self.now();
-        let same_node = self.same_node();
-        let mut containers: BTreeMap<NetnsCookie, String> = BTreeMap::new();
-        for (container, pod) in &self.pods {
-            containers.extend(pod.record().and_then(|r| r.cookie).map(|cookie| (cookie, container.clone())));
-        }
-        let inbound = self.facts.as_ref().map(|facts| facts.inbound.clone()).unwrap_or_default();
-        for event in events {
-            let Some(container) = containers.get(&event.cookie) else { continue };
-            let Some(pod) = self.pods.get_mut(container) else { continue };
-            let own: BTreeSet<IpAddr> = pod.all_addresses().collect();
-            let (local, remote) = (event.local.ip(), event.remote.ip());
-            let fallback = Fallback {
-                side: event.side,
-                code: event.code,
-                peer_diagnosis: event.peer_diagnosis,
-                ipv6_socket: event.ipv6_socket,
-                peer: (!remote.is_unspecified()).then_some(remote),
-                path: TrafficPath::between(local, remote, &own, &same_node),
-                not_allowed: !match event.side {
-                    Side::Server => inbound.allows(remote) && pod.lets(remote),
-                    // The settings are the cluster's, so the peer's node has them, too.
-                    Side::Client => !matches!(inbound, Inbound::Only(_)) || inbound.allows(local),
-                },
-            };
-            pod.fell_back(&fallback, &mut self.peers, now);
-        }
-    }
-
-    /// The addresses of this node's pods, where those cannot speak SMC with each other.
-    fn same_node(&self) -> BTreeSet<IpAddr> {
-        if self.facts.as_ref().is_some_and(|facts| facts.guard == Guard::NotNeeded) {
-            return BTreeSet::new();
-        }
-        let pods = self.pods.values().flat_map(Pod::all_addresses);
-        pods.chain(self.stripped_nodes.iter().copied()).collect()
     }
 
     fn look(&mut self, by_events: bool) {
@@ -443,6 +408,8 @@ fn announce(tools: &Tools, pod: &mut Pod) {
     tools.announcer.announce(tell::changed(pod));
     pod.was_active |= *pod.live.verdict() == smc_model::LiveVerdict::Active;
 }
+
+mod hearing;
 
 #[cfg(test)]
 mod tests;

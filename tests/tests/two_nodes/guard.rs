@@ -6,7 +6,7 @@ use rig_tests::{
 };
 use smc_model::ANNOTATION;
 use xtask::counters::Counters;
-use xtask::rig::{Node, PodSpec};
+use xtask::rig::{Node, PodSpec, repository};
 
 /// Connects twenty times a second until it is interrupted, each time for a small page; then says how often it did, how often in
 /// vain, and how many milliseconds the slowest took.
@@ -50,6 +50,10 @@ RULES
   sleep 1
 done
 nft flush ruleset";
+
+fn smcctl() -> String {
+    repository().join("target/dist/smcctl").display().to_string()
+}
 
 fn annotated(spec: PodSpec) -> PodSpec {
     spec.annotate(ANNOTATION, "true")
@@ -146,6 +150,93 @@ fn an_interface_that_came_after_the_set_up_is_guarded_in_both_families_and_nobod
     let blamed = |line: &&str| line.contains("net1") && line.contains("WARN");
     assert_eq!(log.lines().filter(blamed).collect::<Vec<_>>(), [""; 0]);
     shell(&node, "ip link delete guardtest0", &[]);
+}
+
+/// Interfaces as datapaths give them to pods that pass the host's network stack by: each over a link of its own.
+#[track_caller]
+fn add_bypassing(node: &Node<'_>, pod: &TestPod<'_>, last: u8) {
+    let script = r#"
+        netns=$1 last=$2
+        add() { # NAME NET KIND…
+            name=$1 net=$2 link=by$1
+            shift 2
+            ip link show "$link" >/dev/null 2>&1 || { ip link add "$link" type dummy; ip link set "$link" up; }
+            ip link add link "$link" name "$name$last" netns "$netns" type "$@"
+            nsenter "--net=$netns" sh -ec '
+                ip link set "$1" name "$2"
+                ip address add "$3/24" dev "$2"
+                ip link set "$2" up' sh "$name$last" "$name" "10.$net.0.$last"
+        }
+        add ipl2 78 ipvlan mode l2
+        add ipl3 79 ipvlan mode l3
+        add vepa 80 macvlan mode bridge"#;
+    shell(node, script, &[&pod.netns_path(), &last.to_string()]);
+}
+
+#[test]
+fn pods_on_ipvlan_and_macvlan_of_one_node_speak_tcp_at_once() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(2);
+    let node = cluster.node(2);
+    let pods = start_both(
+        (&node, &annotated(lasting_server("bypassing-server"))),
+        (&node, &annotated(client("bypassing-client"))),
+    );
+    let [server, client] = &pods;
+    wait_until_served(server);
+    for (pod, last) in pods.iter().zip([1, 2]) {
+        pod.configured_once();
+        add_bypassing(&node, pod, last);
+    }
+    eventually(PATIENCE, || {
+        let unguarded: Vec<String> =
+            pods.iter().flat_map(|pod| Kernel(&node).unguarded(&pod.netns_path())).collect();
+        if unguarded.is_empty() { Ok(()) } else { Err(format!("{unguarded:?}")) }
+    });
+    for address in ["10.78.0.1", "10.79.0.1", "10.80.0.1"] {
+        let before = (Counters::of(client).unwrap().client, Kernel(&node).stripped());
+        connects_meanwhile(client, address, || std::thread::sleep(std::time::Duration::from_secs(4)));
+        let seen = Counters::of(client).unwrap().client;
+        assert_eq!((seen.smcr, seen.errors), (before.0.smcr, before.0.errors), "{address}: {seen:?}");
+        assert!(Kernel(&node).stripped() - before.1 > 30, "{address}: their SYNs passed the program");
+    }
+    shell(&node, "for link in byipl2 byipl3 byvepa; do ip link delete $link; done", &[]);
+}
+
+#[test]
+fn pods_of_one_node_that_meet_by_an_address_that_nobody_knows_stop_stalling_and_no_path_is_blamed() {
+    const MASQUERADE: &str = r#"
+        nft add table ip guardtest
+        nft 'add chain ip guardtest post { type nat hook postrouting priority 100; }'
+        nft add rule ip guardtest post ip saddr "$1" ip daddr "$2" snat to 192.0.2.77"#;
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(1);
+    let node = cluster.node(1);
+    let [server, client] = start_both(
+        (&node, &annotated(lasting_server("masked-server"))),
+        (&node, &annotated(client("masked-client"))),
+    );
+    server.configured_once();
+    client.configured_once();
+    wait_until_served(&server);
+    shell(&node, MASQUERADE, &[&client.ip, &server.ip]);
+    // As with any that was not known before: it stalls, and what comes of it is not to be relied on.
+    eventually(PATIENCE, || {
+        let ask = ["curl", "-sS", "-m", "20", "-o", "/dev/null", &format!("http://{}/small", server.ip)];
+        client.exec(&ask).map_err(|error| error.to_string())?;
+        let log = agent::log(&node);
+        if log.contains("timed out on both sides") { Ok(()) } else { Err(log) }
+    });
+    let before = Kernel(&node).stripped();
+    connects_meanwhile(&client, &server.ip, || std::thread::sleep(std::time::Duration::from_secs(5)));
+    assert!(Kernel(&node).stripped() - before > 30, "their SYNs passed the program");
+    let told = shell(&node, r#""$1" pods --json || :"#, &[&smcctl()]);
+    for pod in [&server, &client] {
+        let verdict = format!(r#"jq -r '.pods[] | select(.name == "{}") | .verdict'"#, pod.name);
+        let verdict = shell(&node, &format!(r#"printf %s "$1" | {verdict}"#), &[&told]);
+        assert_ne!(verdict, "degraded", "{told}");
+    }
+    shell(&node, "nft delete table ip guardtest", &[]);
 }
 
 #[test]

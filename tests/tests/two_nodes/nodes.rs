@@ -3,7 +3,7 @@
 use rig_tests::{Kernel, PATIENCE, agent, client, eventually, plugin, shell, start, two_nodes};
 use smc_model::{ANNOTATION, Reason, Verdict};
 use xtask::layout::{RDMA_DEVICE, RDMA_NIC};
-use xtask::rig::{Ending, Node};
+use xtask::rig::{Ending, Node, repository};
 
 #[test]
 fn while_the_rdma_port_is_down_pods_start_on_tcp() {
@@ -107,4 +107,63 @@ impl Drop for Down<'_, '_> {
         let restored = restored.is_ok_and(|output| output.status.success());
         assert!(restored || std::thread::panicking(), "{RDMA_NIC} is not what it was");
     }
+}
+
+/// A second RDMA device with a name of Terway's form; none of it outlives this.
+struct SecondDevice<'n, 'a>(&'n Node<'a>);
+
+impl<'n, 'a> SecondDevice<'n, 'a> {
+    const CAPABILITIES: &'static str = "/run/eni/node_capabilities";
+
+    fn of(node: &'n Node<'a>) -> Self {
+        let make = r#"
+            ip link add terwaytest0 type dummy
+            ip address add 198.51.100.1/24 dev terwaytest0
+            ip link set terwaytest0 up
+            rdma link add rxe_7 type rxe netdev terwaytest0
+            mkdir -p "$(dirname "$1")"
+            if [ -e "$1" ]; then cp "$1" "$1.kept"; fi"#;
+        shell(node, make, &[Self::CAPABILITIES]);
+        Self(node)
+    }
+
+    /// Waits until the doctor tells this of its PNETID.
+    #[track_caller]
+    fn has(&self, told: &str) {
+        let smcctl = repository().join("target/dist/smcctl").display().to_string();
+        eventually(PATIENCE, || {
+            let doctor = shell(self.0, r#""$1" doctor || :"#, &[&smcctl]);
+            if doctor.contains(&format!("rxe_7/1 {told}")) { Ok(()) } else { Err(doctor) }
+        });
+    }
+}
+
+impl Drop for SecondDevice<'_, '_> {
+    fn drop(&mut self) {
+        let undo = r#"
+            rm -f "$1"
+            if [ -e "$1.kept" ]; then mv "$1.kept" "$1"; fi
+            rdma link delete rxe_7
+            ip link delete terwaytest0"#;
+        let _ = self.0.exec(&["sh", "-c", undo, "sh", Self::CAPABILITIES]);
+    }
+}
+
+/// Terway leaves a device that has a PNETID as it is, and gives its pods the one that it would have given: they would have no SMC.
+#[test]
+fn when_terway_begins_to_manage_rdma_devices_a_port_gets_the_id_that_terways_pods_look_for() {
+    let Some(cluster) = two_nodes() else { return };
+    let _altered = cluster.alter(2);
+    let node = cluster.node(2);
+    let device = SecondDevice::of(&node);
+    let mac = shell(&node, "tr -d : </sys/class/net/terwaytest0/address | tr a-f A-F", &[]);
+    device.has(&format!("{mac} (set by smc-agent)"));
+    shell(&node, r#"echo "erdma = true" >"$1""#, &[SecondDevice::CAPABILITIES]);
+    device.has("7 (set by smc-agent)");
+    let log = agent::log(&node);
+    assert!(log.contains(&format!(
+        "gave RDMA port rxe_7/1 the PNETID 7, by which Terway's pods look for it, instead of {mac}"
+    )));
+    let blamed = |line: &&str| line.contains("rxe_7/1") && line.contains("WARN");
+    assert_eq!(log.lines().filter(blamed).collect::<Vec<_>>(), [""; 0]);
 }

@@ -279,19 +279,6 @@ pub static NO_UEID: Entry = Entry {
     remedy: "restart smc-agent on this node; it adds the default one",
 };
 
-/// DatapathBypassesNetfilter.
-pub static DATAPATH_BYPASSES_NETFILTER: Entry = Entry {
-    name: "DatapathBypassesNetfilter",
-    kernel: None,
-    seen: "pod traffic bypasses the host's netfilter, and this kernel speaks SMC-R v2",
-    meaning: "two accelerated pods on one node would stall and could corrupt their streams, and the guard against that was not tried on this datapath",
-    causes: &[Cause {
-        what: "Terway's datapath on this node is IPVLAN or DataPathV2",
-        check: "`cat /var/run/eni/node_capabilities`: datapath",
-    }],
-    remedy: "use Terway's veth datapath on this node, or a kernel with its own same-node path",
-};
-
 /// SameNodeGuardMissing.
 pub static SAME_NODE_GUARD_MISSING: Entry = Entry {
     name: "SameNodeGuardMissing",
@@ -495,7 +482,6 @@ pub(super) static ALL: &[&Entry] = &[
     &NO_RDMA_DEVICE,
     &RDMA_NETNS_EXCLUSIVE,
     &NO_UEID,
-    &DATAPATH_BYPASSES_NETFILTER,
     &SAME_NODE_GUARD_MISSING,
     &PEER_FILTER_MISSING,
     &SOURCE_ANCHOR_MISSING,

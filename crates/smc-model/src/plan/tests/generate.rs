@@ -94,7 +94,6 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
         mostly(vec![Ueid::default_ueid()], Vec::new()),
         guard,
         anchor,
-        mostly(Datapath::Netfilter, Datapath::Bypass { name: "datapathv2".into() }),
         mostly(Switch::On, Switch::Off { why: "smcEnabled is false".into() }),
         mostly(false, true),
     );
@@ -104,33 +103,31 @@ pub(super) fn node() -> impl Strategy<Value = NodeFacts> {
         mostly(Inbound::Any, Inbound::Only(ranges)),
         mostly(Vec::new(), vec!["CVE-1".to_owned()]),
     );
-    (first, second, third).prop_map(
-        |(first, (ueids, guard, anchor, datapath, switch, only_looked_at), third)| {
-            let (pinned, inbound, refused_defects) = third;
-            let (family, smc_loaded, conversion, rdma_netns_mode, ports) = first;
-            let kernel = KernelFact { release: "6.12.117".into(), family };
-            NodeFacts {
-                kernel,
-                smc_loaded,
-                smc_missing: None,
-                syn_option: None,
-                smc_module: None,
-                conversion,
-                rdma_netns_mode,
-                ports,
-                ueids,
-                guard_pins: (guard == Guard::Ready || guard == Guard::NotNeeded && pinned)
-                    .then(|| "/pins".into()),
-                inbound,
-                refused_defects,
-                guard,
-                anchor,
-                datapath,
-                switch,
-                only_looked_at,
-            }
-        },
-    )
+    (first, second, third).prop_map(|(first, (ueids, guard, anchor, switch, only_looked_at), third)| {
+        let (pinned, inbound, refused_defects) = third;
+        let (family, smc_loaded, conversion, rdma_netns_mode, ports) = first;
+        let kernel = KernelFact { release: "6.12.117".into(), family };
+        NodeFacts {
+            kernel,
+            smc_loaded,
+            smc_missing: None,
+            syn_option: None,
+            smc_module: None,
+            conversion,
+            rdma_netns_mode,
+            ports,
+            ueids,
+            guard_pins: (guard == Guard::Ready || guard == Guard::NotNeeded && pinned)
+                .then(|| "/pins".into()),
+            inbound,
+            refused_defects,
+            guard,
+            anchor,
+            datapath: Datapath::Netfilter,
+            switch,
+            only_looked_at,
+        }
+    })
 }
 
 fn interfaces() -> impl Strategy<Value = Vec<PodInterface>> {

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::generate::{config, kernel};
 use super::kernel::Kernel;
 use crate::{
-    Anchor, Conversion, Datapath, Guard, InterfaceKind, KernelFamily, PodConversion, PodInterface,
-    RdmaNetnsMode, RdmaPort, Step, Switch, decide,
+    Anchor, Conversion, Guard, InterfaceKind, KernelFamily, PodConversion, PodInterface, RdmaNetnsMode,
+    RdmaPort, Step, Switch, decide,
 };
 
 fn converts(step: &Step) -> bool {
@@ -51,7 +51,6 @@ fn main_interface(kernel: &Kernel) -> Option<&PodInterface> {
 /// The names of all reasons there are to refuse this pod.
 fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     let node = &kernel.node;
-    let bypassed = node.guard != Guard::NotNeeded && node.datapath != Datapath::Netfilter;
     let mut reasons = BTreeSet::new();
     let mut need = |fact: bool, otherwise: &'static str| {
         if !fact {
@@ -63,7 +62,6 @@ fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     need(node.rdma_netns_mode == RdmaNetnsMode::Shared, "RdmaNetnsExclusive");
     need(!node.ports.is_empty() && !node.only_looked_at, "NoRdmaDevice");
     need(!node.ueids.is_empty(), "NoUeid");
-    need(!bypassed, "DatapathBypassesNetfilter");
     need(!matches!(node.guard, Guard::Missing { .. }), "SameNodeGuardMissing");
     need(node.refused_defects.is_empty(), "KernelDefects");
     let filters = node.guard_pins.is_some() || (node.inbound.is_any() && kernel.peers.is_none());

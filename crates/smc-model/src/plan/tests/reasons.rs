@@ -2,8 +2,8 @@
 
 use super::examples::{ADDRESS, alibaba, interface, node, pod, pod_with};
 use crate::{
-    Anchor, AnchorState, Conversion, Datapath, Guard, InterfaceKind, KernelFamily, NodeFacts, PodFacts,
-    RdmaNetnsMode, Reason, decide,
+    Anchor, AnchorState, Conversion, Guard, InterfaceKind, KernelFamily, NodeFacts, PodFacts, RdmaNetnsMode,
+    Reason, decide,
 };
 
 /// The reason for which the pod is refused on the node as `change` leaves it; it must be the node's obstacle too.
@@ -123,16 +123,6 @@ fn a_node_without_rdma_devices_has_an_obstacle() {
 #[test]
 fn a_node_without_a_ueid_has_an_obstacle() {
     assert_eq!(obstacle(|node| node.ueids.clear()), Reason::NoUeid);
-}
-
-#[test]
-fn a_datapath_past_netfilter_is_an_obstacle_on_mainline_only() {
-    let bypass = Datapath::Bypass { name: "ipvlan".into() };
-    let reason = obstacle(|node| node.datapath = bypass.clone());
-    assert_eq!(reason, Reason::DatapathBypassesNetfilter { datapath: "ipvlan".into() });
-    let alibaba = NodeFacts { datapath: bypass, ..alibaba() };
-    assert_eq!(alibaba.obstacle(), None);
-    assert!(decide(&alibaba, &pod()).is_ok());
 }
 
 #[test]
