@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use smc_host::genl::SmcFamilies;
 use smc_host::netns::Netns;
@@ -56,7 +56,10 @@ pub fn measure(
         let took = bench.calls[program].time("ADD")?;
         match program {
             0 => records.push(bench.check_and_undo()?),
-            OTHER => drop(bench.check_and_undo().context("the other smc-cni")?),
+            OTHER => {
+                bench.check_and_undo().context("the other smc-cni")?;
+                nft("flush set inet kube-smc local_pods")?;
+            }
             _ => {}
         }
         Ok(took)
@@ -74,6 +77,21 @@ pub fn measure(
         netlink_messages: u32::try_from(netlink_messages).unwrap_or(u32::MAX),
         strace,
     })
+}
+
+/// What plugins up to version 0.1.0 want of their agent: the same-node guard as a table of nftables.
+fn make_former_guard() -> Result<()> {
+    let rules = "add table inet kube-smc
+        add set inet kube-smc local_pods { type ipv4_addr; }
+        add chain inet kube-smc same_node { type filter hook postrouting priority mangle; policy accept; }
+        add rule inet kube-smc same_node ip saddr @local_pods ip daddr @local_pods tcp flags & (syn|ack) == syn counter reset tcp option 254";
+    nft(rules)
+}
+
+fn nft(commands: &str) -> Result<()> {
+    let ended = Command::new("nft").arg(commands).status().context("run nft")?;
+    ensure!(ended.success(), "nft {commands:?}: {ended}");
+    Ok(())
 }
 
 struct Bench {
@@ -101,6 +119,9 @@ impl Bench {
             config: directory.join(config),
             netns: netns.clone(),
         };
+        if against.is_some() {
+            make_former_guard()?;
+        }
         let plugin = copied(&repository.join("target/dist/smc-cni"))?;
         let mut calls = vec![
             call(plugin.clone(), "smc.json"),

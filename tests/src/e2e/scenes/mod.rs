@@ -13,6 +13,7 @@ mod many_services;
 mod mesh;
 mod nodes;
 mod outages;
+mod peers;
 mod port;
 mod required;
 mod rollout;
@@ -25,11 +26,12 @@ mod workloads;
 use super::Scene;
 
 /// All scenes, in order: each finds what the one before left.
-pub(super) const ALL: [&[Scene]; 21] = [
+pub(super) const ALL: [&[Scene]; 22] = [
     install::SCENES,
     fortio::SCENES,
     services::SCENES,
     dual_stack::SCENES,
+    peers::SCENES,
     access::SCENES,
     workloads::SCENES,
     full_node::SCENES,
