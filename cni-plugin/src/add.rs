@@ -8,7 +8,7 @@ use cni_spec::{
 };
 use smc_attach::{AttachError, Job, attach};
 use smc_host::{HostError, kernel};
-use smc_model::{Reason, Verdict, Wish};
+use smc_model::{ANNOTATION, Reason, Verdict, Wish, meant_by};
 use smc_state::{Phase, Record};
 
 use crate::call::{Call, peers, wish};
@@ -168,13 +168,26 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
 
 /// Whether a pod asks for acceleration, so that it may fail where that is required.
 fn asks(wish: &Wish) -> bool {
-    !matches!(wish, Wish::Disabled | Wish::Misspelt { .. })
+    match wish {
+        Wish::Disabled => false,
+        Wish::Misspelt { key } => is_of_one_that_asks(key),
+        _ => true,
+    }
 }
 
 /// Whether acceleration was asked for, so that a pod may fail for it where it is required. Whoever switches the feature off
 /// does not want that, and a pod with a misspelt annotation did not ask, to the letter.
 fn was_asked_for(reason: &Reason) -> bool {
-    !matches!(reason, Reason::SwitchedOff { .. } | Reason::AnnotationMisspelt { .. })
+    match reason {
+        Reason::SwitchedOff { .. } => false,
+        Reason::AnnotationMisspelt { key } => is_of_one_that_asks(key),
+        _ => true,
+    }
+}
+
+/// Whether a misspelt key is that of an annotation which only counts beside the one that asks.
+fn is_of_one_that_asks(key: &str) -> bool {
+    meant_by(key).is_some_and(|meant| meant != ANNOTATION)
 }
 
 fn refused(reason: &Reason) -> CniError {

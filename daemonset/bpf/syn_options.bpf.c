@@ -23,9 +23,10 @@
 #include <bpf/bpf_helpers.h>
 
 // Addresses of the node's pods and of all nodes, and peers whose handshake timed out.
-#define MAX_SOURCES 65536
-// Ranges: the node's, and each pod's that has its own, for each of its addresses. They take memory once they are there.
-#define MAX_RANGES 262144
+#define MAX_SOURCES 16384
+// Ranges: the node's, and each pod's that has its own, for each of its addresses. Kernels before 5.11 charge the whole table to the
+// loader's limit of locked memory.
+#define MAX_RANGES 32768
 // As many as a node can have addresses of pods.
 #define MAX_PODS 4096
 #define CAUSES 8

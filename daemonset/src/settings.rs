@@ -88,14 +88,14 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What an agent of this boot had in force, where that can be told from what it published.
+    /// What an agent of this boot had in force, as far as what it published tells: that everybody may may also be published by one that
+    /// knew no settings.
     fn of_facts(facts: &NodeFacts) -> Option<Self> {
-        let inbound_peers = match &facts.inbound {
-            Inbound::Any => None,
-            Inbound::Only(ranges) => Some(ranges.clone()),
-            Inbound::Nobody { .. } => return None,
-        };
-        Some(Self { inbound_peers, refuse_defects: !facts.refused_defects.is_empty() })
+        let refuse_defects = !facts.refused_defects.is_empty();
+        match &facts.inbound {
+            Inbound::Only(ranges) => Some(Self { inbound_peers: Some(ranges.clone()), refuse_defects }),
+            Inbound::Any | Inbound::Nobody { .. } => None,
+        }
     }
 }
 
@@ -111,10 +111,11 @@ fn wishes(settings: Option<&Settings>, switch: MeshSwitch) -> Wishes {
         (Some(Settings { inbound_peers: Some(ranges), .. }), _) => Some(Inbound::Only(ranges.clone())),
         (Some(_), _) => Some(Inbound::Any),
     };
+    // Who meant to refuse would accelerate pods with them.
     Wishes {
         switch: switch.into(),
         inbound,
-        refuse_defects: settings.is_some_and(|settings| settings.refuse_defects),
+        refuse_defects: settings.is_none_or(|settings| settings.refuse_defects),
     }
 }
 
@@ -282,16 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_that_are_shipped_are_the_defaults() {
-        let shipped: serde_json::Value =
-            serde_saphyr::from_str(include_str!("../manifests/base/settings.yaml")).unwrap();
-        let texts: BTreeMap<String, String> = serde_json::from_value(shipped["data"].clone()).unwrap();
-        assert_eq!(
-            texts.keys().collect::<Vec<_>>(),
-            [INBOUND_PEERS, KNOWN_DEFECTS],
-            "all of them, with a comment each"
-        );
-        assert_eq!(Settings::parse(&texts).unwrap(), Settings::default());
+    fn nothing_is_set_as_shipped_and_every_setting_is_explained() {
+        let text = include_str!("../manifests/base/settings.yaml");
+        let shipped: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+        assert!(shipped.get("data").is_none(), "applying it again would take away what somebody set");
+        for name in [INBOUND_PEERS, KNOWN_DEFECTS] {
+            assert!(text.contains(&format!("# {name} ")), "{name}");
+        }
     }
 
     #[test]
@@ -334,6 +332,12 @@ mod tests {
         let mut watch = SettingsWatch::new(dir.path().to_owned(), Some(&before));
         assert!(!watch.look(&board()));
         assert_eq!(watch.wishes(ON).inbound, Some(before.inbound));
+        // Everybody may by facts of an agent that knew no settings, too.
+        let before = crate::test_values::node(Vec::new());
+        let mut watch = SettingsWatch::new(dir.path().to_owned(), Some(&before));
+        assert!(!watch.look(&board()));
+        let wishes = watch.wishes(ON);
+        assert!(matches!(wishes.inbound, Some(Inbound::Nobody { .. })) && wishes.refuse_defects);
     }
 
     #[test]

@@ -221,15 +221,10 @@ impl Guard {
         self.peers()?.set(Whose::Pod(address), &BTreeMap::new(), Why::NotAllowed)
     }
 
-    /// Whether an address is taken in as [`Self::add_pod`] does it.
-    pub fn has_pod(&self, address: IpAddr, peers: Option<&PeerRanges>) -> Result<bool, HostError> {
+    /// Whether a pod's address is taken in, but for who may speak SMC with it.
+    pub fn has_pod(&self, address: IpAddr) -> Result<bool, HostError> {
         // Also for another reason: a pod that has a node's address is not alone with it.
-        if self.strips(address)?.is_none_or(|why| why == Why::TimedOut) {
-            return Ok(false);
-        }
-        let Some(peers) = peers else { return Ok(true) };
-        let there = self.peers()?.all()?;
-        Ok(there.get(&Whose::Pod(address)) == Some(&peers.rules(address)))
+        Ok(self.strips(address)?.is_some_and(|why| why != Why::TimedOut))
     }
 
     /// Who may speak SMC with whom.

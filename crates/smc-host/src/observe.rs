@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use smc_model::{
-    Anchor, Conversion, HostState, InterfaceKind, Ipv4Net, NodeFacts, Owned, PodConversion, PodFacts,
-    PodInterface, RdmaNetdev, RdmaPort,
+    Anchor, Conversion, HostState, InterfaceKind, Ipv4Net, NodeFacts, Owned, PeerRanges, PodConversion,
+    PodFacts, PodInterface, RdmaNetdev, RdmaPort,
 };
 
 use crate::conversion::OpenedMap;
@@ -250,8 +250,11 @@ fn hosts_side(
         Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(()),
         guard => guard?,
     };
+    // Of the few pods that have ranges of their own.
+    let said = if facts.peers.is_some() { guard.peers()?.all()? } else { BTreeMap::new() };
     for address in facts.addresses_to_guard() {
-        if guard.has_pod(address, facts.peers.as_ref())? {
+        let is_said = |peers: &PeerRanges| said.get(&Whose::Pod(address)) == Some(&peers.rules(address));
+        if guard.has_pod(address)? && facts.peers.as_ref().is_none_or(is_said) {
             facts.guarded.insert(address);
         }
     }

@@ -81,6 +81,16 @@ impl AllowedPeers {
         list().map_err(HostError::at(format_args!("list {}", self.0.shown())))
     }
 
+    /// The rules for all pods of the node.
+    pub fn rules_of_node(&self) -> Result<PeerRules, HostError> {
+        let attempt = format_args!("look the node up in {}", self.0.shown());
+        // Most nodes have none, and then the others need not be listed.
+        if !self.says_something(Whose::Node).map_err(HostError::at(attempt))? {
+            return Ok(PeerRules::new());
+        }
+        Ok(self.all()?.remove(&Whose::Node).unwrap_or_default())
+    }
+
     /// Whether a rule holds for all sources of a family; where there are rules, there is one.
     fn says_something(&self, whose: Whose) -> Result<bool, Errno> {
         let families: &[IpNet] = match whose {

@@ -135,7 +135,7 @@ fn explains(reason: &Reason, code: u32, side: Option<Side>) -> bool {
 /// is switched off is nothing wrong. `addresses` are the pod's, as far as they are known.
 pub fn standing_cause(plan: &Plan, node: &NodeFacts, addresses: &BTreeSet<Ipv4Addr>) -> Option<Reason> {
     match node.obstacle() {
-        None | Some(Reason::SwitchedOff { .. }) => {}
+        None | Some(Reason::SwitchedOff { .. } | Reason::KernelDefects { .. }) => {}
         obstacle => return obstacle,
     }
     let mut first = None;

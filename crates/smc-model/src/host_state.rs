@@ -77,10 +77,12 @@ impl HostState {
                 .flat_map(Owned::in_guard)
                 .filter(|address| !there.contains(address) && !self.is_node(address))
         });
+        let agreed = agreed_peers(holdings);
         let peers = self.guarded.iter().flat_map(|(pins, _)| {
             let owned = standing().filter(move |owned| owned.guard_pins.as_ref() == Some(pins));
-            let said = owned.filter_map(|owned| owned.peers.as_ref().map(|peers| (owned, peers)));
-            said.flat_map(|(owned, peers)| owned.in_guard().map(move |address| (address, peers)))
+            owned
+                .flat_map(Owned::in_guard)
+                .filter_map(|address| Some((address, *agreed.get(&address)?)))
                 .filter(|(address, peers)| self.peers.get(address) != Some(&peers.rules(*address)))
                 .map(|(address, peers)| (address, peers.clone()))
         });
@@ -122,10 +124,9 @@ impl HostState {
             let strays = there.difference(&addresses);
             strays.map(|&address| Release::Unguard { pins: pins.clone(), address })
         });
-        let said: BTreeSet<IpAddr> =
-            owned().filter(|owned| owned.peers.is_some()).flat_map(Owned::in_guard).collect();
+        let said = agreed_peers(holdings);
         let allow_all = self.guarded.iter().flat_map(|(pins, _)| {
-            let strays = self.peers.keys().filter(|address| !said.contains(*address));
+            let strays = self.peers.keys().filter(|address| !said.contains_key(*address));
             strays.map(|&address| Release::AllowAll { pins: pins.clone(), address })
         });
         let strays = of_nobody(self.anchored.as_ref()).into_iter();
@@ -134,6 +135,19 @@ impl HostState {
         let unhold = strays.map(|address| Release::Unhold { address });
         unconvert.chain(unguard).chain(allow_all).chain(unanchor).chain(unhold).collect()
     }
+}
+
+/// Who may speak SMC with the pod of an address. Where several attachments have it, which pods with NET_ADMIN can bring about, only what
+/// all of them say: nobody's rules hold for another's pod.
+fn agreed_peers<'a>(holdings: &[Holding<'a>]) -> BTreeMap<IpAddr, &'a PeerRanges> {
+    let mut said: BTreeMap<IpAddr, BTreeSet<Option<&PeerRanges>>> = BTreeMap::new();
+    for owned in holdings.iter().map(|holding| holding.owned) {
+        for address in owned.in_guard() {
+            said.entry(address).or_default().insert(owned.peers.as_ref());
+        }
+    }
+    let agreed = said.into_iter().filter(|(_, said)| said.len() == 1);
+    agreed.filter_map(|(address, said)| Some((address, said.into_iter().next()??))).collect()
 }
 
 #[cfg(test)]
@@ -249,8 +263,9 @@ mod tests {
                 let guarded = after.guarded.as_ref();
                 prop_assert!(!stands || guarded.is_none_or(|(_, there)| owned.in_guard().all(|own| there.contains(&own))));
                 for (address, peers) in owned.peers.iter().flat_map(|peers| owned.in_guard().map(move |own| (own, peers))) {
+                    let agreed = agreed_peers(&holdings).contains_key(&address);
                     let said = after.peers.get(&address) == Some(&peers.rules(address));
-                    prop_assert!(!stands || after.guarded.is_none() || said, "{}", address);
+                    prop_assert!(!stands || after.guarded.is_none() || said == agreed, "{}", address);
                 }
                 for (there, own) in [(&after.anchored, &owned.anchored), (&after.held, &owned.held)] {
                     prop_assert!(!stands || there.as_ref().is_none_or(|there| own.is_subset(there)));
@@ -259,9 +274,7 @@ mod tests {
                     let taken = match stray {
                         Release::Unconvert { cookie, .. } => owned.converted == Some((MAP.into(), *cookie)),
                         Release::Unguard { address, .. } => owned.all_addresses().contains(address),
-                        Release::AllowAll { address, .. } => {
-                            owned.peers.is_some() && owned.in_guard().any(|own| own == *address)
-                        }
+                        Release::AllowAll { address, .. } => agreed_peers(&holdings).contains_key(address),
                         Release::Unanchor { address }
                         | Release::Unhold { address } => owned.addresses().contains(address),
                     };

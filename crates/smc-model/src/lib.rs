@@ -43,7 +43,10 @@ pub use node::{
     RdmaPort, SmcModule, Switch,
 };
 pub use owned::{Owned, Release, release};
-pub use peer_ranges::{MAX_RANGES, MAX_RANGES_OF_A_POD, PeerRanges, PeerRangesError, PeerRules, nobody};
+pub use peer_ranges::{
+    MAX_ADDRESSES_WITH_RANGES, MAX_RANGES, MAX_RANGES_OF_A_POD, PeerRanges, PeerRangesError, PeerRules,
+    nobody,
+};
 pub use plan::{Binding, Note, Plan, Step, decide};
 pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, MAX_ADDRESSES, PodConversion, PodFacts, PodInterface};

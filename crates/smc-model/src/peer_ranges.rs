@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The most ranges that the node may be given.
 pub const MAX_RANGES: usize = 256;
 /// The most ranges that a pod's owner may give it: the kernel holds those of all of a node's pods in one table.
-pub const MAX_RANGES_OF_A_POD: usize = 32;
+pub const MAX_RANGES_OF_A_POD: usize = 16;
+/// The most addresses that a pod with ranges of its own may have, for the same reason.
+pub const MAX_ADDRESSES_WITH_RANGES: usize = 4;
 
 /// Whether sources of a range may speak SMC; of the ranges that hold a source, the longest decides.
 pub type PeerRules = BTreeMap<IpNet, bool>;
@@ -179,8 +181,8 @@ mod tests {
             (0..=MAX_RANGES).map(|at| format!("10.{}.{}.0/24", at / 256, at % 256)).collect();
         assert!(said(&many.join(" ")).contains("257 ranges are more than the 256"));
         let of_a_pod = |count: usize| PeerRanges::of_a_pod(&many[..count].join(","));
-        assert!(of_a_pod(32).is_ok());
-        assert_eq!(of_a_pod(33), Err(PeerRangesError::TooMany { count: 33, most: 32 }));
+        assert!(of_a_pod(16).is_ok());
+        assert_eq!(of_a_pod(17), Err(PeerRangesError::TooMany { count: 17, most: 16 }));
     }
 
     proptest! {

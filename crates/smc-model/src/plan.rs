@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::node::NO_PROGRAM;
+use crate::peer_ranges::MAX_ADDRESSES_WITH_RANGES;
 use crate::{
     Anchor, AnchorState, Conversion, InterfaceKind, KernelFamily, NodeFacts, PeerRanges, PnetId,
     PodConversion, PodFacts, PodInterface, RdmaPort, Reason,
@@ -231,6 +232,13 @@ pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
     let mut plan = Plan { bindings: bind(node, pod)?, ..Plan::default() };
     anchor_steps(node, pod, &mut plan)?;
     match node.guard_for_pods() {
+        Some(_) if pod.peers.is_some() && pod.addresses_to_guard().len() > MAX_ADDRESSES_WITH_RANGES => {
+            let count = pod.addresses_to_guard().len();
+            let why = format!(
+                "it has {count} addresses; with ranges of its own it may have {MAX_ADDRESSES_WITH_RANGES}"
+            );
+            return Err(Reason::PeerFilterMissing { why });
+        }
         Some(pins) => plan.steps.extend(guard_steps(pins, pod)),
         None if pod.peers.is_some() => {
             return Err(Reason::PeerFilterMissing { why: NO_PROGRAM.to_owned() });

@@ -7,11 +7,12 @@ use std::time::Duration;
 use smc_model::Reason;
 
 /// All that can be lost, by the names in the table of reasons.
-pub const LOSSES: [&str; 9] = [
+pub const LOSSES: [&str; 10] = [
     "ConversionLost",
     "ForeignPnetid",
     "NoConversion",
     "NoUeid",
+    "PeerFilterMissing",
     "PnetidLost",
     "PnetidMismatch",
     "PnetidMissing",

@@ -6,6 +6,7 @@ use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 
 use super::error::BpfError;
+use super::object::CONSTANTS_SUFFIX;
 
 /// Identity of a loaded program.
 ///
@@ -30,13 +31,14 @@ impl Build {
         for map_id in info.map_ids {
             let map = MapHandle::from_map_id(map_id).map_err(unreadable)?;
             match map.map_type() {
-                MapType::Hash | MapType::LpmTrie => drop(build.maps.insert(map_id)),
-                // An object's constants are an array of one value.
-                MapType::Array => {
+                // An object's constants are an array of one value, by the end of its name.
+                MapType::Array if map.name().as_encoded_bytes().ends_with(CONSTANTS_SUFFIX.as_bytes()) => {
                     let value = map.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).map_err(unreadable)?;
                     build.constants = value;
                 }
-                _ => {}
+                // Each program has its own.
+                MapType::PercpuArray => {}
+                _ => drop(build.maps.insert(map_id)),
             }
         }
         Ok(build)

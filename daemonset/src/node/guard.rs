@@ -31,21 +31,33 @@ impl Preparation {
         asked: &Asked<'_>,
         last: &mut LastLook,
     ) -> (Guard, Option<PathBuf>) {
-        if let Err(why) = self.guard_program(offer, pin_dir, last) {
+        if let Err(why) = self.guard_program(needed, offer, pin_dir, last) {
             let guard = if needed { Guard::Missing { why } } else { Guard::NotNeeded };
             return (guard, None);
         }
-        let filled = fill(&mut smc.route, needed, pin_dir, asked);
-        let attempt = "say whose offers of SMC are taken out of their SYNs";
-        if self.check_host(attempt, filled).is_none() && !needed {
-            return (Guard::NotNeeded, None);
+        let guard = if needed { Guard::Ready } else { Guard::NotNeeded };
+        let peers = Pinned::open(pin_dir).and_then(|guard| say_peers(&guard, needed, asked, last));
+        match self.check_host("say who may speak SMC with this node's pods", peers) {
+            Some(told) => self.restored.extend(told),
+            // Whoever was to be kept out would be let in.
+            None if asked.inbound.as_ref().unwrap_or(&last.inbound) != &Inbound::Any => {
+                let why =
+                    "who may speak SMC with pods cannot be written into its map; the agent's log says why"
+                        .to_owned();
+                return (if needed { Guard::Missing { why } } else { guard }, None);
+            }
+            None => {}
         }
-        (if needed { Guard::Ready } else { Guard::NotNeeded }, Some(pin_dir.to_owned()))
+        let filled = Pinned::open(pin_dir)
+            .and_then(|guard| strip_from_nodes(&guard, &mut smc.route, asked.node_addresses));
+        self.check_host("have SMC's offer taken out of SYNs from nodes' addresses", filled);
+        (guard, Some(pin_dir.to_owned()))
     }
 
     /// Makes sure that the program and its maps are pinned; else why they are not.
     fn guard_program(
         &mut self,
+        needed: bool,
         offer: Result<Option<&SynOption>, &str>,
         pin_dir: &Path,
         last: &mut LastLook,
@@ -73,7 +85,11 @@ impl Preparation {
                     self.notes.push(format!("{what} the BPF program of the same-node guard"));
                     if !replaced {
                         let why = "its BPF program was not pinned".to_owned();
-                        self.restored.push(Reason::SameNodeGuardMissing { why });
+                        self.restored.push(if needed {
+                            Reason::SameNodeGuardMissing { why }
+                        } else {
+                            Reason::PeerFilterMissing { why }
+                        });
                     }
                 }
                 Ok(EnsuredGuard::UnknownOffer) => {
@@ -90,18 +106,23 @@ impl Preparation {
     }
 }
 
-/// Brings the maps to what is wanted. Who may speak SMC comes first: it is waited for.
-fn fill(route: &mut Connection, needed: bool, pin_dir: &Path, asked: &Asked<'_>) -> Result<(), HostError> {
-    let guard = Pinned::open(pin_dir)?;
-    if let Some(inbound) = &asked.inbound {
-        let (peers, rules) = (guard.peers()?, inbound.rules());
-        // The reason need not be compared: only where nobody may, no range may.
-        if peers.all()?.remove(&Whose::Node).unwrap_or_default() != rules {
-            peers.set(Whose::Node, &rules, why(inbound))?;
-        }
-    }
+/// Has the node's own rules hold, and tells when they did not although nothing else is asked than at the last look.
+fn say_peers(
+    guard: &Pinned,
+    needed: bool,
+    asked: &Asked<'_>,
+    last: &LastLook,
+) -> Result<Option<Reason>, HostError> {
     guard.spare(if needed { &[] } else { &Why::SAME_NODE })?;
-    strip_from_nodes(&guard, route, asked.node_addresses)
+    let Some(inbound) = &asked.inbound else { return Ok(None) };
+    let (peers, rules) = (guard.peers()?, inbound.rules());
+    // The reason need not be compared: only where nobody may, no range may.
+    if peers.rules_of_node()? == rules {
+        return Ok(None);
+    }
+    peers.set(Whose::Node, &rules, why(inbound))?;
+    let why = "the node's rules in its map were not as they had been written".to_owned();
+    Ok((*inbound == last.inbound).then_some(Reason::PeerFilterMissing { why }))
 }
 
 fn why(inbound: &Inbound) -> Why {

@@ -12,6 +12,7 @@ pub fn losses(before: &NodeFacts, now: &NodeFacts, restored: Vec<Reason>) -> Vec
         }
         Reason::NoConversion { .. } => !matches!(before.conversion, Conversion::None { .. }),
         Reason::SameNodeGuardMissing { .. } => before.guard == Guard::Ready,
+        Reason::PeerFilterMissing { .. } => before.guard_pins.is_some(),
         Reason::SourceAnchorMissing { .. } => matches!(before.anchor, Anchor::Ready { .. }),
         _ => false,
     };

@@ -84,6 +84,11 @@ fn give(smc: &mut Smc, port: &RdmaPort, naming: &Naming) -> Result<Option<PnetId
         Naming::Give(pnetid) => pnetid.clone(),
         Naming::GiveInstead(pnetid) => {
             if let Some(had) = &port.pnetid {
+                // It would be taken from all that have it.
+                let members = pnet::members(&pnet::list(&mut smc.generic, family)?, had);
+                if members != [port.to_string()] {
+                    return Ok(None);
+                }
                 pnet::delete(&mut smc.generic, family, had)?;
             }
             pnetid.clone()

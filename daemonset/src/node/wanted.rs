@@ -28,7 +28,8 @@ pub(super) fn is_standing(store: &Store, pin_dir: &Path) -> bool {
     let made = store.read_document::<Made>();
     let of_pod = |record: &Arc<Record>| {
         let set_up = record.verdict.as_ref().is_some_and(Verdict::is_set_up);
-        record.is_live() && (set_up || record.owned != Owned::default())
+        let nothing = Owned { peers: record.owned.peers.clone(), ..Owned::default() };
+        record.is_live() && (set_up || record.owned != nothing)
     };
     made.map_or(true, |made| made.is_some_and(|made| made != Made::default()))
         || Pinned::look(pin_dir).map_or(true, |pinned| pinned.is_some())

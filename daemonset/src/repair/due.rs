@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use smc_model::{Reason, Verdict, Wish};
+use smc_model::{NodeFacts, Note, Reason, Verdict, Wish};
 use smc_state::{AttachmentId, Phase, Record};
 
 use super::HOST_NETWORK;
@@ -22,6 +22,8 @@ pub enum Wanted {
     On {
         /// Whether missed pods are set up, too.
         missed: bool,
+        /// Whether pods are to have the guard's program.
+        program: Program,
     },
     /// Pods would be, but the node lacks something without which those that are converted could come to harm.
     Obstructed,
@@ -29,6 +31,38 @@ pub enum Wanted {
     Off,
     /// Nobody knows yet: pods stay as they are.
     Unknown,
+}
+
+/// Whether pods are to have the guard's program, which they get when they are set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The node has none.
+    None,
+    /// Those that can have it.
+    Wanted,
+    /// All: not everybody may speak SMC with them.
+    Needed,
+}
+
+impl Program {
+    /// What a node's facts call for.
+    pub fn of(node: &NodeFacts) -> Self {
+        match (node.guard_for_pods(), node.inbound.is_any()) {
+            (None, _) => Self::None,
+            (Some(_), true) => Self::Wanted,
+            (Some(_), false) => Self::Needed,
+        }
+    }
+
+    /// Whether a pod that is set up lacks it, and may get it.
+    fn is_lacked_by(self, record: &Record) -> bool {
+        let could_not = record.plan.notes.iter().any(|note| matches!(note, Note::NotFiltered { .. }));
+        match self {
+            Self::None => false,
+            Self::Wanted => record.owned.guard_pins.is_none(),
+            Self::Needed => record.owned.guard_pins.is_none() || could_not,
+        }
+    }
 }
 
 /// A pod to work on.
@@ -85,14 +119,15 @@ pub fn due(
             let why = if own_kernel.contains(sandbox.id.as_str()) {
                 is_to_be_refused_for_its_kernel(record).then_some(Why::OwnKernel)
             } else {
-                why(record, wanted, lost.contains(&record.attachment), now_ms)
+                let why = why(record, wanted, lost.contains(&record.attachment), now_ms);
+                why.or_else(|| lacks_peers(record, sandbox, wanted).then_some(Why::SetUpByEarlier))
             };
             if let Some(why) = why {
                 let (attachment, network) = (record.attachment.clone(), record.network.clone());
                 due.push(Due { attachment, sandbox: sandbox.clone(), network, why });
             }
         }
-        if missed && wanted == (Wanted::On { missed: true }) {
+        if missed && matches!(wanted, Wanted::On { missed: true, .. }) {
             // An id that cannot name a record is none that a runtime gives.
             let Ok(attachment) = AttachmentId::new(&sandbox.id, FIRST_INTERFACE) else { continue };
             let (sandbox, network) = (sandbox.clone(), String::new());
@@ -100,6 +135,12 @@ pub fn due(
         }
     }
     due
+}
+
+/// Whether who may speak SMC with a pod is not on its record as its owner says it: an earlier version wrote that.
+fn lacks_peers(record: &Record, sandbox: &Sandbox, wanted: Wanted) -> bool {
+    let configured = record.phase == Phase::Settled && record.verdict == Some(Verdict::Configured);
+    matches!(wanted, Wanted::On { .. }) && configured && record.owned.peers != sandbox.peers
 }
 
 /// Whatever is wanted: what was set up in such a pod serves nobody.
@@ -131,6 +172,9 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
         }
         Some(Verdict::Configured) if lost => Some(Why::Lost),
         Some(Verdict::Configured) if record.owned.is_of_earlier_version() => Some(Why::SetUpByEarlier),
+        Some(Verdict::Configured) if matches!(wanted, Wanted::On { program, .. } if program.is_lacked_by(record)) => {
+            Some(Why::SetUpByEarlier)
+        }
         // The annotations of a living sandbox cannot change, nor can its network.
         Some(
             Verdict::Configured
@@ -170,7 +214,8 @@ mod tests {
     use super::*;
     use crate::test_values::record;
 
-    const ON: Wanted = Wanted::On { missed: true };
+    const ON: Wanted = Wanted::On { missed: true, program: Program::None };
+    const ON_BUT_MISSED: Wanted = Wanted::On { missed: false, program: Program::None };
 
     fn sandbox(id: &str, wish: Wish) -> Sandbox {
         let (pod, handler) = (smc_state::PodName::default(), String::new());
@@ -200,7 +245,7 @@ mod tests {
             (found.len(), found[0].why, found[0].attachment.to_string()),
             (1, Why::Missed, "a-eth0".into())
         );
-        for wanted in [Wanted::On { missed: false }, Wanted::Off, Wanted::Unknown] {
+        for wanted in [ON_BUT_MISSED, Wanted::Off, Wanted::Unknown] {
             assert_eq!(due(&pods, &[], wanted, &BTreeSet::new(), &BTreeSet::new(), 0), []);
         }
         let stopped = Sandbox { ready: false, ..sandbox("a", Wish::Enabled) };
@@ -221,7 +266,7 @@ mod tests {
         let lost = BTreeSet::from([web.attachment.clone()]);
         let why = |wanted| due(&[of(&web)], &[listed(&web)], wanted, &lost, &BTreeSet::new(), 0)[0].why;
         assert_eq!(why(ON), Why::Lost);
-        assert_eq!(why(Wanted::On { missed: false }), Why::Lost);
+        assert_eq!(why(ON_BUT_MISSED), Why::Lost);
         assert_eq!(why(Wanted::Off), Why::SwitchedOff);
     }
 
@@ -254,6 +299,27 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_has_not_what_keeps_others_out_gets_it() {
+        let with = |program| Wanted::On { missed: true, program };
+        let mut web = record("web", Verdict::Configured);
+        for (program, due) in [(Program::None, false), (Program::Wanted, true), (Program::Needed, true)] {
+            assert_eq!(!whys(&web, with(program)).is_empty(), due, "{program:?}");
+        }
+        web.owned.guard_pins = Some("/pins".into());
+        web.plan.notes = vec![Note::NotFiltered { error: "no clsact".into() }];
+        assert_eq!(whys(&web, with(Program::Wanted)), [], "it could not, and need not");
+        assert_eq!(whys(&web, with(Program::Needed)), [Why::SetUpByEarlier]);
+
+        let web = record("web", Verdict::Configured);
+        let choosy = Sandbox { peers: "10.0.0.0/8".parse().ok(), ..of(&web) };
+        let why = |wanted| {
+            due(std::slice::from_ref(&choosy), &[listed(&web)], wanted, &BTreeSet::new(), &BTreeSet::new(), 0)
+        };
+        assert_eq!(why(ON)[0].why, Why::SetUpByEarlier);
+        assert_eq!(why(Wanted::Unknown), []);
+    }
+
+    #[test]
     fn set_up_pods_of_a_node_that_could_harm_them_are_due_until_they_are_refused_and_come_back() {
         let listeners = vec![Listener { port: 80, process: None }];
         for verdict in [Verdict::Configured, Verdict::NeedsRestart { listeners }] {
@@ -272,7 +338,7 @@ mod tests {
     fn a_switched_off_pod_is_taken_up_again_when_it_is_switched_on() {
         let off = record("web", Verdict::refused(Reason::SwitchedOff { why: "x".into() }));
         assert_eq!(whys(&off, Wanted::Off), []);
-        assert_eq!(whys(&off, Wanted::On { missed: false }), [Why::Refused]);
+        assert_eq!(whys(&off, ON_BUT_MISSED), [Why::Refused]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Repairer;
-use super::due::Wanted;
+use super::due::{Program, Wanted};
 use super::obstruction::Obstruction;
 use crate::board::Board;
 use crate::cri::Cri;
@@ -34,7 +34,8 @@ impl From<MeshSwitch> for Wanted {
     fn from(mesh: MeshSwitch) -> Self {
         match mesh {
             mesh if !mesh.is_known() => Self::Unknown,
-            MeshSwitch { on: true, repair, .. } => Self::On { missed: repair },
+            // What the node has is said by [`Looks::want`].
+            MeshSwitch { on: true, repair, .. } => Self::On { missed: repair, program: Program::None },
             _ => Self::Off,
         }
     }
@@ -92,6 +93,7 @@ impl Looks {
     pub fn want(&mut self, wanted: Wanted, node: &NodeFacts) -> bool {
         let wanted = match (self.obstruction.lasts(node), wanted) {
             (true, Wanted::On { .. }) => Wanted::Obstructed,
+            (false, Wanted::On { missed, .. }) => Wanted::On { missed, program: Program::of(node) },
             (_, wanted) => wanted,
         };
         self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted)

@@ -2,7 +2,8 @@
 //!
 //! Something that masquerades (a Service's port, a tunnel, an address of a node that Kubernetes does not tell) can bring two pods of
 //! one node together without either seeing the other's address. Their handshake then times out on both sides, and may leak into their
-//! streams. A handshake with another node times out on one side here.
+//! streams. A handshake with another node times out on one side here; two such, in both directions, are told from one by their ports: what
+//! masquerades keeps the client's where it can.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -41,6 +42,8 @@ pub(super) struct Handshake {
 struct Half {
     container: String,
     peer: Option<IpAddr>,
+    /// The client's port, as this side knows it.
+    port: u16,
     /// Whether it was taken for a failure.
     failed: bool,
     at: Duration,
@@ -62,11 +65,12 @@ pub(super) struct SameNodePeers {
 }
 
 impl SameNodePeers {
-    /// Takes in a fallback, of a server only one that `failed`: to what seemed another node. Returns the handshake of which now both sides are known.
+    /// Takes in a fallback, with the client's port, of a server only one that `failed`: to what seemed another node. Returns the handshake of which now both sides are known.
     pub(super) fn fell_back(
         &mut self,
         container: &str,
         fallback: &Fallback,
+        port: u16,
         failed: bool,
         now: Duration,
     ) -> Option<Handshake> {
@@ -74,20 +78,23 @@ impl SameNodePeers {
         if !is_timeout(code, peer_diagnosis) {
             return None;
         }
-        let half = Half { container: container.to_owned(), peer, failed, at: now };
+        let half = Half { container: container.to_owned(), peer, port, failed, at: now };
         match side {
             Side::Server => self.server = Some(half),
             Side::Client => self.client = Some(half),
         }
         let (server, client) = (self.server.as_ref()?, self.client.as_ref()?);
         let peer = server.peer?;
-        if server.container == client.container || client.at.abs_diff(server.at) > APART {
+        let apart = client.at.abs_diff(server.at) > APART || client.port != server.port;
+        if server.container == client.container || apart {
+            return None;
+        }
+        // Nobody is kept from SMC for ever, so nobody beyond those that are remembered.
+        if self.found.len() >= MOST && !self.found.contains_key(&peer) {
             return None;
         }
         let (server, client) = (self.server.take()?, self.client.take()?);
-        if self.found.len() < MOST || self.found.contains_key(&peer) {
-            self.found.insert(peer, now + KEPT);
-        }
+        self.found.insert(peer, now + KEPT);
         let (dialled, blamed) = (client.peer, client.failed);
         Some(Handshake { server: server.container, client: client.container, peer, dialled, blamed })
     }
@@ -135,13 +142,13 @@ mod tests {
                 let mut peers = SameNodePeers::default();
                 let sides = [("a", &server), ("b", &client)];
                 let [first, second] = if server_first { sides } else { [sides[1], sides[0]] };
-                assert_eq!(peers.fell_back(first.0, first.1, true, seconds(5)), None);
-                let found = peers.fell_back(second.0, second.1, true, seconds(6)).unwrap();
+                assert_eq!(peers.fell_back(first.0, first.1, 4000, true, seconds(5)), None);
+                let found = peers.fell_back(second.0, second.1, 4000, true, seconds(6)).unwrap();
                 assert_eq!((found.server.as_str(), found.client.as_str()), ("a", "b"));
                 assert_eq!((Some(found.peer), found.dialled), (server.peer, client.peer));
                 assert!(peers.found().eq(server.peer));
                 // Each handshake has one of both.
-                assert_eq!(peers.fell_back("c", &client, true, seconds(6)), None);
+                assert_eq!(peers.fell_back("c", &client, 4000, true, seconds(6)), None);
             }
         }
     }
@@ -152,17 +159,43 @@ mod tests {
         let other = fallback(Side::Client, DECLINED, 0x0303_0000);
         for (second, by, at) in [(&server, "b", 6), (&client, "b", 8), (&client, "a", 6), (&other, "b", 6)] {
             let mut peers = SameNodePeers::default();
-            assert_eq!(peers.fell_back("a", &server, true, seconds(5)), None);
-            assert_eq!(peers.fell_back(by, second, true, seconds(at)), None, "{second:?} of {by} at {at}");
+            assert_eq!(peers.fell_back("a", &server, 4000, true, seconds(5)), None);
+            assert_eq!(
+                peers.fell_back(by, second, 4000, true, seconds(at)),
+                None,
+                "{second:?} of {by} at {at}"
+            );
             assert_eq!(peers.found().count(), 0);
         }
     }
 
     #[test]
+    fn two_handshakes_with_other_nodes_that_time_out_at_once_are_told_apart_by_their_ports() {
+        let mut peers = SameNodePeers::default();
+        assert_eq!(peers.fell_back("a", &fallback(Side::Server, TIMED_OUT, 0), 4000, true, seconds(5)), None);
+        assert_eq!(peers.fell_back("b", &fallback(Side::Client, TIMED_OUT, 0), 4001, true, seconds(5)), None);
+        assert_eq!(peers.found().count(), 0);
+    }
+
+    #[test]
+    fn nobody_is_found_beyond_those_that_are_remembered() {
+        let mut peers = SameNodePeers::default();
+        for last in 0..=u16::try_from(MOST).unwrap() {
+            let [high, low] = last.to_be_bytes();
+            let of =
+                |side| Fallback { peer: Some([10, 9, high, low].into()), ..fallback(side, TIMED_OUT, 0) };
+            peers.fell_back("a", &of(Side::Server), 1, true, seconds(5));
+            let found = peers.fell_back("b", &of(Side::Client), 1, true, seconds(5));
+            assert_eq!(found.is_some(), usize::from(last) < MOST);
+        }
+        assert_eq!(peers.found().count(), MOST);
+    }
+
+    #[test]
     fn whoever_was_found_is_tried_again_later() {
         let mut peers = SameNodePeers::default();
-        peers.fell_back("a", &fallback(Side::Server, TIMED_OUT, 0), true, seconds(5));
-        peers.fell_back("b", &fallback(Side::Client, TIMED_OUT, 0), true, seconds(5)).unwrap();
+        peers.fell_back("a", &fallback(Side::Server, TIMED_OUT, 0), 4000, true, seconds(5));
+        peers.fell_back("b", &fallback(Side::Client, TIMED_OUT, 0), 4000, true, seconds(5)).unwrap();
         assert_eq!(peers.next(), Some(seconds(605)));
         assert_eq!(peers.forget(seconds(604)), [] as [IpAddr; 0]);
         assert_eq!(peers.forget(seconds(605)), [IpAddr::from([192, 0, 2, 77])]);

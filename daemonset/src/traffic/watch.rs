@@ -12,7 +12,7 @@ use smc_model::{
     Conversion, Elsewhere, Growth, HostState, Known, NodeFacts, Reason, SmcPeers, Verdict, diagnose,
     standing_cause,
 };
-use smc_state::{AttachmentId, LivePod, Phase};
+use smc_state::{AttachmentId, BoundPort, LivePod, Made, Phase};
 
 use super::devices::Devices;
 use super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
@@ -157,6 +157,9 @@ impl Watch {
             let cause = pod.record().and_then(|record| standing_cause(&record.plan, &facts, &addresses));
             let Some(cause) = cause else { continue };
             if set_up_again(&self.tools, pod, &cause) {
+                if is_by_us(&self.tools, &cause) {
+                    continue;
+                }
                 // Nothing lasts of it, unless the next look still finds it. Where the port had none, it has this from us.
                 let restored = self.tools.board.read(|view| view.losses.restored(wall(), EXPLAINED_FOR));
                 let bare = restored.iter().find(|reason| matches!(reason, Reason::PnetidMissing { .. }));
@@ -402,6 +405,15 @@ fn set_up_again(tools: &Tools, pod: &Pod, cause: &Reason) -> bool {
         pod.records.keys().for_each(|attachment| tools.lost.tell(attachment.clone()));
     }
     renamed
+}
+
+/// Whether the port has its other PNETID from us, as Terway's pods look for it.
+fn is_by_us(tools: &Tools, cause: &Reason) -> bool {
+    let Reason::ForeignPnetid { port, pnetid, .. } = cause else { return false };
+    let made: Option<Made> = tools.store.read_document().ok().flatten();
+    let is_it =
+        |bound: &BoundPort| format!("{}/{}", bound.device, bound.port) == *port && bound.pnetid == *pnetid;
+    made.is_some_and(|made| made.ports.iter().any(is_it))
 }
 
 fn announce(tools: &Tools, pod: &mut Pod) {

@@ -70,7 +70,7 @@ fn becomes_smc_r_at_last(pod: &TestPod<'_>, server: &str) {
 }
 
 #[test]
-fn ranges_in_the_settings_keep_others_on_tcp_within_seconds_and_nobody_is_blamed() {
+fn ranges_in_the_settings_keep_others_on_tcp_within_seconds_and_no_server_is_blamed() {
     let Some(cluster) = two_nodes() else { return };
     let _altered = cluster.alter(1);
     let _shared = cluster.share(2);

@@ -175,13 +175,15 @@ impl<'a, M: Machine> Work<'a, M> {
                 let missing = plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 return Err(Reason::ReadBackFailed { missing }.into());
             }
+            self.check_rules_are_its_own(&pod)?;
             record.owned = std::mem::take(&mut record.owned).after(&plan.steps, &pod, &node, cookie);
             self.changes.before.get_or_insert_with(|| pod.clone());
             record.plan = merge(std::mem::take(&mut record.plan), plan.clone());
             self.store.write(record)?;
-            match self.apply(&plan.steps, entered) {
+            let filters = pod.peers.is_some() || !node.inbound.is_any();
+            match self.apply(&plan.steps, filters, entered) {
                 Err(Stop::Refused(why)) if self.can_do_without_guard(&node, &pod) => {
-                    self.give_up_guard(record, entered);
+                    Self::give_up_guard(&plan.steps, entered);
                     record.plan.notes.push(Note::NotFiltered { error: why.to_string() });
                     node.guard_pins = None;
                 }
@@ -236,8 +238,8 @@ impl<'a, M: Machine> Work<'a, M> {
         }
     }
 
-    /// Takes the steps in order and notes each before it is taken.
-    fn apply(&mut self, steps: &[Step], entered: &mut M::Entered) -> Result<(), Stop> {
+    /// Takes the steps in order and notes each before it is taken. `filters` says that not everybody may speak SMC with the pod.
+    fn apply(&mut self, steps: &[Step], filters: bool, entered: &mut M::Entered) -> Result<(), Stop> {
         let _addresses = self.store.lock_addresses(self.budget.deadline).map_err(|error| match error {
             StateError::Locked { .. } => Stop::Refused(Reason::BudgetExceeded {
                 during: "waiting for the host's addresses".to_owned(),
@@ -247,9 +249,24 @@ impl<'a, M: Machine> Work<'a, M> {
         for step in steps {
             self.budget.check(|| step.to_string())?;
             self.changes.done.push(step.clone());
-            entered.step(step).map_err(|error| refused_step(step, &error))?;
+            entered.step(step).map_err(|error| refused_step(step, &error, filters))?;
         }
         Ok(())
+    }
+
+    /// A pod with NET_ADMIN gives itself any address, and must not say who may speak SMC with another's pod.
+    fn check_rules_are_its_own(&mut self, pod: &PodFacts) -> Result<(), Stop> {
+        if pod.peers.is_none() {
+            return Ok(());
+        }
+        let others = self.store.addresses_of_others(&self.job.attachment, &ReadBefore::default())?;
+        match pod.addresses_to_guard().intersection(&others).next() {
+            Some(address) => {
+                let why = format!("its address {address} is another pod's as well");
+                Err(Reason::PeerFilterMissing { why }.into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether it is the guard that could not be had, on a node that needs none, for a pod that anybody may speak SMC with.
@@ -261,18 +278,16 @@ impl<'a, M: Machine> Work<'a, M> {
             && Instant::now() < self.budget.deadline
     }
 
-    fn give_up_guard(&mut self, record: &mut Record, entered: &mut M::Entered) {
-        let is_guards = |step: &Step| matches!(step, Step::Guard { .. });
-        for step in self.changes.done.iter().rev().filter(|step| is_guards(step)) {
-            // What stays attached counts, and takes nothing from anybody.
-            let _ = entered.undo(step);
-        }
-        self.changes.done.retain(|step| !is_guards(step));
-        record.plan.steps.retain(|step| !is_guards(step));
-        if let Some(before) = &self.changes.owned {
-            record.owned.guarded.clone_from(&before.guarded);
-            record.owned.guarded6.clone_from(&before.guarded6);
-            record.owned.guard_pins.clone_from(&before.guard_pins);
+    /// The addresses go into the maps all the same, where they take nothing from anybody: so the record is true, and whatever looks
+    /// at it finds what it says.
+    fn give_up_guard(steps: &[Step], entered: &mut M::Entered) {
+        for step in steps {
+            if let Step::Guard { address, also, pins, peers, .. } = step {
+                let (also, pins, peers) = (also.clone(), pins.clone(), peers.clone());
+                let in_maps = Step::Guard { address: *address, interface: None, also, pins, peers };
+                // What fails is put in by the agent.
+                let _ = entered.step(&in_maps);
+            }
         }
     }
 
@@ -398,13 +413,15 @@ fn merge(earlier: Plan, later: Plan) -> Plan {
     plan
 }
 
-fn refused_step(step: &Step, error: &HostError) -> Reason {
+/// `filters` says that not everybody may speak SMC with the pod.
+fn refused_step(step: &Step, error: &HostError, filters: bool) -> Reason {
     /// ENOENT: nothing is pinned.
     const ENOENT: i32 = 2;
     match step {
         Step::Guard { .. } if error.errno() == Some(ENOENT) => {
             Reason::SameNodeGuardMissing { why: error.with_cause() }
         }
+        Step::Guard { .. } if filters => Reason::PeerFilterMissing { why: error.with_cause() },
         _ => Reason::StepFailed { step: step.to_string(), error: error.with_cause() },
     }
 }

@@ -42,6 +42,10 @@ pub static PEER_LOST_SMC: Entry = Entry {
             check: "`smcctl pod POD` and `smcctl doctor` on the peer's node",
         },
         Cause {
+            what: "the peer does not let this pod speak SMC with it: its annotation inbound-peers, or its node's settings, name other ranges",
+            check: "`kubectl get pod POD -o yaml` of the peer; `smcctl doctor` on its node, line inbound peers",
+        },
+        Cause {
             what: "a middlebox (firewall, load balancer, proxy) strips TCP option 254",
             check: "`tcpdump -vni eth0 'tcp[tcpflags] & tcp-syn != 0'` in both pods: unknown-254 leaves one and does not arrive at the other",
         },
@@ -374,7 +378,28 @@ pub static ANY_PEER_ALLOWED: Entry = Entry {
         what: "nobody said who may: neither the ConfigMap smc-settings for all pods nor a pod's annotation for its own",
         check: "`kubectl get configmap -n kube-system smc-settings -o yaml`: inbound-peers",
     }],
-    remedy: "write the ranges of your pods and nodes as inbound-peers into the ConfigMap smc-settings; it is in force within seconds",
+    remedy: "give the ConfigMap smc-settings, in your overlay, the key inbound-peers with the ranges of your pods and nodes; it is in force \
+             two minutes later at the latest, when kubelet has it",
+};
+
+/// KnownKernelDefects.
+pub static KNOWN_KERNEL_DEFECTS: Entry = Entry {
+    name: "KnownKernelDefects",
+    kernel: None,
+    seen: "the kernel's SMC has, or may have, defects that public records name",
+    meaning: "whoever may speak SMC with a pod reaches SMC's code in the kernel; pods are accelerated all the same",
+    causes: &[
+        Cause {
+            what: "the kernel is older than the one in which the records say that it was mended",
+            check: "`uname -r` against the records that `smcctl doctor` names",
+        },
+        Cause {
+            what: "it is a vendor's kernel, which may be mended without its release telling so",
+            check: "the vendor's security notices",
+        },
+    ],
+    remedy: "update the node's kernel; say in the ConfigMap smc-settings who may speak SMC (inbound-peers), or that no pod shall be \
+             accelerated with such a kernel (known-defects: refuse)",
 };
 
 pub(super) static ALL: &[&Entry] = &[
@@ -397,6 +422,7 @@ pub(super) static ALL: &[&Entry] = &[
     &QUEUE_PAIRS_LOW,
     &NODE_PORTS_ON_POD_ADDRESSES,
     &ANY_PEER_ALLOWED,
+    &KNOWN_KERNEL_DEFECTS,
     &MEMORY_LOW,
     &DRIVER_MODE,
     &RESERVED_PORTS_TAKEN,

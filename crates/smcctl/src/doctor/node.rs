@@ -43,7 +43,7 @@ pub(super) fn known_defects(facts: &Facts) -> Check {
             let seen = format!(
                 "not known: vendors mend kernels without the release saying so; ask yours for those that records of {TABLE_DATE} name"
             );
-            return Check::note(name, refusal::KERNEL_DEFECTS.name, seen);
+            return Check::note(name, finding::KNOWN_KERNEL_DEFECTS.name, seen);
         }
         Defects::Of { open, unsaid } => (open, unsaid),
     };
@@ -54,7 +54,7 @@ pub(super) fn known_defects(facts: &Facts) -> Check {
         return if refused {
             Check::problem(name, &refusal::KERNEL_DEFECTS, seen)
         } else {
-            Check::note(name, refusal::KERNEL_DEFECTS.name, seen)
+            Check::note(name, finding::KNOWN_KERNEL_DEFECTS.name, seen)
         };
     }
     if unsaid.is_empty() {

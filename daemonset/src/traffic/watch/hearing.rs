@@ -22,6 +22,7 @@ impl Watch {
         for (container, pod) in &self.pods {
             containers.extend(pod.record().and_then(|r| r.cookie).map(|cookie| (cookie, container.clone())));
         }
+        let is_guarded = self.facts.as_ref().is_some_and(|facts| facts.guard == Guard::Ready);
         let inbound = self.facts.as_ref().map(|facts| facts.inbound.clone()).unwrap_or_default();
         for event in events {
             let Some(container) = containers.get(&event.cookie) else { continue };
@@ -44,11 +45,15 @@ impl Watch {
             let judged = pod.fell_back(&fallback, &mut self.peers, now);
             // The client may well know that its peer is here.
             let failed = matches!(judged, Judgement::Failed(_));
+            if !is_guarded {
+                continue;
+            }
             if !failed && fallback.side == Side::Server {
                 continue;
             }
             // Nothing is wrong with any path, then: both sides of it are here.
-            if let Some(found) = self.same_node_peers.fell_back(container, &fallback, failed, now) {
+            let port = if event.side == Side::Client { event.local.port() } else { event.remote.port() };
+            if let Some(found) = self.same_node_peers.fell_back(container, &fallback, port, failed, now) {
                 // A Service's address, which does not speak SMC, nor does it not.
                 found.dialled.into_iter().for_each(|peer| self.peers.mistook(peer));
                 if let Some(server) = self.pods.get_mut(&found.server) {

@@ -46,7 +46,7 @@ pub(crate) struct Workload {
     pub(crate) namespace: String,
     pub(crate) container: String,
     pub(crate) image: String,
-    /// Directories of the node to be made before (`DirectoryOrCreate`).
+    /// Directories of the node to be made before (`DirectoryOrCreate`, and those of ConfigMaps).
     pub(crate) directories: Vec<String>,
     /// What is in the directories of its ConfigMaps, one value a file.
     pub(crate) config_maps: Vec<ConfigMapFile>,
@@ -101,12 +101,13 @@ impl Workload {
             let host_path = volume.host_path.as_ref()?;
             (host_path.type_.as_deref() == Some("DirectoryOrCreate")).then(|| host_path.path.clone())
         });
-        let directories = directories.collect();
+        let mut directories: Vec<String> = directories.collect();
         let mut config_maps = Vec::new();
         for volume in volumes {
             let Some(source) = &volume.config_map else { continue };
             let found: ConfigMap = find(documents, "ConfigMap", &source.name)?;
             let directory = config_map_directory(&volume.name);
+            directories.push(directory.clone());
             config_maps.extend(
                 found.data.unwrap_or_default().into_iter().map(|(name, text)| ConfigMapFile {
                     directory: directory.clone(),
@@ -269,9 +270,7 @@ mod tests {
         assert_eq!(netns.propagation, i32::from(v1::MountPropagation::PropagationHostToContainer));
         assert!(workload.directories.contains(&"/run/kube-smc".to_owned()));
         let settings = container.mounts.iter().find(|mount| mount.container_path == "/etc/kube-smc").unwrap();
-        let files: Vec<&str> = workload.config_maps.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(files, ["inbound-peers", "known-defects"]);
-        assert!(workload.config_maps.iter().all(|file| file.directory == settings.host_path));
+        assert!(workload.directories.contains(&settings.host_path));
     }
 
     #[test]

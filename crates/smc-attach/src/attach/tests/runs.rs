@@ -130,8 +130,12 @@ fn a_node_that_needs_no_guard_gives_its_pods_the_program_and_does_without_where_
     let without = rig.attach().record;
     assert_eq!(without.verdict, Some(Verdict::Configured));
     assert!(matches!(&without.plan.notes[..], [Note::NotFiltered { .. }]), "{:?}", without.plan.notes);
-    assert_eq!(without.owned, Owned { sysctl: true, named: ours().named, ..Owned::default() });
-    assert!(rig.converted() && rig.kernel.0.borrow().guarded.is_empty());
+    assert_eq!(
+        without.owned,
+        Owned { sysctl: true, converted: None, ..ours() },
+        "what is in the maps goes with the pod"
+    );
+    assert!(rig.converted());
 }
 
 #[test]
@@ -140,7 +144,16 @@ fn a_pod_that_not_everybody_may_speak_smc_with_is_refused_where_nobody_can_be_ke
     let rig = with_program();
     rig.kernel.0.borrow_mut().refuses = Some("guard");
     let refused = rig.attach_for(ranges()).record;
-    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "StepFailed");
+    assert_eq!(refused.verdict.unwrap().reason().unwrap().name(), "PeerFilterMissing");
+    assert!(!rig.converted());
+
+    let rig = with_program();
+    let mut other = rig.attach().record;
+    other.attachment = AttachmentId::new("another", "eth0").unwrap();
+    rig.store.write(&other).unwrap();
+    rig.kernel.0.borrow_mut().guarded.clear();
+    let refused = rig.attach_for(ranges()).record;
+    assert!(refused.seen.contains("is another pod's as well"), "{}", refused.seen);
     assert!(!rig.converted());
 
     let rig = Rig::new(Fake::alibaba());

@@ -38,9 +38,10 @@ fn a_later_rounds_steps_and_notes_follow_the_earlier_ones_and_its_bindings_win()
 fn only_a_guard_set_that_is_not_there_is_reported_as_missing_guard() {
     let error = |errno| HostError::new("do it", Cause::System(std::io::Error::from_raw_os_error(errno)));
     let (absent, forbidden) = (2, 1);
-    assert_eq!(refused_step(&guard_step(), &error(absent)).name(), "SameNodeGuardMissing");
-    assert_eq!(refused_step(&guard_step(), &error(forbidden)).name(), "StepFailed");
-    assert_eq!(refused_step(&Step::ConvertBySysctl, &error(absent)).name(), "StepFailed");
+    assert_eq!(refused_step(&guard_step(), &error(absent), false).name(), "SameNodeGuardMissing");
+    assert_eq!(refused_step(&guard_step(), &error(forbidden), false).name(), "StepFailed");
+    assert_eq!(refused_step(&guard_step(), &error(forbidden), true).name(), "PeerFilterMissing");
+    assert_eq!(refused_step(&Step::ConvertBySysctl, &error(absent), true).name(), "StepFailed");
 }
 
 #[test]

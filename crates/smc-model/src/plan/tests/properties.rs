@@ -65,7 +65,9 @@ fn missing(kernel: &Kernel) -> BTreeSet<&'static str> {
     need(!matches!(node.guard, Guard::Missing { .. }), "SameNodeGuardMissing");
     need(node.refused_defects.is_empty(), "KernelDefects");
     let filters = node.guard_pins.is_some() || (node.inbound.is_any() && kernel.peers.is_none());
-    need(filters || node.guard != Guard::NotNeeded, "PeerFilterMissing");
+    let few = kernel.peers.is_none()
+        || kernel.observe().addresses_to_guard().len() <= crate::MAX_ADDRESSES_WITH_RANGES;
+    need(few && (filters || node.guard != Guard::NotNeeded), "PeerFilterMissing");
     let main_is_led_to = main_interface(kernel).is_none_or(|main| {
         main.kind == InterfaceKind::Direct
             || main.addresses.iter().any(|net| kernel.leads_to_pod(net.address()))
