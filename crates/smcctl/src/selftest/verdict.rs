@@ -163,8 +163,9 @@ impl Proof {
         let intact = ends.iter().all(|end| end.intact);
         let converted = ends.iter().all(|end| end.converted);
         let all = |transport: &str| ends.iter().all(|end| end.socket.transport == transport);
-        let guarded = node.guard == Guard::Ready
-            && ends.iter().all(|end| end.socket.reason.as_ref().is_some_and(|why| why.code == PEERNOSMC));
+        let without_offer =
+            ends.iter().all(|end| end.socket.reason.as_ref().is_some_and(|why| why.code == PEERNOSMC));
+        let guarded = node.guard == Guard::Ready && without_offer;
         let (transport_fine, words) = if all("SMC-R") {
             (true, "SMC-R works here")
         } else if alone && all("SMC-D") {
@@ -174,6 +175,12 @@ impl Proof {
                 true,
                 "sockets are converted, and the same-node guard keeps two pods of one node on TCP, as it should: \
                  SMC-R between nodes is proved by `smcctl selftest serve` and `connect`",
+            )
+        } else if without_offer && !node.inbound.is_any() {
+            (
+                false,
+                "not everybody may speak SMC with this node's pods (`smcctl doctor`, line inbound peers), and the throw-away addresses \
+                 may be in none of the ranges",
             )
         } else if alone && node.kernel.family == KernelFamily::Alibaba {
             (false, "the connection fell back; on this kernel the reason tells whether it should have")

@@ -68,12 +68,7 @@ pub fn plain_pod(
 
 /// The CPU time of one scrape of the agent's metrics, and of a look at every pod, by `examples/scrape_cost.rs`.
 pub fn scrape(repository: &Path) -> Result<Vec<Row>> {
-    let program = repository.join("target/release/examples/scrape_cost");
-    let output = Command::new(&program).output().with_context(|| format!("run {}", program.display()))?;
-    if !output.status.success() {
-        bail!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
-    }
-    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).context("read its figures")?;
+    let figures = example(repository, "scrape_cost")?;
     let figure = |name: &str| figures[name].as_f64().unwrap_or(f64::NAN);
     let (looks, scrape) = (figure("looks_ms"), figure("scrape_ms"));
     Ok(vec![
@@ -85,6 +80,26 @@ pub fn scrape(repository: &Path) -> Result<Vec<Row>> {
         ),
         Row::figure("  of that the answer to GET /metrics", scrape, "ms"),
     ])
+}
+
+/// What the guard's program costs a packet on this machine's kernel, by `examples/guard_cost.rs`.
+pub fn guard(repository: &Path) -> Result<Vec<Row>> {
+    let figures = example(repository, "guard_cost")?;
+    let rows = figures.as_array().context("guard_cost prints a list")?.iter().map(|figure| {
+        let what = figure["what"].as_str().unwrap_or_default();
+        Row::figure(&format!("guard, {what}"), figure["nanoseconds"].as_f64().unwrap_or(f64::NAN), "ns")
+    });
+    Ok(rows.collect())
+}
+
+/// What one of the agent's examples prints.
+fn example(repository: &Path, name: &str) -> Result<serde_json::Value> {
+    let program = repository.join("target/release/examples").join(name);
+    let output = Command::new(&program).output().with_context(|| format!("run {}", program.display()))?;
+    if !output.status.success() {
+        bail!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("read the figures of {name}"))
 }
 
 /// The size of the plugin's binary, which must be stripped.

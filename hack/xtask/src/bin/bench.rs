@@ -60,6 +60,7 @@ fn bench(cli: &Cli) -> Result<bool> {
     let mut rows = local::binary(repository())?;
     rows.extend(local::plain_pod(repository(), against, cli.rounds, &say)?);
     rows.extend(local::scrape(repository())?);
+    rows.extend(local::guard(repository())?);
     if !cli.local {
         rows.extend(node::measure(repository(), against, cli.node_rounds, &say)?);
         rows.extend(node::measure_sockets(repository(), &say)?);
