@@ -107,19 +107,25 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } counted_pods SEC(".maps");
 
-// Verifiers before 5.12 let nobody read the stack at an offset that is not constant.
-struct options {
-	__u8 bytes[64];
+// Verifiers before 5.12 let nobody read the stack at an offset that is not constant, nor give memory to functions that they look at
+// once.
+struct scratch {
+	__u8 options[64];
+	struct address from;
+	struct address to;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
-	__type(value, struct options);
+	__type(value, struct scratch);
 	__uint(max_entries, 1);
-} scratch SEC(".maps");
+} scratch_map SEC(".maps");
 
 struct packet {
+	// So that the addresses' bytes are whole words of the stack. Of others the verifier of 5.10 remembers each half, finds no two ways to
+	// here alike, and gives up after a million instructions (seen; 19,352 this way).
+	__u32 unused;
 	struct address from;
 	struct address to;
 	// Where the TCP header begins, and where the packet ends by its own word: what is behind that is cut off later.
@@ -128,6 +134,8 @@ struct packet {
 	// A part of a packet, the first.
 	__u32 fragment;
 };
+
+_Static_assert(__builtin_offsetof(struct packet, from.bytes) % 8 == 0, "see struct packet");
 
 enum kind {
 	// Nothing to look at, or a part of a packet without whose first part, which is dropped, it comes to nothing.
@@ -228,18 +236,18 @@ static __always_inline enum kind read_packet(struct __sk_buff *skb, struct packe
 	return is_tag(protocol) ? HIDDEN : OTHER;
 }
 
-static __always_inline struct options *options_read(void)
+static __always_inline struct scratch *scratch(void)
 {
 	__u32 first = 0;
 
-	return bpf_map_lookup_elem(&scratch, &first);
+	return bpf_map_lookup_elem(&scratch_map, &first);
 }
 
 // The mask is for the verifier, and the assembly for the compiler, which knows that it changes nothing.
-static __always_inline __u8 byte_at(const struct options *options, __u64 at)
+static __always_inline __u8 byte_at(const struct scratch *scratch, __u64 at)
 {
 	asm volatile("%0 &= 63" : "+r"(at));
-	return options->bytes[at];
+	return scratch->options[at];
 }
 
 #define NO_MORE 0xff
@@ -249,22 +257,22 @@ static __always_inline __u8 byte_at(const struct options *options, __u64 at)
 // or NO_MORE, and OFFER beside it. Not static: the verifier looks at it once, not at each step again.
 __attribute__((noinline)) __u32 look_at_option(__u32 at, __u32 length)
 {
-	struct options *options = options_read();
+	struct scratch *read = scratch();
 	__u32 kind, size;
 
-	if (!options || at >= length)
+	if (!read || at >= length)
 		return NO_MORE;
-	kind = byte_at(options, at);
+	kind = byte_at(read, at);
 	if (kind == OPTION_END)
 		return NO_MORE;
 	if (kind == OPTION_NOP)
 		return at + 1;
-	size = byte_at(options, at + 1);
+	size = byte_at(read, at + 1);
 	if (at + 2 > length || size < 2 || at + size > length)
 		return NO_MORE;
-	if (kind != OPTION_EXPERIMENT || size < SMC_OPTION || size & 1 || byte_at(options, at + 2) != smc_magic[0] ||
-	    byte_at(options, at + 3) != smc_magic[1] || byte_at(options, at + 4) != smc_magic[2] ||
-	    byte_at(options, at + 5) != smc_magic[3])
+	if (kind != OPTION_EXPERIMENT || size < SMC_OPTION || size & 1 || byte_at(read, at + 2) != smc_magic[0] ||
+	    byte_at(read, at + 3) != smc_magic[1] || byte_at(read, at + 4) != smc_magic[2] ||
+	    byte_at(read, at + 5) != smc_magic[3])
 		return at + size;
 	return (at + size) | OFFER;
 }
@@ -300,13 +308,17 @@ static __always_inline __u32 refused(struct range *range)
 	return found ? *found & (CAUSES - 1) : 0;
 }
 
-// Why this packet's offer is to be taken out; 0 where it is not.
-static __always_inline __u32 cause_of(const struct packet *packet)
+// Why the offer of the packet from and to the addresses in scratch is to be taken out; 0 where it is not. Not static: the verifier looks
+// at it once.
+__attribute__((noinline)) __u32 cause_of(__u32 family)
 {
-	__u32 *found = bpf_map_lookup_elem(&strip_from, &packet->from);
+	struct scratch *packet = scratch();
 	struct range range = {};
-	__u32 cause, first = 0;
+	__u32 *found, cause, first = 0;
 
+	if (!packet)
+		return 0;
+	found = bpf_map_lookup_elem(&strip_from, &packet->from);
 	if (found) {
 		__u32 *spared = bpf_map_lookup_elem(&spared_causes, &first);
 
@@ -315,7 +327,7 @@ static __always_inline __u32 cause_of(const struct packet *packet)
 			return cause;
 	}
 	range.prefix = 8 * (sizeof(range.pod) + sizeof(range.source));
-	range.pod.family = packet->from.family;
+	range.pod.family = family;
 	__builtin_memcpy(range.source, packet->from.bytes, sizeof(range.source));
 	cause = refused(&range);
 	if (cause)
@@ -329,7 +341,7 @@ int strip_offer(struct __sk_buff *skb)
 {
 	struct packet packet = {};
 	struct counts *counts;
-	struct options *options;
+	struct scratch *read;
 	struct tcphdr tcp;
 	__u32 cause, length, at = 0, spoilt = 0;
 	enum kind kind;
@@ -346,21 +358,25 @@ int strip_offer(struct __sk_buff *skb)
 	if (kind == TCP && (!tcp.syn || tcp.ack))
 		return TC_ACT_UNSPEC;
 
-	cause = cause_of(&packet);
+	read = scratch();
+	if (!read)
+		return TC_ACT_UNSPEC;
+	read->from = packet.from;
+	read->to = packet.to;
+	cause = cause_of(packet.from.family) & (CAUSES - 1);
 	if (!cause)
 		return TC_ACT_UNSPEC;
 	counts = bpf_map_lookup_elem(&counted_pods, &packet.to);
 	if (kind == UNREADABLE || packet.fragment)
 		goto drop;
-	options = options_read();
-	if (!options || tcp.doff < 5)
+	if (tcp.doff < 5)
 		goto drop;
 	length = tcp.doff * 4 - sizeof(tcp);
 	// Word by word: to old verifiers a length that is not constant may be 0, which they do not allow.
 #pragma unroll
 	for (__u32 word = 0; word < MAX_OPTIONS; word += 4) {
 		if (word < length &&
-		    bpf_skb_load_bytes(skb, packet.tcp + sizeof(tcp) + word, options->bytes + word, 4) < 0)
+		    bpf_skb_load_bytes(skb, packet.tcp + sizeof(tcp) + word, read->options + word, 4) < 0)
 			goto drop;
 	}
 	for (int step = 0; step < MAX_OPTIONS && at != NO_MORE; step++) {

@@ -261,7 +261,7 @@ fn the_agent_is_not_privileged_and_its_capabilities_are_few() {
             assert!(context.seccomp_profile.is_none() && context.proc_mount.is_none());
             let capabilities = context.capabilities.unwrap();
             assert_eq!(capabilities.drop.unwrap(), ["ALL"]);
-            assert_eq!(capabilities.add.unwrap(), ["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"]);
+            assert_eq!(capabilities.add.unwrap(), ["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE"]);
         }
     }
 }
@@ -274,7 +274,7 @@ fn each_capability_has_a_comment_that_says_what_fails_without_it() {
     let entries = lines[add + 1..].iter().take_while(|line| line.starts_with('#') || line.starts_with("- "));
     let entries: Vec<&&str> = entries.collect();
     let capabilities: Vec<usize> = (0..entries.len()).filter(|at| entries[*at].starts_with("- ")).collect();
-    assert_eq!(capabilities.len(), 3);
+    assert_eq!(capabilities.len(), 4);
     for at in capabilities {
         let comment = at.checked_sub(1).map(|above| *entries[above]);
         assert!(comment.is_some_and(|comment| comment.starts_with('#')), "{} has no comment", entries[at]);

@@ -3,11 +3,11 @@
 use rig_tests::{PATIENCE, agent, eventually, shell, start, two_nodes};
 use xtask::rig::{Ending, PodSpec};
 
-/// NET_ADMIN, SYS_PTRACE and SYS_ADMIN: bits 12, 19 and 21 (`include/uapi/linux/capability.h`).
-const CAPABILITIES: u64 = 1 << 12 | 1 << 19 | 1 << 21;
+/// NET_ADMIN, SYS_PTRACE, SYS_ADMIN and SYS_RESOURCE: bits 12, 19, 21 and 24 (`include/uapi/linux/capability.h`).
+const CAPABILITIES: u64 = 1 << 12 | 1 << 19 | 1 << 21 | 1 << 24;
 
 #[test]
-fn the_agent_has_three_capabilities_a_seccomp_filter_and_a_read_only_root() {
+fn the_agent_has_four_capabilities_a_seccomp_filter_and_a_read_only_root() {
     let Some(cluster) = two_nodes() else { return };
     let _shared = cluster.share(1);
     let node = cluster.node(1);
