@@ -80,7 +80,7 @@ impl BpfFs {
 
 impl Drop for BpfFs {
     fn drop(&mut self) {
-        run(&["umount", self.0.path().to_str().unwrap()]);
+        run(&["umount", "--lazy", self.0.path().to_str().unwrap()]);
     }
 }
 
