@@ -8,8 +8,6 @@ pub const TABLE_DATE: &str = "2026-09";
 pub struct Defect {
     /// Its name in the public records.
     pub name: &'static str,
-    /// What it is.
-    pub what: &'static str,
     /// The first series that has it; none before.
     since: Option<(u32, u32)>,
     /// The releases in which the maintained series were mended, the oldest series first; later series never had it.
@@ -20,46 +18,15 @@ pub struct Defect {
 static ALL: [Defect; 7] = [
     Defect {
         name: "CVE-2026-23450",
-        what: "a listener is used after it was freed, before anything is accepted",
         since: None,
         mended: &[(6, 12, 78), (6, 18, 20), (6, 19, 10), (7, 0, 0)],
     },
-    Defect {
-        name: "CVE-2026-46027",
-        what: "a peer that declines early",
-        since: None,
-        mended: &[(6, 12, 86), (6, 18, 27), (7, 0, 4)],
-    },
-    Defect {
-        name: "CVE-2026-64541",
-        what: "a message of a connection is used after it was freed",
-        since: None,
-        mended: &[(6, 12, 97), (6, 18, 40), (7, 1, 5)],
-    },
-    Defect {
-        name: "CVE-2026-74493",
-        what: "a defect that can be reached by a peer",
-        since: None,
-        mended: &[(6, 12, 104), (6, 18, 45), (7, 1, 9)],
-    },
-    Defect {
-        name: "CVE-2026-74692",
-        what: "a defect that can be reached by a peer",
-        since: None,
-        mended: &[(6, 12, 104), (6, 18, 45), (7, 1, 9)],
-    },
-    Defect {
-        name: "CVE-2026-80980",
-        what: "a defect that can be reached by a peer",
-        since: None,
-        mended: &[(6, 18, 50), (7, 2, 4)],
-    },
-    Defect {
-        name: "CVE-2026-80986",
-        what: "devices that take one buffer a receive, as eRDMA does",
-        since: Some((6, 14)),
-        mended: &[(6, 18, 50), (7, 2, 4)],
-    },
+    Defect { name: "CVE-2026-46027", since: None, mended: &[(6, 12, 86), (6, 18, 27), (7, 0, 4)] },
+    Defect { name: "CVE-2026-64541", since: None, mended: &[(6, 12, 97), (6, 18, 40), (7, 1, 5)] },
+    Defect { name: "CVE-2026-74493", since: None, mended: &[(6, 12, 104), (6, 18, 45), (7, 1, 9)] },
+    Defect { name: "CVE-2026-74692", since: None, mended: &[(6, 12, 104), (6, 18, 45), (7, 1, 9)] },
+    Defect { name: "CVE-2026-80980", since: None, mended: &[(6, 18, 50), (7, 2, 4)] },
+    Defect { name: "CVE-2026-80986", since: Some((6, 14)), mended: &[(6, 18, 50), (7, 2, 4)] },
 ];
 
 /// What is known of a kernel's defects.
