@@ -48,15 +48,21 @@ impl AllowedPeers {
         let set = || -> Result<(), Errno> {
             let there = if self.says_something(whose)? { self.rules(whose)? } else { PeerRules::new() };
             let value = |may: bool| if may { MAY } else { why.number() };
-            // The shortest first: what is taken from all is taken before some get it back.
-            for (range, may) in by_length(rules) {
-                self.0.put(&key(whose, range), &value(may).to_ne_bytes())?;
-            }
-            for (range, _) in
-                by_length(&there).into_iter().rev().filter(|(range, _)| !rules.contains_key(range))
-            {
-                self.0.remove(&key(whose, range))?;
-            }
+            let put = |for_all: bool| {
+                let mut wanted = rules.iter().filter(|(range, _)| (range.prefix_len() == 0) == for_all);
+                wanted
+                    .try_for_each(|(range, may)| self.0.put(&key(whose, *range), &value(*may).to_ne_bytes()))
+            };
+            let remove = |for_all: bool| {
+                let gone = there.keys().filter(|range| (range.prefix_len() == 0) == for_all);
+                gone.filter(|range| !rules.contains_key(*range))
+                    .try_for_each(|range| self.0.remove(&key(whose, *range)))
+            };
+            // What is taken from all is taken before some get it back, and given to all after.
+            put(true)?;
+            remove(false)?;
+            put(false)?;
+            remove(true)?;
             Ok(())
         };
         set().map_err(HostError::at(format_args!(
@@ -114,12 +120,6 @@ impl AllowedPeers {
         let of_it = keys.iter().filter_map(|key| read_key(key)).filter(|(of, _)| *of == whose);
         Ok(of_it.map(|(_, range)| (range, true)).collect())
     }
-}
-
-fn by_length(rules: &PeerRules) -> Vec<(IpNet, bool)> {
-    let mut rules: Vec<(IpNet, bool)> = rules.iter().map(|(range, may)| (*range, *may)).collect();
-    rules.sort_by_key(|(range, _)| range.prefix_len());
-    rules
 }
 
 fn shown(whose: Whose) -> String {
