@@ -69,13 +69,8 @@ impl Ended<'_, '_> {
     /// As [`Self::start_with`], and waits until the runtime has loaded the plugin's entry, which uninstalling took away.
     #[track_caller]
     pub fn start_chained(&mut self, arguments: &[&str]) -> String {
-        let before = log(self.node);
         let said = self.start_with(arguments);
-        eventually(PATIENCE, || {
-            let log = log(self.node);
-            let new = log.strip_prefix(&before).unwrap_or(&log).to_owned();
-            if new.contains("has loaded the entry") { Ok(()) } else { Err(new) }
-        });
+        of(self.node).await_started().unwrap_or_else(|error| panic!("{error}"));
         said
     }
 

@@ -298,6 +298,8 @@ impl Keeper {
                 Loaded::No { why } => {
                     tracing::info!(why, "the container runtime has not loaded the entry yet");
                 }
+                // Before it was put in there is nothing to be known.
+                Loaded::Unknown { .. } if self.expected.is_none() => {}
                 Loaded::Unknown { why } => {
                     tracing::info!(why, "whether the container runtime has loaded the entry is not known");
                 }

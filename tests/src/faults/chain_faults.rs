@@ -47,7 +47,7 @@ pub(super) fn entry_not_loaded(stage: &Stage<'_>, watch: &mut Watch<'_>) {
         shell(node, uncover, &[CONF, SAVED_CONF]);
         ended.start();
     });
-    ended.start_as(|agent| agent, "watching pods");
+    ended.start_unchained();
     watch.begin();
     watch.until_named();
 }

@@ -35,7 +35,7 @@ pub(super) fn ueids_differ(stage: &Stage<'_>, watch: &mut Watch<'_>) {
         Kernel(node).remove_ueid(OTHER);
         forget();
     });
-    ended.start_as(|agent| agent.with_environment("SMC_AGENT_UEID", OTHER), "has loaded the entry");
+    ended.start_as(|agent| agent.with_environment("SMC_AGENT_UEID", OTHER));
     watch.begin();
     watch.until_named();
 }

@@ -207,25 +207,38 @@ impl<'a> EndedAgent<'_, 'a> {
     /// Starts the agent and waits until it has prepared the node and the runtime has loaded the plugin's entry.
     #[track_caller]
     pub fn start(&mut self) {
-        self.start_as(|agent| agent, "has loaded the entry");
+        self.start_as(|agent| agent);
     }
 
-    /// Starts the agent with what `change` makes of it, and waits until it has logged `until`.
+    /// As [`Self::start`], with what `change` makes of the agent.
     #[track_caller]
-    pub fn start_as(&mut self, change: impl FnOnce(Agent<'a>) -> Agent<'a>, until: &str) {
+    pub fn start_as(&mut self, change: impl FnOnce(Agent<'a>) -> Agent<'a>) {
+        let agent = change(self.stage.agent(self.number));
+        self.start_without_waiting(&agent);
+        agent.await_started().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Starts the agent, also where the runtime will not load the plugin's entry, and waits until it watches pods.
+    #[track_caller]
+    pub fn start_unchained(&mut self) {
         let node = self.stage.node(self.number);
         let before = agent::log(node);
+        self.start_without_waiting(&self.stage.agent(self.number));
+        eventually(PATIENCE, || {
+            let log = agent::log(node);
+            let new = log.strip_prefix(&before).unwrap_or(&log);
+            if new.contains("watching pods") { Ok(()) } else { Err(new.to_owned()) }
+        });
+    }
+
+    #[track_caller]
+    fn start_without_waiting(&mut self, agent: &Agent<'a>) {
         self.started = true;
         let mut ended = self.stage.agents_ended(self.number);
         *ended -= 1;
         assert_eq!(*ended, 0, "another fault wants the agent of node {} ended", self.number);
         drop(ended);
-        change(self.stage.agent(self.number)).start().unwrap_or_else(|error| panic!("{error}"));
-        eventually(PATIENCE, || {
-            let log = agent::log(node);
-            let new = log.strip_prefix(&before).unwrap_or(&log);
-            if new.contains(until) { Ok(()) } else { Err(new.to_owned()) }
-        });
+        agent.start().unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

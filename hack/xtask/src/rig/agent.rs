@@ -21,7 +21,6 @@ use crate::manifests;
 
 const DAEMONSET: &str = "smc-agent";
 /// What the agent publishes when it has prepared a node.
-const NODE_FILE: &str = "/run/kube-smc/node.json";
 /// Emulated, this takes seconds; a busy machine takes longer.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
@@ -93,13 +92,17 @@ impl Agent<'_> {
         let request = v1::RunPodSandboxRequest { config: Some(sandbox), ..Default::default() };
         cri.call("start the agent's sandbox", async |mut client| client.run_pod_sandbox(request).await)?;
         self.start()?;
-        let wait = r#"for _ in $(seq 600); do [ -e "$1" ] && exit; sleep 0.2; done; exit 1"#;
-        if let Err(error) = self.node.command(&["sh", "-c", wait, "sh", NODE_FILE]).check() {
-            let what = format!("{NODE_FILE} ({error}); the agent's log:\n{}", self.log()?);
-            return Err(RigError::Timeout { what, node: self.node.number(), seconds: LIMIT.as_secs() });
-        }
-        self.eventually("the runtime's loading of the plugin's chain entry", || {
-            Ok(self.log()?.contains("the container runtime has loaded the entry"))
+        self.await_started()
+    }
+
+    /// Waits as the kubelet does before it calls the pod ready: the node is prepared and the runtime has loaded the plugin's
+    /// entry, or is waited for no longer.
+    pub fn await_started(&self) -> Result<(), RigError> {
+        let started =
+            self.eventually("its start", || Ok(self.exec(&self.workload.startup_probe)?.status.success()));
+        started.map_err(|error| RigError::AgentNotStarted {
+            log: self.log().unwrap_or_else(|error| error.to_string()),
+            source: Box::new(error),
         })
     }
 

@@ -52,6 +52,14 @@ pub enum RigError {
     /// A path cannot be told to a node.
     #[error("tell the nodes where things are")]
     BootWords(#[from] crate::layout::BootWordsError),
+    /// An agent ended, or did not say that its start was over.
+    #[error("wait for the agent; its log:\n{log}")]
+    AgentNotStarted {
+        /// What it has logged.
+        log: String,
+        /// Why it was not waited for any longer.
+        source: Box<Self>,
+    },
     /// A rig of that name runs, or is being brought up.
     #[error(
         "a rig named {name:?} is up already: use it, take it down (rig down --name {name}), or take another --name"

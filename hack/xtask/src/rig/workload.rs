@@ -1,6 +1,6 @@
 //! A `DaemonSet` as one node's kubelet runs it: what it tells the container runtime, and what it prepares before.
 //!
-//! Everything comes from the manifest. What the rig leaves out: probes, the CPU limit (an emulated CPU is many times
+//! Everything comes from the manifest. What the rig leaves out: probes (but for the one of the start), the CPU limit (an emulated CPU is many times
 //! slower), and the service account's token, for there is no API server. What it does not know is an error.
 
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub(crate) struct Workload {
     pub(crate) directories: Vec<String>,
     /// What is in the directories of its ConfigMaps, one value a file.
     pub(crate) config_maps: Vec<ConfigMapFile>,
+    /// What the kubelet runs in the container until it succeeds once.
+    pub(crate) startup_probe: Vec<String>,
     labels: BTreeMap<String, String>,
     pod: PodSpec,
     environment: Vec<(String, String)>,
@@ -121,6 +123,7 @@ impl Workload {
             image: container.image.clone().unwrap_or_default(),
             directories,
             config_maps,
+            startup_probe: startup_probe(container),
             labels: template.metadata.unwrap_or_default().labels.unwrap_or_default(),
             environment,
             name,
@@ -159,6 +162,11 @@ impl Workload {
     pub(crate) fn log_directory(&self, uid: &str) -> String {
         format!("{}/{}", spec::log_directory(&self.name, &self.namespace, uid), self.container)
     }
+}
+
+fn startup_probe(container: &Container) -> Vec<String> {
+    let exec = container.startup_probe.as_ref().and_then(|probe| probe.exec.as_ref());
+    exec.and_then(|exec| exec.command.clone()).unwrap_or_default()
 }
 
 fn unsupported(what: &str) -> ManifestError {
