@@ -35,16 +35,18 @@ pub(crate) fn attach(route: &mut Connection, link: u32, program: u32) -> Result<
     let attempt = format_args!("attach the same-node guard to the interface {link}");
     let header = header(link, TcHandle { major: u16::MAX, minor: 0 }, TcHandle::CLSACT, 0);
     let queue = writer(&header).string(TCA_KIND, "clsact");
-    let made =
-        route.request(&attempt, &request(libc::RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, queue));
-    // A queue of kind ingress has the same place, and takes filters as well.
-    error::tolerate(made.map(drop), &[libc::EEXIST])?;
+    let queue: Request = request(libc::RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, queue);
     let options = AttributeWriter::default()
         .u32(TCA_BPF_FD, program)
         .string(TCA_BPF_NAME, NAME)
         .u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
     let body = writer(&filter(link)).string(TCA_KIND, "bpf").nested(TCA_OPTIONS, &options);
-    route.request(&attempt, &request(libc::RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE, body)).map(drop)
+    let filter = request(libc::RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE, body);
+    match route.both(&attempt, &queue, &filter) {
+        // A queue of kind ingress has the same place, and takes filters as well.
+        Err(error) if error.errno() == Some(libc::EEXIST) => route.request(&attempt, &filter).map(drop),
+        attached => attached,
+    }
 }
 
 /// Takes our program off; fine when none is there. The queue stays: others may have filters in it.

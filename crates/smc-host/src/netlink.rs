@@ -157,6 +157,20 @@ impl Connection {
         self.collect(batch, Until::Ack).map(drop).map_err(HostError::at(attempt))
     }
 
+    /// Sends two requests at once, of which the second asks for an acknowledgement. Each is carried out whatever becomes of the
+    /// other; the first refusal is the answer.
+    pub(crate) fn both(
+        &mut self,
+        attempt: &dyn fmt::Display,
+        first: &Request,
+        second: &Request,
+    ) -> Result<(), HostError> {
+        let sequence = self.next_sequence();
+        let last = sequence.wrapping_add(1);
+        let datagram = [first.frame(sequence), second.frame(last)].concat();
+        self.batch(attempt, &datagram, Sequences { first: sequence, count: 2, awaited: last })
+    }
+
     /// The sequence number that a batch may start with.
     pub(crate) fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);

@@ -3,11 +3,14 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use cni_spec::PluginOptions;
 use serde::{Deserialize, Serialize};
 use smc_host::genl::SmcFamilies;
+use smc_host::kernel::since_boot;
 use smc_host::netns::Netns;
 use smc_host::{HostError, pnet};
 use smc_model::{Step, Verdict};
@@ -51,6 +54,10 @@ pub fn measure(
     progress: impl Fn(usize),
 ) -> Result<PodFigures> {
     let bench = Bench::new(repository, against)?;
+    // Only then does a call look first whether the agent has prepared the node.
+    while since_boot() < Duration::from_secs(PluginOptions::BOOT_WAIT_SECONDS.into()) {
+        thread::sleep(Duration::from_millis(500));
+    }
     let mut records = Vec::new();
     let time = |program: usize| -> Result<Duration> {
         let took = bench.calls[program].time("ADD")?;
@@ -161,6 +168,9 @@ impl Bench {
         // The PNETID would go with the pod's namespace, the tombstone by the agent.
         drop_pnetids(&self.calls[0].netns).map_err(|error| anyhow::anyhow!(error.with_cause()))?;
         self.store.remove(&self.attachment)?;
+        // So would the queue that the guard's program was attached by.
+        let queue = ["netns", "exec", NETNS, "tc", "qdisc", "delete", "dev", "eth0", "clsact"];
+        let _ = Command::new("ip").args(queue).stderr(Stdio::null()).status();
         Ok(record)
     }
 
