@@ -36,8 +36,10 @@ pub enum BpfError {
     #[error("this kernel does not let BPF programs change update_socket_protocol()")]
     HookNotAllowed(#[source] libbpf_rs::Error),
     /// The process lacks a capability.
-    #[error("cannot {operation} without CAP_SYS_ADMIN")]
+    #[error("cannot {operation} without {capability}")]
     MissingCapability {
+        /// Which.
+        capability: &'static str,
         /// The operation, as a verb and its object.
         operation: &'static str,
         /// The kernel's answer.
@@ -115,7 +117,8 @@ impl BpfError {
                 "use a kernel built with CONFIG_MPTCP=y: it is MPTCP that opens this function to BPF (net/mptcp/bpf.c)"
             }
             Self::MissingCapability { .. } => {
-                "give the agent's container CAP_SYS_ADMIN (securityContext.capabilities)"
+                "give the agent's container the capabilities of the manifest (securityContext.capabilities.add): SYS_ADMIN for all \
+                 of BPF, SYS_RESOURCE for its maps on kernels before 5.11, which count them as locked memory"
             }
             Self::NotPermitted { .. } => {
                 "let the container's seccomp profile allow bpf(2) (seccompProfile: Unconfined), do not run the agent in \

@@ -5,6 +5,7 @@ use std::fs;
 use libbpf_rs::ErrorKind;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types::Func;
+use smc_host::kernel;
 
 use super::error::BpfError;
 use super::{messages, object};
@@ -14,6 +15,8 @@ const HOOK: &str = "update_socket_protocol";
 /// CAP_SYS_ADMIN's bit of `CapEff` in `/proc/self/status` (`include/uapi/linux/capability.h`). Finding programs and maps
 /// by id takes it (kernel/bpf/syscall.c), and with it goes what CAP_BPF and CAP_PERFMON allow: loading a tracing program.
 const SYS_ADMIN: u32 = 21;
+/// CAP_SYS_RESOURCE's: more locked memory than the limit.
+const SYS_RESOURCE: u32 = 24;
 
 /// Whether the kernel accepts the conversion program: it is loaded, which takes it through the verifier, and dropped
 /// at once. Nothing is attached or pinned, and no socket is made.
@@ -40,22 +43,32 @@ pub(super) fn explain(operation: &'static str, log: String, source: libbpf_rs::E
     }
     if source.kind() == ErrorKind::PermissionDenied {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        if lacks_sys_admin(&status) {
-            return BpfError::MissingCapability { operation, source };
+        if lacks(SYS_ADMIN, &status) {
+            return BpfError::MissingCapability { capability: "CAP_SYS_ADMIN", operation, source };
         }
         // EACCES is the verifier's; libbpf-rs tells the two apart in its text only.
         if format!("{source:#}").contains("(os error 1)") {
+            let release = kernel::release().unwrap_or_default();
+            if counts_maps_as_locked_memory(&release) && lacks(SYS_RESOURCE, &status) {
+                return BpfError::MissingCapability { capability: "CAP_SYS_RESOURCE", operation, source };
+            }
             return BpfError::NotPermitted { operation, source };
         }
     }
     BpfError::Bpf { operation, log, source }
 }
 
-/// Whether the `CapEff` line of `status` says so; not when there is no such line.
-fn lacks_sys_admin(status: &str) -> bool {
+/// Whether the `CapEff` line of `status` says that a process has not this capability; not when there is no such line.
+fn lacks(capability: u32, status: &str) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    effective.is_some_and(|bits| bits >> SYS_ADMIN & 1 == 0)
+    effective.is_some_and(|bits| bits >> capability & 1 == 0)
+}
+
+/// Before 5.11 (kernel/bpf/syscall.c, `bpf_map_charge_init`), of which a container may usually have 64 KiB.
+fn counts_maps_as_locked_memory(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    numbers.next().zip(numbers.next()).is_some_and(|version| version < (5, 11))
 }
 
 #[cfg(test)]
@@ -70,15 +83,32 @@ mod tests {
 
     #[test]
     fn the_capability_is_missed_in_a_default_container_and_not_in_the_agents_own() {
-        assert!(lacks_sys_admin("CapEff:\t00000000a80425fb\n"));
-        assert!(!lacks_sys_admin("Name:\tx\nCapEff:\t0000000000281000\n"));
-        assert!(!lacks_sys_admin("Name:\tx\nCapEff:\t000001ffffffffff\n"));
+        let agents = "Name:\tx\nCapEff:\t0000000001281000\n";
+        for capability in [SYS_ADMIN, SYS_RESOURCE] {
+            assert!(lacks(capability, "CapEff:\t00000000a80425fb\n"));
+            assert!(!lacks(capability, agents));
+            assert!(!lacks(capability, "Name:\tx\nCapEff:\t000001ffffffffff\n"));
+        }
+        assert!(lacks(SYS_RESOURCE, "Name:\tx\nCapEff:\t0000000000281000\n"));
+    }
+
+    #[test]
+    fn maps_were_locked_memory_before_5_11() {
+        for (release, so) in [
+            ("5.10.134-17.3.al8.x86_64", true),
+            ("4.19.91-27.al7", true),
+            ("5.11.0", false),
+            ("6.12.117+deb12-amd64", false),
+            ("", false),
+        ] {
+            assert_eq!(counts_maps_as_locked_memory(release), so, "{release}");
+        }
     }
 
     #[test]
     fn an_unreadable_status_accuses_no_capability() {
-        assert!(!lacks_sys_admin(""));
-        assert!(!lacks_sys_admin("CapEff:\tnonsense\n"));
+        assert!(!lacks(SYS_ADMIN, ""));
+        assert!(!lacks(SYS_ADMIN, "CapEff:\tnonsense\n"));
     }
 
     #[test]
