@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use libbpf_rs::MapHandle;
-use smc_agent::bpf::{GuardProgram, SynOptions};
+use smc_agent::node::bpf::{GuardProgram, SynOptions};
 use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Why};
 use smc_host::peers::{PEERS_NAME, Whose};
 use smc_model::{PeerRanges, SynOption};

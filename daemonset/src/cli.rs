@@ -8,14 +8,14 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command as ClapCommand, CommandFactory as _, Parser, Subcommand};
 use cni_spec::conflist::Entry;
 use cni_spec::{PLUGIN_TYPE, PluginOptions, Policy};
-use smc_agent::bpf::DEFAULT_PIN_DIRECTORY;
 use smc_agent::chain::{self, DEFAULT_PROVENANCE_DIR, FightLimits, Mode};
 use smc_agent::cri::CONTAINERD_SOCKET;
-use smc_agent::http::{DEFAULT_LISTEN, Listen};
-use smc_agent::kubernetes::startup_taint::TaintKey;
-use smc_agent::logging::{self, LogFormat, LoggingError};
 use smc_agent::mesh::MeshMode;
+use smc_agent::node::bpf::DEFAULT_PIN_DIRECTORY;
+use smc_agent::process::logging::{self, LogFormat, LoggingError};
 use smc_agent::settings::DEFAULT_SETTINGS_DIR;
+use smc_agent::surfaces::http::{DEFAULT_LISTEN, Listen};
+use smc_agent::surfaces::kubernetes::startup_taint::TaintKey;
 use smc_model::Ueid;
 use smc_state::DEFAULT_STATE_DIR;
 

@@ -2,35 +2,17 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod verbs;
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
-use smc_agent::board::Chain;
-use smc_agent::chain::{self, Mode, Runtime as _};
-use smc_agent::cri::LoadedByRuntime;
-use smc_agent::ending::Ending;
-use smc_agent::kubernetes::api::Source;
-use smc_agent::log_level::{self, LogLevel};
-use smc_agent::logging::{self, LevelSetter};
-use smc_agent::node::Options;
-use smc_agent::sole::{self, Work};
-use smc_agent::surfaces::{self, Surfaces};
-use smc_agent::{run, uninstall};
-use smc_state::{DEFAULT_STATE_DIR, Store};
-use tokio::runtime::Runtime;
+use anyhow::Result;
+use smc_agent::process::{log_level, logging};
 
-use cli::{Cli, Command, InstallArgs, RunArgs, UninstallArgs};
-
-/// What the kubelet shows of a container that has ended, also of one that ended well.
-const TERMINATION_LOG: &str = "/dev/termination-log";
+use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
-    match work(cli) {
+    match work(Cli::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The last line, in plain words whatever the log's form: `kubectl describe pod` shows it.
@@ -43,130 +25,13 @@ fn main() -> ExitCode {
 fn work(cli: Cli) -> Result<()> {
     let setter = logging::init(cli.log_format, &cli.log_level)?;
     match cli.command {
-        Command::Run(args) => run(*args, setter, cli.log_level),
-        Command::Uninstall(args) => uninstall(args),
-        Command::Pause => pause(),
+        Command::Run(args) => verbs::run(*args, setter, cli.log_level),
+        Command::Uninstall(args) => verbs::uninstall(args),
+        Command::Pause => verbs::pause(),
         Command::LogLevel(args) => {
             let level = Some(args.level.as_str()).filter(|level| *level != "reset");
             log_level::ask(&args.state_dir, level).map_err(anyhow::Error::from)
         }
-        Command::Install(args) => install(args),
+        Command::Install(args) => verbs::install(args),
     }
-}
-
-fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
-    let runtime = runtime()?;
-    let mut ending = listen(&runtime)?;
-    let mut level = LogLevel::new(&args.state_dir, setter, usual_level);
-    let store = Store::new(args.state_dir);
-    let taken = runtime.block_on(async {
-        tokio::select! {
-            taken = sole::take(&store, Work::Run) => Some(taken),
-            () = ending.wanted() => None,
-        }
-    });
-    let Some(taken) = taken else { return Ok(()) };
-    let _sole = taken?;
-    let options = surfaces::Options {
-        mesh: args.mesh,
-        mesh_kubeconfig: args.mesh_kubeconfig,
-        kubeconfig: args.kubeconfig,
-        node_name: args.node_name,
-        startup_taint: args.startup_taint,
-        listen: args.listen,
-        proc: args.proc.clone(),
-        pod_uid: args.pod_uid,
-    };
-    let mut surfaces = Surfaces::start(options, store.clone(), chain_at_first(args.chain.chain))?;
-    level.look(&surfaces.board);
-    let node = Options { pin_dir: args.pin_dir, proc: args.proc, ueids: args.ueids };
-    let chain = args.chain.options(store.dir())?;
-    let work = run::Work { node, chain, cri_socket: args.cri_socket, settings_dir: args.settings_dir };
-    runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))
-}
-
-/// What is known of the chain before anybody looked.
-fn chain_at_first(mode: Mode) -> Chain {
-    if mode == Mode::Off { Chain::Unmanaged } else { Chain::Unknown }
-}
-
-/// A runtime that waits on this thread.
-fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
-}
-
-/// Listens from now on for the wish that the agent ends.
-fn listen(runtime: &Runtime) -> Result<Ending> {
-    let _context = runtime.enter();
-    Ending::listen().context("cannot listen for SIGTERM and SIGINT")
-}
-
-fn uninstall(args: UninstallArgs) -> Result<()> {
-    let runtime = runtime()?;
-    let UninstallArgs { state_dir, pin_dir, proc, conf_dir, provenance_dir, kubeconfig, node_name } = args;
-    let api = Some(Source::new(kubeconfig)).filter(Source::exists);
-    let options = uninstall::Options { pin_dir, proc, conf_dir, provenance_dir, api, node_name };
-    let store = Store::new(state_dir);
-    let _sole = runtime.block_on(sole::take(&store, Work::Uninstall))?;
-    let undone = runtime.block_on(uninstall::uninstall(&store, &options));
-    for done in &undone.done {
-        tracing::info!("{done}");
-    }
-    for left in &undone.left {
-        tracing::warn!("left in place: {left}");
-    }
-    for problem in &undone.problems {
-        tracing::error!("{problem}");
-    }
-    if undone.problems.is_empty() {
-        tell_kubelet(&undone.left);
-        return Ok(());
-    }
-    bail!(
-        "{} things could not be undone; run it again when what stands in the way is gone: {}",
-        undone.problems.len(),
-        undone.problems.join("; ")
-    )
-}
-
-/// Says what is left also where `kubectl describe pod` shows it. Outside of a pod there is no such file.
-fn tell_kubelet(left: &[String]) {
-    if left.is_empty() {
-        return;
-    }
-    if let Ok(mut file) = OpenOptions::new().append(true).open(TERMINATION_LOG) {
-        // It is in the log, too.
-        let _ = writeln!(file, "left in place: {}", left.join("\nleft in place: "));
-    }
-}
-
-fn pause() -> Result<()> {
-    let runtime = runtime()?;
-    let mut ending = listen(&runtime)?;
-    runtime.block_on(ending.wanted());
-    Ok(())
-}
-
-fn install(args: InstallArgs) -> Result<()> {
-    let options = args.chain.options(Path::new(DEFAULT_STATE_DIR))?;
-    // Asked before anything is written; one that does not run yet will look where it is told.
-    match runtime()?.block_on(LoadedByRuntime::at(args.cri_socket).loaded_chain()) {
-        Ok(theirs) => {
-            if let Some(elsewhere) = theirs.looks_elsewhere(&options.conf_dir, &options.bin_dir) {
-                return Err(elsewhere.into());
-            }
-        }
-        Err(error) => tracing::info!("where the container runtime looks for plugins is not known: {error}"),
-    }
-    let installed = chain::install_once(options)?;
-    let choice = installed.choice;
-    tracing::info!(
-        binary_copied = installed.binary_copied,
-        entry = installed.file.map(|file| file.display().to_string()),
-        placement = choice.as_ref().map(|choice| choice.placement.to_string()),
-        why = choice.map(|choice| choice.why),
-        changed = installed.changed,
-        "installed"
-    );
-    Ok(())
 }

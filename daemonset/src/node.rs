@@ -1,8 +1,12 @@
 //! Prepare the node: everything that pods need once per node, made or adopted, and published as facts.
 
+pub mod anchor;
+pub mod bpf;
 mod guard;
 mod losses;
+pub mod modules;
 mod ports;
+pub mod published;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -21,8 +25,7 @@ use smc_model::{
     Reason, SmcModule, Switch, SynOption, Ueid, defects,
 };
 
-use crate::bpf::{BpfError, ConversionProgram, Pinned, PinnedGuard, smc_protocol};
-use crate::{anchor, modules};
+use crate::node::bpf::{BpfError, ConversionProgram, Pinned, PinnedGuard, smc_protocol};
 use smc_state::{BoundPort, Made, Store};
 
 pub use losses::{losses, renamed_ports};

@@ -10,17 +10,17 @@ use tokio::sync::watch;
 
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
 use crate::cri::{Cri, LoadedByRuntime};
-use crate::ending::Ending;
-use crate::log_level::LogLevel;
 use crate::mesh::MeshSwitch;
+use crate::node::published::PublishedNode;
 use crate::node::{LastLook, Options};
-use crate::published::PublishedNode;
-use crate::records::{self, Records};
-use crate::repair::due::Wanted;
-use crate::repair::{Looks, Repairer};
+use crate::pods::records::{self, Records};
+use crate::pods::repair::due::Wanted;
+use crate::pods::repair::{Looks, Repairer};
+use crate::pods::traffic::{Tools, Traffic};
+use crate::process::ending::Ending;
+use crate::process::log_level::LogLevel;
 use crate::settings::SettingsWatch;
 use crate::surfaces::Surfaces;
-use crate::traffic::{Tools, Traffic};
 
 /// How often the node is looked at again: what was lost is made anew, and a port that came or went is published.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::board::Board;
 use crate::mesh::MeshSwitch;
-use crate::records::Watch;
+use crate::pods::records::Watch;
 
 /// Where the manifests mount the ConfigMap `smc-settings`.
 pub const DEFAULT_SETTINGS_DIR: &str = "/etc/kube-smc";
@@ -240,7 +240,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::test_values::board;
+    use crate::testing::test_values::board;
 
     const ON: MeshSwitch = MeshSwitch { on: true, repair: true, why: crate::mesh::Why::Fixed };
 
@@ -328,12 +328,13 @@ mod tests {
         assert!(!watch.look(&board()));
         assert!(matches!(watch.wishes(ON).inbound, Some(Inbound::Nobody { .. })));
         let ranges = "10.0.0.0/8".parse().unwrap();
-        let before = NodeFacts { inbound: Inbound::Only(ranges), ..crate::test_values::node(Vec::new()) };
+        let before =
+            NodeFacts { inbound: Inbound::Only(ranges), ..crate::testing::test_values::node(Vec::new()) };
         let mut watch = SettingsWatch::new(dir.path().to_owned(), Some(&before));
         assert!(!watch.look(&board()));
         assert_eq!(watch.wishes(ON).inbound, Some(before.inbound));
         // Everybody may by facts of an agent that knew no settings, too.
-        let before = crate::test_values::node(Vec::new());
+        let before = crate::testing::test_values::node(Vec::new());
         let mut watch = SettingsWatch::new(dir.path().to_owned(), Some(&before));
         assert!(!watch.look(&board()));
         let wishes = watch.wishes(ON);

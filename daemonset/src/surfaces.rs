@@ -3,6 +3,10 @@
 //! It runs on a thread of its own: the main loop works in the kernel and must not keep a probe waiting, nor wait for
 //! an API server. The two share the [`Board`] and channels.
 
+pub mod http;
+pub mod kubernetes;
+pub mod metrics;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
@@ -16,16 +20,16 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use crate::board::{Board, Chain, NodeCheck, PodVerdict, View};
-use crate::http::{self, Listen};
-use crate::kubernetes::announcement::Announcement;
-use crate::kubernetes::api::Source;
-use crate::kubernetes::condition::{Condition, condition};
-use crate::kubernetes::event_queue::{CAPACITY, EventQueue};
-use crate::kubernetes::startup_taint::{self, TaintKey};
-use crate::kubernetes::{backoff, events, node_addresses, node_status};
 use crate::mesh::{self, MeshMode, MeshSwitch};
-use crate::metrics::Metrics;
-use crate::records::Change;
+use crate::pods::records::Change;
+use crate::surfaces::http::Listen;
+use crate::surfaces::kubernetes::announcement::Announcement;
+use crate::surfaces::kubernetes::api::Source;
+use crate::surfaces::kubernetes::condition::{Condition, condition};
+use crate::surfaces::kubernetes::event_queue::{CAPACITY, EventQueue};
+use crate::surfaces::kubernetes::startup_taint::{self, TaintKey};
+use crate::surfaces::kubernetes::{backoff, events, node_addresses, node_status};
+use crate::surfaces::metrics::Metrics;
 
 /// After the agent's start, a verdict that is older was announced by an earlier run, or is no news.
 const NEWS: Duration = Duration::from_secs(600);

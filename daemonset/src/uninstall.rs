@@ -13,12 +13,13 @@ use smc_host::{HostError, former_guard, pnet, smc, with_causes};
 use smc_model::Note;
 use smc_state::{Record, Store};
 
-use crate::bpf::{ConversionProgram, Removed};
-use crate::kubernetes::api::Source;
-use crate::kubernetes::condition::Since;
-use crate::kubernetes::node_removal::{self, Removal};
-use crate::kubernetes::{READY_CONDITION, READY_LABEL, backoff};
-use crate::{anchor, chain};
+use crate::chain;
+use crate::node::anchor;
+use crate::node::bpf::{ConversionProgram, Removed};
+use crate::surfaces::kubernetes::api::Source;
+use crate::surfaces::kubernetes::condition::Since;
+use crate::surfaces::kubernetes::node_removal::{self, Removal};
+use crate::surfaces::kubernetes::{READY_CONDITION, READY_LABEL, backoff};
 use smc_state::{BoundPort, Made};
 
 /// Longest wait for one pod's lock.
@@ -221,7 +222,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fake_api::{FakeApi, Reply};
+    use crate::testing::fake_api::{FakeApi, Reply};
 
     fn options(api: Option<Source>, node_name: Option<&str>) -> Options {
         let nowhere = PathBuf::from("/nonexistent");

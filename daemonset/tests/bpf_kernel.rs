@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapType};
-use smc_agent::bpf::{self, BpfError, ConversionProgram, Ensured, LINK_NAME, MAP_NAME};
+use smc_agent::node::bpf::{self, BpfError, ConversionProgram, Ensured, LINK_NAME, MAP_NAME};
 use smc_host::{conversion, netns::Netns};
 use smc_model::NetnsCookie;
 use socket2::{Domain, Protocol, Socket, Type};

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 
-use smc_agent::bpf::{ConversionProgram, EnsuredGuard, GuardProgram, PinnedGuard};
+use smc_agent::node::bpf::{ConversionProgram, EnsuredGuard, GuardProgram, PinnedGuard};
 use smc_host::guard::{self, COUNTS_NAME, Guard, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME, Why};
 use smc_host::netlink::Connection;
 use smc_host::netns::Netns;

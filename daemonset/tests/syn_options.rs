@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use libbpf_rs::MapHandle;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use smc_agent::bpf::{BpfError, Fate, GuardProgram, SynOptions};
+use smc_agent::node::bpf::{BpfError, Fate, GuardProgram, SynOptions};
 use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Taken, Why};
 use smc_host::peers::{PEERS_NAME, Whose};
 use smc_model::{PeerRanges, PeerRules, SynOption, nobody};

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::{Link, MapCore, MapFlags, ObjectBuilder};
 use serde::Serialize;
-use smc_agent::bpf::{self, ConversionProgram};
+use smc_agent::node::bpf::{self, ConversionProgram};
 use socket2::{Domain, Socket, Type};
 
 /// Compiled from `nothing.bpf.c` by `build.rs`.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Problem;
 use super::provenance::Ours;
-use crate::replace;
+use crate::chain::replace;
 
 /// Removes a drop-in, and its directory when it was made for it and nobody else uses it.
 pub(super) fn remove_drop_in(path: &Path, made_directory: bool) -> Result<(), Problem> {

@@ -11,7 +11,7 @@ use cni_spec::conflist::{self, ConflistError};
 use nix::unistd::{AccessFlags, eaccess};
 
 use super::Problem;
-use crate::replace::Access;
+use crate::chain::replace::Access;
 
 /// More than any list; keeps a wrong file from filling the memory.
 const SIZE_LIMIT: u64 = 4 << 20;

@@ -14,8 +14,8 @@ use super::fight::Fight;
 use super::late::{QUIET, Replaced};
 use super::provenance::{DropIn, Ours, Provenance, Since};
 use super::{Choice, Facts, Mode, Options, Owner, Placement, Problem, RuntimeVersion, choose};
-use crate::plugin_binary::PluginBinary;
-use crate::replace::{self, replace, replace_if};
+use crate::chain::plugin_binary::PluginBinary;
+use crate::chain::replace::{self, replace, replace_if};
 
 /// Installs, and remembers between two looks what it did.
 #[derive(Debug)]

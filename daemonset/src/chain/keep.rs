@@ -16,7 +16,7 @@ use super::watch::Watch;
 use super::{
     Choice, Loaded, LoadedChain, Options, Owner, Problem, Runtime, RuntimeError, Status, StatusProblem,
 };
-use crate::replace;
+use crate::chain::replace;
 
 /// How often the files are looked at though nothing was heard of them.
 const RECHECK: Duration = Duration::from_secs(5);

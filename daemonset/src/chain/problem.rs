@@ -9,7 +9,7 @@ use cni_spec::conflist::{ConflistError, NoCommonVersion};
 use thiserror::Error;
 
 use super::conf_dir::is_named_as_list;
-use crate::plugin_binary::PluginBinaryError;
+use crate::chain::plugin_binary::PluginBinaryError;
 
 /// Why the entry is not where it should be, or not in force, and what to do.
 #[derive(Debug, Error)]

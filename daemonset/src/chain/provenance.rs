@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
-use crate::replace::{Access, replace, sweep};
+use crate::chain::replace::{Access, replace, sweep};
 
 /// Where the record is unless a flag says otherwise.
 pub const DEFAULT_PROVENANCE_DIR: &str = "/var/lib/kube-smc";

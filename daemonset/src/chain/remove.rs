@@ -14,7 +14,7 @@ use super::clean::{remove_drop_in, sweep_confs};
 use super::conf_dir;
 use super::late::{QUIET, Replaced};
 use super::provenance::{Ours, Provenance};
-use crate::replace::{self, replace_if};
+use crate::chain::replace::{self, replace_if};
 
 /// How long a list may be busy.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{Follower, Input, MeshSwitch};
 use crate::board::Board;
-use crate::kubernetes::api::{
+use crate::surfaces::kubernetes::api::{
     ApiClient, ConnectError, Fault, Pace, Source, explain, explain_connect, explain_status, fault, fault_of,
 };
 

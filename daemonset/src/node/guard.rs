@@ -11,7 +11,7 @@ use smc_host::{HostError, route, smc, with_causes};
 use smc_model::{Guard, Inbound, KernelFamily, Reason, SynOption};
 
 use super::{Asked, LastLook, Preparation, Smc};
-use crate::bpf::{BpfError, EnsuredGuard, GuardProgram, PinnedGuard};
+use crate::node::bpf::{BpfError, EnsuredGuard, GuardProgram, PinnedGuard};
 
 impl Preparation {
     pub(super) fn needs_guard(&mut self, smc: &mut Smc, family: KernelFamily, all_iwarp: bool) -> bool {

@@ -49,7 +49,7 @@ mod tests {
     use smc_model::RdmaPort;
 
     use super::*;
-    use crate::test_values;
+    use crate::testing::test_values;
 
     fn port(device: &str, pnetid: Option<&str>) -> RdmaPort {
         let pnetid = pnetid.map(|id| id.parse().unwrap());

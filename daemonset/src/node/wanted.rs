@@ -10,7 +10,7 @@ use smc_model::{
 };
 use smc_state::{Made, Record, Store};
 
-use crate::bpf::{Pinned, PinnedGuard};
+use crate::node::bpf::{Pinned, PinnedGuard};
 
 /// Whether acceleration is wanted, and there is a device that SMC of this kernel can use. Mainline's takes no iWARP devices
 /// (`smc_ib_add_dev` wants RoCE).
@@ -72,7 +72,7 @@ mod tests {
     use smc_state::BoundPort;
 
     use super::*;
-    use crate::test_values::record;
+    use crate::testing::test_values::record;
 
     fn device(node_type: NodeType) -> RdmaDevice {
         let (index, name) = (0, "rdma0".to_owned());

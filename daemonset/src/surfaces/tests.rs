@@ -11,9 +11,9 @@ use smc_model::{
 use smc_state::{Record, StepTiming};
 
 use super::*;
-use crate::fake_api::{FakeApi, PATIENCE, Reply, eventually};
 use crate::mesh::Why;
-use crate::test_values::record;
+use crate::testing::fake_api::{FakeApi, PATIENCE, Reply, eventually};
+use crate::testing::test_values::record;
 
 const MESH: &str = "/apis/istio.alibabacloud.com/v1beta1/asmmeshconfigs";
 
@@ -74,7 +74,7 @@ fn fresh(pod: &str, verdict: Verdict) -> Change {
 #[tokio::test]
 async fn only_the_mesh_object_is_read_and_only_events_and_the_nodes_status_are_written() {
     let api = FakeApi::start(|_, seen| match seen.path.as_str() {
-        MESH if seen.watches() => Reply::watch(&[], crate::fake_api::Then::HoldOpen),
+        MESH if seen.watches() => Reply::watch(&[], crate::testing::fake_api::Then::HoldOpen),
         MESH => Reply::json(&json!({
             "metadata": {"resourceVersion": "1"},
             "items": [{"metadata": {"name": "default"}, "spec": {"cniConfiguration": {"smcEnabled": true}}}],
@@ -93,7 +93,7 @@ async fn only_the_mesh_object_is_read_and_only_events_and_the_nodes_status_are_w
         surfaces.records_changed(&[fresh(&pod, Verdict::Configured)]);
     }
     eventually("events", || surfaces.board.read(|view| view.events.written >= 20).then_some(())).await;
-    let node = |seen: &&crate::fake_api::Seen| seen.path == "/api/v1/nodes/node-1/status";
+    let node = |seen: &&crate::testing::fake_api::Seen| seen.path == "/api/v1/nodes/node-1/status";
     let patch = eventually("a condition", || api.seen().iter().find(node).cloned()).await;
     assert_eq!(patch.json()["status"]["conditions"][0]["reason"], "NoRdmaDevice");
     api.assert_only(&[
@@ -116,7 +116,7 @@ async fn after_a_restart_old_verdicts_are_shown_and_neither_announced_nor_timed_
     surfaces.records_changed(&[old, fresh("meanwhile", Verdict::Configured)]);
     surfaces.records_changed(&[fresh("new", Verdict::refused(Reason::NoRdmaDevice))]);
     eventually("events", || surfaces.board.read(|view| view.events.written >= 2).then_some(())).await;
-    let bodies: Vec<_> = api.seen().iter().map(crate::fake_api::Seen::json).collect();
+    let bodies: Vec<_> = api.seen().iter().map(crate::testing::fake_api::Seen::json).collect();
     let named: Vec<_> = bodies.iter().map(|body| body["involvedObject"]["name"].as_str().unwrap()).collect();
     assert_eq!(named, ["meanwhile", "new"]);
     assert_eq!(surfaces.board.read(|view| view.pods.len()), 3);
@@ -164,7 +164,7 @@ async fn the_switch_reaches_the_board_and_the_condition() {
     let api = FakeApi::start(move |_, seen| {
         let enabled = is_on.load(Ordering::SeqCst);
         match seen.path.as_str() {
-            MESH if seen.watches() => Reply::watch(&[], crate::fake_api::Then::End),
+            MESH if seen.watches() => Reply::watch(&[], crate::testing::fake_api::Then::End),
             MESH => Reply::json(&json!({
                 "metadata": {"resourceVersion": "1"},
                 "items": [{"metadata": {"name": "default"}, "spec": {"cniConfiguration": {"smcEnabled": enabled}}}],
@@ -244,7 +244,7 @@ fn rules() -> BTreeSet<String> {
 }
 
 /// The right that a request needs, as the API server reads it.
-fn right(seen: &crate::fake_api::Seen) -> String {
+fn right(seen: &crate::testing::fake_api::Seen) -> String {
     let parts: Vec<&str> = seen.path.trim_start_matches('/').split('/').collect();
     let (resource, names) = match parts[..] {
         ["apis", group, _, resource] => {
@@ -273,7 +273,7 @@ fn right(seen: &crate::fake_api::Seen) -> String {
 #[tokio::test]
 async fn the_rights_in_the_manifest_are_exactly_those_that_are_used() {
     let api = FakeApi::start(|_, seen| match seen.path.as_str() {
-        MESH if seen.watches() => Reply::watch(&[], crate::fake_api::Then::HoldOpen),
+        MESH if seen.watches() => Reply::watch(&[], crate::testing::fake_api::Then::HoldOpen),
         MESH => Reply::json(&json!({"metadata": {"resourceVersion": "1"}, "items": []})),
         _ => Reply::json(&json!({})),
     })

@@ -1,4 +1,4 @@
-//! Dashboard and alerts ask only for what the agent exports: its metrics' names stand in `daemonset/src/metrics/names.txt`,
+//! Dashboard and alerts ask only for what the agent exports: its metrics' names stand in `daemonset/src/surfaces/metrics/names.txt`,
 //! which a test of the agent holds against its `/metrics`.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
@@ -12,7 +12,7 @@ use xtask::rig::repository;
 
 /// The names under which Prometheus stores the agent's families, each with its labels.
 fn exported() -> BTreeMap<String, BTreeSet<String>> {
-    let names = fs::read_to_string(repository().join("daemonset/src/metrics/names.txt")).unwrap();
+    let names = fs::read_to_string(repository().join("daemonset/src/surfaces/metrics/names.txt")).unwrap();
     let mut exported = BTreeMap::new();
     for line in names.lines() {
         let mut words = line.split(' ');

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fake_api::{AtOnce, FakeApi, PATIENCE, Reply, Seen, Then, eventually, status};
 use crate::mesh::Why;
-use crate::test_values::board;
+use crate::testing::fake_api::{AtOnce, FakeApi, PATIENCE, Reply, Seen, Then, eventually, status};
+use crate::testing::test_values::board;
 
 const PATH: &str = "/apis/istio.alibabacloud.com/v1beta1/asmmeshconfigs";
 

@@ -1,0 +1,243 @@
+//! The addresses of the cluster's nodes, as Kubernetes knows them. Where a connection is masqueraded (a node port, an external
+//! address), its source is the address of the interface by which it leaves a node, which most often is one of them, also when both
+//! ends are pods of this node: the same-node guard takes SMC's offer out of SYNs from them. Not so where nodes have a second network,
+//! or a tunnel, for pods.
+//!
+//! Read at the start and rarely after, as the table that `kubectl get nodes -o wide` shows: a fraction of what the nodes
+//! themselves would be. Without the right, or without an API server, what was known stays.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hyper::http;
+use hyper::http::HeaderValue;
+use hyper::http::header::ACCEPT;
+use kube::api::ListParams;
+use kube::core::request::Request;
+use kube::runtime::utils::Backoff;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, node_call_failed};
+use crate::board::{Board, View};
+
+const SUBJECT: &str = "node addresses";
+const NODES: &str = "/api/v1/nodes";
+const AS_TABLE: HeaderValue = HeaderValue::from_static("application/json;as=Table;v=v1;g=meta.k8s.io");
+/// The columns that have addresses.
+const COLUMNS: [&str; 2] = ["Internal-IP", "External-IP"];
+/// How often the list is read again. Nodes that join meanwhile are known late, not never.
+const AGAIN: Duration = Duration::from_secs(600);
+/// How much later it may be.
+const SPREAD: Duration = Duration::from_secs(120);
+/// How often it is looked whether the node is usable.
+const LOOK_WHETHER_USABLE: Duration = Duration::from_secs(1);
+/// How often it is tried again without the right.
+const DENIED_AGAIN: Duration = Duration::from_secs(3600);
+
+/// What of a list of nodes is read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Table {
+    column_definitions: Vec<Column>,
+    #[serde(default)]
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Column {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    cells: Vec<Value>,
+}
+
+impl Table {
+    /// Every address in it; `None` where it has no column of addresses.
+    fn addresses(&self) -> Option<BTreeSet<IpAddr>> {
+        let is_wanted = |column: &Column| COLUMNS.contains(&column.name.as_str());
+        let columns: Vec<usize> = self
+            .column_definitions
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| is_wanted(column))
+            .map(|(index, _)| index)
+            .collect();
+        let cells = self.rows.iter().flat_map(|row| columns.iter().filter_map(|index| row.cells.get(*index)));
+        // A node without one has `<none>`.
+        let addresses = cells.filter_map(|cell| cell.as_str()?.parse().ok()).collect();
+        (!columns.is_empty()).then_some(addresses)
+    }
+}
+
+/// Sends the addresses whenever they are read, on a node that pods are accelerated on. Never returns; trouble is told on the board.
+pub async fn follow(
+    source: &Source,
+    board: &Board,
+    mut backoff: impl Backoff,
+    sender: &watch::Sender<Option<BTreeSet<IpAddr>>>,
+) {
+    let is_usable = |view: &View| view.node.as_ref().is_some_and(|node| node.obstacle.is_none());
+    let mut api = None;
+    loop {
+        while !board.read(is_usable) {
+            tokio::time::sleep(LOOK_WHETHER_USABLE).await;
+        }
+        let wait = match read(source, &mut api).await {
+            Ok(addresses) => {
+                sender.send_if_modified(|known| {
+                    known.as_ref() != Some(&addresses) && {
+                        *known = Some(addresses);
+                        true
+                    }
+                });
+                board.problem(SUBJECT, None);
+                backoff.reset();
+                AGAIN + spread()
+            }
+            Err(Trouble::Denied(why)) => {
+                tracing::info!(
+                    "{why}: connections that another node masquerades between two pods of this one are not kept on TCP"
+                );
+                board.problem(SUBJECT, None);
+                DENIED_AGAIN
+            }
+            Err(Trouble::Other(why, asked)) => {
+                board.problem(SUBJECT, Some(format!("cannot list the nodes' addresses: {why}")));
+                asked.max(backoff.next().unwrap_or(AGAIN))
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Agents that started together do not list together.
+fn spread() -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_secs(random % SPREAD.as_secs())
+}
+
+enum Trouble {
+    Denied(String),
+    Other(String, Duration),
+}
+
+async fn read(source: &Source, api: &mut Option<ApiClient>) -> Result<BTreeSet<IpAddr>, Trouble> {
+    let client = if let Some(client) = api {
+        client
+    } else {
+        let client = ApiClient::connect(source, Pace::SELDOM).await;
+        api.insert(client.map_err(|error| Trouble::Other(explain_connect(&error), Duration::ZERO))?)
+    };
+    match list(client).await {
+        Ok(table) => table.addresses().ok_or_else(|| {
+            let why =
+                format!("the API server's table of nodes has none of the columns {}", COLUMNS.join(", "));
+            Trouble::Other(why, AGAIN)
+        }),
+        Err(error) if fault(&error) == Fault::Forbidden => Err(Trouble::Denied(client.explain(&error))),
+        Err(error) => {
+            let (why, asked) = node_call_failed(api, &error);
+            Err(Trouble::Other(why, asked))
+        }
+    }
+}
+
+async fn list(client: &ApiClient) -> kube::Result<Table> {
+    // What the API server has in its cache is good enough.
+    let cached = ListParams::default().match_any();
+    let mut request = Request::new(NODES).list(&cached).map_err(kube::Error::BuildRequest)?;
+    request.headers_mut().insert(ACCEPT, AS_TABLE);
+    // Without the nodes' own metadata, which is most of it.
+    let uri = format!("{}&includeObject=None", request.uri());
+    *request.uri_mut() =
+        uri.parse().map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
+    client.client.request(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::board::NodeCheck;
+    use crate::testing::fake_api::{AtOnce, FakeApi, Reply, eventually};
+    use crate::testing::test_values;
+
+    /// With the columns of Kubernetes 1.34; the real table is what the scene `neighbours-by-services` runs on.
+    fn table() -> Value {
+        let columns = [
+            "Name",
+            "Status",
+            "Roles",
+            "Age",
+            "Version",
+            "Internal-IP",
+            "External-IP",
+            "OS-Image",
+            "Kernel-Version",
+            "Container-Runtime",
+        ];
+        let row = |name: &str, internal: &str, external: &str| json!({"cells": [name, "Ready", "<none>", "5m", "v1.34.2", internal, external, "Debian", "6.12", "containerd"]});
+        json!({
+            "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+            "columnDefinitions": columns.map(|name| json!({"name": name, "type": "string", "priority": 0})),
+            "rows": [row("node1", "10.0.0.11", "<none>"), row("node2", "10.0.0.12", "203.0.113.7"), row("node3", "fd00::13", "<none>")],
+        })
+    }
+
+    /// Of a node that pods are accelerated on.
+    fn usable() -> Board {
+        let board = test_values::board();
+        board.update(|view| view.node = Some(NodeCheck { kernel: String::new(), obstacle: None }));
+        board
+    }
+
+    fn addresses(all: &[&str]) -> BTreeSet<IpAddr> {
+        all.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_address_of_the_table_is_read_and_none_is_no_address() {
+        let read: Table = serde_json::from_value(table()).unwrap();
+        let expected = addresses(&["10.0.0.11", "10.0.0.12", "203.0.113.7", "fd00::13"]);
+        assert_eq!(read.addresses(), Some(expected));
+        let other: Table = serde_json::from_value(json!({"columnDefinitions": [{"name": "Name"}]})).unwrap();
+        assert_eq!(other.addresses(), None, "not: no node has any");
+    }
+
+    #[tokio::test]
+    async fn one_cheap_list_is_asked_for_and_what_it_has_is_sent() {
+        let api = FakeApi::start(|_, _| Reply::json(&table())).await;
+        let (sender, mut receiver) = watch::channel(None);
+        let (source, board) = (Source::Kubeconfig(api.kubeconfig()), usable());
+        let told = board.clone();
+        let _task = tokio::spawn(async move { follow(&source, &told, AtOnce, &sender).await });
+        receiver.changed().await.unwrap();
+        assert_eq!(receiver.borrow().as_ref().map(BTreeSet::len), Some(4));
+        let seen = api.seen();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        for part in ["resourceVersion=0", "includeObject=None"] {
+            assert!(seen[0].query.contains(part), "{seen:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_right_nothing_is_wrong_and_what_was_known_stays() {
+        let api = FakeApi::start(|_, _| Reply::status(403, "Forbidden")).await;
+        let known = Some(addresses(&["10.0.0.11"]));
+        let (sender, receiver) = watch::channel(known.clone());
+        let (source, board) = (Source::Kubeconfig(api.kubeconfig()), usable());
+        let told = board.clone();
+        let _task = tokio::spawn(async move { follow(&source, &told, AtOnce, &sender).await });
+        eventually("a request", || (!api.seen().is_empty()).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(*receiver.borrow(), known);
+        assert!(board.read(|view| view.problems.iter().all(|(subject, _)| subject != SUBJECT)));
+    }
+}
