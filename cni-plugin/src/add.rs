@@ -8,7 +8,8 @@ use cni_spec::{
 };
 use smc_attach::{AttachError, Job, attach};
 use smc_host::{HostError, kernel};
-use smc_model::{ANNOTATION, Reason, Verdict, Wish, meant_by};
+use smc_model::reasons::policy::Failing;
+use smc_model::{Reason, Verdict, Wish, counts_beside_the_one_that_asks};
 use smc_state::{Phase, Record};
 
 use crate::call::{Call, peers, wish};
@@ -96,7 +97,7 @@ fn set_up_and_tell(call: &Call<'_>, wish: Wish, required: bool) -> Result<(), Cn
 
 fn may_start(record: Record, required: bool) -> Result<(), CniError> {
     match record.verdict {
-        Some(Verdict::Refused { reason }) if required && was_asked_for(&reason) => Err(refused(&reason)),
+        Some(Verdict::Refused { reason }) if required => refused(&reason).map_or(Ok(()), Err),
         _ => Ok(()),
     }
 }
@@ -154,10 +155,9 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
     }
     match call.store().read(&call.attachment()?) {
         Ok(Some(Record { verdict: Some(verdict), .. })) if verdict.is_set_up() => Ok(()),
-        Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) if !was_asked_for(&reason) => {
-            Ok(())
+        Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) => {
+            refused(&reason).map_or(Ok(()), Err)
         }
-        Ok(Some(Record { verdict: Some(Verdict::Refused { reason }), .. })) => Err(refused(&reason)),
         Ok(_) => Err(CniError::new(code::ACCELERATION_REFUSED, "this pod was never set up for SMC")),
         Err(error) => {
             Err(CniError::new(code::IO_FAILURE, "cannot read the pod's record")
@@ -170,35 +170,19 @@ pub(crate) fn check(call: &Call<'_>) -> Result<(), CniError> {
 fn asks(wish: &Wish) -> bool {
     match wish {
         Wish::Disabled => false,
-        Wish::Misspelt { key } => is_of_one_that_asks(key),
+        Wish::Misspelt { key } => counts_beside_the_one_that_asks(key),
         _ => true,
     }
 }
 
-/// Whether acceleration was asked for, so that a pod may fail for it where it is required. Whoever switches the feature off
-/// does not want that, and a pod with a misspelt annotation did not ask, to the letter.
-fn was_asked_for(reason: &Reason) -> bool {
-    match reason {
-        Reason::SwitchedOff { .. } => false,
-        Reason::AnnotationMisspelt { key } => is_of_one_that_asks(key),
-        _ => true,
-    }
-}
-
-/// Whether a misspelt key is that of an annotation which only counts beside the one that asks.
-fn is_of_one_that_asks(key: &str) -> bool {
-    meant_by(key).is_some_and(|meant| meant != ANNOTATION)
-}
-
-fn refused(reason: &Reason) -> CniError {
-    let code = match reason {
-        Reason::StepFailed { .. } | Reason::ReadBackFailed { .. } | Reason::BudgetExceeded { .. } => {
-            code::ACCELERATION_FAILED
-        }
-        _ => code::ACCELERATION_REFUSED,
+/// The error by which a pod fails that requires SMC; `None` where it may start all the same.
+fn refused(reason: &Reason) -> Option<CniError> {
+    let code = match reason.fails_required()? {
+        Failing::Refused => code::ACCELERATION_REFUSED,
+        Failing::Attempt => code::ACCELERATION_FAILED,
     };
-    CniError::new(code, format!("SMC is required for this pod, but {}: {reason}", reason.name()))
-        .with_details(format!("{}; {}", reason.meaning(), reason.remedy()))
+    let error = CniError::new(code, format!("SMC is required for this pod, but {}: {reason}", reason.name()));
+    Some(error.with_details(format!("{}; {}", reason.meaning(), reason.remedy())))
 }
 
 /// Why an attachment could not be judged.

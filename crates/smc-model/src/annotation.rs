@@ -125,23 +125,14 @@ pub fn meant_by(key: &str) -> Option<&'static str> {
     let is_near = |meant: &&str| {
         key.len().abs_diff(meant.len()) <= LETTERS_WRONG
             && key != *meant
-            && distance(key.as_bytes(), meant.as_bytes()) <= LETTERS_WRONG
+            && strsim::levenshtein(&key.to_ascii_lowercase(), meant) <= LETTERS_WRONG
     };
     [ANNOTATION, INBOUND_PEERS_ANNOTATION].into_iter().find(is_near)
 }
 
-/// The least number of letters to put in, take out or replace so that `a` becomes `b`, whatever their case.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (done, x) in (1..).zip(a) {
-        let mut diagonal = std::mem::replace(&mut row[0], done);
-        for (at, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[b.len()]
+/// Whether a misspelt key is that of an annotation which only counts beside the one that asks.
+pub fn counts_beside_the_one_that_asks(key: &str) -> bool {
+    meant_by(key).is_some_and(|meant| meant != ANNOTATION)
 }
 
 #[cfg(test)]

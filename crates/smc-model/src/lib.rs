@@ -28,7 +28,8 @@ mod ueid;
 mod verdict;
 
 pub use annotation::{
-    ANNOTATION, INBOUND_PEERS_ANNOTATION, UNLIMITED_ANNOTATION, Wish, inbound_peers, meant_by,
+    ANNOTATION, INBOUND_PEERS_ANNOTATION, UNLIMITED_ANNOTATION, Wish, counts_beside_the_one_that_asks,
+    inbound_peers, meant_by,
 };
 pub use defects::{Defect, Defects, TABLE_DATE, defects};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reasons::policy::{Converted, Failing, Lasts, Required};
 use crate::reasons::{Entry, finding, refusal};
-use crate::{ANNOTATION, INBOUND_PEERS_ANNOTATION, MAX_ADDRESSES, meant_by};
+use crate::{ANNOTATION, INBOUND_PEERS_ANNOTATION, MAX_ADDRESSES, counts_beside_the_one_that_asks, meant_by};
 use crate::{PnetId, Ueid};
 
 /// Why an annotated pod, or some of its connections, are plain TCP.
@@ -245,15 +246,32 @@ impl Reason {
         matches!(self, Self::SwitchedOff { .. })
     }
 
-    /// Whether an attempt failed, and not the pod or its node: another attempt at once may go well.
+    /// See [`Lasts::ForTheMoment`].
     pub fn is_of_the_moment(&self) -> bool {
-        matches!(
-            self,
-            Self::StepFailed { .. }
-                | Self::ReadBackFailed { .. }
-                | Self::CannotObserve { .. }
-                | Self::BudgetExceeded { .. }
-        )
+        self.entry().policy.lasts == Lasts::ForTheMoment
+    }
+
+    /// See [`Lasts::AsLongAsThePod`].
+    pub fn lasts_as_long_as_the_pod(&self) -> bool {
+        self.entry().policy.lasts == Lasts::AsLongAsThePod
+    }
+
+    /// Whether somebody should look.
+    pub fn is_alarm(&self) -> bool {
+        self.entry().policy.alarm
+    }
+
+    /// How a pod fails to start for which acceleration is required; `None` where it starts all the same.
+    pub fn fails_required(&self) -> Option<Failing> {
+        match (self.entry().policy.required, self) {
+            (Required::Fails(failing), _) => Some(failing),
+            (Required::ByTheKey, Self::AnnotationMisspelt { key })
+                if counts_beside_the_one_that_asks(key) =>
+            {
+                Some(Failing::Refused)
+            }
+            (Required::ByTheKey | Required::Starts, _) => None,
+        }
     }
 
     /// A stable name for logs, labels and queries.
@@ -271,47 +289,9 @@ impl Reason {
         self.entry().remedy
     }
 
-    /// Whether a pod that is converted already must not stay so: without the guard, or half set up, its connections
-    /// could stall or corrupt their streams, a switch is obeyed, and where nobody can tell what the pod wants it must not be guessed. For
-    /// every other reason the kernel falls back to TCP by itself, connection by connection, and recovers by itself.
+    /// See [`Converted::Ends`].
     pub fn ends_conversion(&self) -> bool {
-        match self {
-            Self::AnnotationInvalid { .. }
-            | Self::AnnotationMisspelt { .. }
-            | Self::InboundPeersInvalid { .. }
-            | Self::BandwidthLimited { .. }
-            | Self::OwnKernel { .. }
-            | Self::SwitchedOff { .. }
-            | Self::KernelDefects { .. }
-            | Self::PeerFilterMissing { .. }
-            | Self::SameNodeGuardMissing { .. }
-            | Self::TooManyAddresses { .. }
-            | Self::StepFailed { .. }
-            | Self::ReadBackFailed { .. }
-            | Self::BudgetExceeded { .. } => true,
-            Self::AgentNotReady { .. }
-            | Self::NodeFileUnusable { .. }
-            | Self::SmcNotAvailable { .. }
-            | Self::NoConversion { .. }
-            | Self::NoRdmaDevice
-            | Self::RdmaNetnsExclusive
-            | Self::NoUeid
-            | Self::SourceAnchorMissing { .. }
-            | Self::NoIpv4Route
-            | Self::NoDeviceInSubnet { .. }
-            | Self::RdmaPortDown { .. }
-            | Self::PnetidMissing { .. }
-            | Self::HostNetworkPod
-            | Self::RdmaDeviceGone { .. }
-            | Self::ForeignPnetid { .. }
-            | Self::PnetidMismatch { .. }
-            | Self::PnetidLost { .. }
-            | Self::ConversionLost
-            | Self::UeidsDiffer { .. }
-            | Self::Ipv6Socket
-            | Self::QueuePairsLow { .. }
-            | Self::CannotObserve { .. } => false,
-        }
+        self.entry().policy.converted == Converted::Ends
     }
 }
 

@@ -7,11 +7,13 @@ pub mod finding;
 mod kernel;
 mod kernel_smcd;
 mod page;
+pub mod policy;
 pub mod refusal;
 
 use serde::Serialize;
 
 pub use page::page;
+use policy::Policy;
 
 /// One reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,6 +31,9 @@ pub struct Entry {
     pub causes: &'static [Cause],
     /// What to do.
     pub remedy: &'static str,
+    /// What plugin and agent do about it.
+    #[serde(skip)]
+    pub policy: Policy,
 }
 
 /// A code with which the kernel gives up SMC for one connection (`net/smc/smc_clc.h`, `SMC_CLC_DECL_*`). It stands in

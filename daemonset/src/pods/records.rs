@@ -112,7 +112,7 @@ fn log(record: &Record) {
     match (record.phase, &record.verdict) {
         (Phase::Tombstone, _) => tracing::info!(id, pod, container, ifname, "released"),
         (Phase::Intent, _) => tracing::debug!(id, pod, container, ifname, "being set up"),
-        (Phase::Settled, Some(Verdict::Refused { reason })) if reason.is_switched_off() => {
+        (Phase::Settled, Some(Verdict::Refused { reason })) if !reason.is_alarm() => {
             tracing::info!(id, pod, container, ifname, reason = reason.name(), "runs on plain TCP: {reason}");
         }
         (Phase::Settled, Some(Verdict::NeedsRestart { listeners })) => tracing::warn!(

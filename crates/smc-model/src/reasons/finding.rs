@@ -1,5 +1,6 @@
 //! What the agent and `smcctl doctor` find wrong with a node or a pod that was not refused.
 
+use super::policy::Policy;
 use super::{Cause, Entry};
 
 /// NeedsRestart.
@@ -13,6 +14,7 @@ pub static NEEDS_RESTART: Entry = Entry {
         check: "`smcctl pod POD`: ports and processes",
     }],
     remedy: "restart the programs, or the pod",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// Degraded.
@@ -26,6 +28,7 @@ pub static DEGRADED: Entry = Entry {
         check: "`smcctl pod POD`; `smcctl conns --pod POD`; `smcctl explain` with the code",
     }],
     remedy: "do what the fallback's own reason says",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// PeerLostSmc.
@@ -55,6 +58,7 @@ pub static PEER_LOST_SMC: Entry = Entry {
         },
     ],
     remedy: "see the peer's node; if the peer is well, let what is in between pass TCP option 254; nothing is to be done if SMC was switched off there on purpose",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// NotSetUp.
@@ -78,6 +82,7 @@ pub static NOT_SET_UP: Entry = Entry {
         },
     ],
     remedy: "see the causes; the agent sets missed pods up within 30 s, without a restart",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// KernelTooOld.
@@ -91,6 +96,7 @@ pub static KERNEL_TOO_OLD: Entry = Entry {
         check: "`uname -r`: 5.10.134-17.3 (Alibaba Cloud Linux 3) or 6.11 (mainline) is the oldest",
     }],
     remedy: "use a newer node image",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// SmcDiagMissing.
@@ -110,6 +116,7 @@ pub static SMC_DIAG_MISSING: Entry = Entry {
         },
     ],
     remedy: "load smc_diag on the node; smc-agent does so where the kernel allows",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// ConversionLost.
@@ -129,6 +136,7 @@ pub static CONVERSION_LOST: Entry = Entry {
         },
     ],
     remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within a minute",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// PnetidLost.
@@ -142,6 +150,7 @@ pub static PNETID_LOST: Entry = Entry {
         check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
     }],
     remedy: "find out who did; the agent sets the pod up again within a minute",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// PnetidMismatch.
@@ -156,6 +165,7 @@ pub static PNETID_MISMATCH: Entry = Entry {
         check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
     }],
     remedy: "find out who did; the agent sets the pod up again within a minute",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// UeidsDiffer.
@@ -180,6 +190,7 @@ pub static UEIDS_DIFFER: Entry = Entry {
         },
     ],
     remedy: "give both nodes a common UEID: run smc-agent on both with the same --ueid, or with none (SMCV2-DEFAULT-UEID)",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// RdmaDeviceGone.
@@ -196,6 +207,7 @@ pub static RDMA_DEVICE_GONE: Entry = Entry {
         Cause { what: "the driver was unloaded", check: "`lsmod | grep -E 'erdma|mlx5_ib|rdma_rxe'`" },
     ],
     remedy: "attach the device again: new connections use it at once; or restart the pod, which is then set up for another device",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// Ipv6Socket.
@@ -216,6 +228,7 @@ pub static IPV6_SOCKET: Entry = Entry {
         },
     ],
     remedy: "let the program use IPv4 sockets (Java: -Djava.net.preferIPv4Stack=true) and IPv4 addresses",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// ChainEntryMissing.
@@ -235,6 +248,7 @@ pub static CHAIN_ENTRY_MISSING: Entry = Entry {
         },
     ],
     remedy: "run smc-agent, or add the entry to the list's source",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// ChainEntryNotLoaded.
@@ -248,6 +262,7 @@ pub static CHAIN_ENTRY_NOT_LOADED: Entry = Entry {
         check: "`crictl info`: cniconfig; the runtime's log",
     }],
     remedy: "restart the container runtime (running pods stay)",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// PluginMissing.
@@ -261,6 +276,7 @@ pub static PLUGIN_MISSING: Entry = Entry {
         check: "`ls -l /opt/cni/bin/smc-cni`",
     }],
     remedy: "start smc-agent, which puts it there, or run `smc-agent install`",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// ForeignPnetid.
@@ -281,6 +297,7 @@ pub static FOREIGN_PNETID: Entry = Entry {
         },
     ],
     remedy: "nothing, if one manager is enough; else see that only one of them changes it",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// QueuePairsLow.
@@ -294,6 +311,7 @@ pub static QUEUE_PAIRS_LOW: Entry = Entry {
         check: "`smcctl capacity`",
     }],
     remedy: "spread the pods over more nodes, annotate fewer, or use an instance type with more queue pairs",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// NodePortsOnPodAddresses.
@@ -310,6 +328,7 @@ pub static NODE_PORTS_ON_POD_ADDRESSES: Entry = Entry {
     }],
     remedy: "tell kube-proxy the range of the nodes' own addresses (nodePortAddresses in its configuration, or \
              --nodeport-addresses), without the pods', and restart it",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// MemoryLow.
@@ -323,6 +342,7 @@ pub static MEMORY_LOW: Entry = Entry {
         check: "`smcctl conns`; `sysctl net.smc` in the pods: wmem, rmem",
     }],
     remedy: "lower net.smc.wmem and net.smc.rmem in the pods, or run fewer of them here",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// DriverMode.
@@ -336,6 +356,7 @@ pub static DRIVER_MODE: Entry = Entry {
         check: "`cat /sys/module/erdma/parameters/compat_mode`; driver in erdma-controller's configuration",
     }],
     remedy: "set the driver of erdma-controller to default and let it load erdma again",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// ReservedPortsTaken.
@@ -352,6 +373,7 @@ pub static RESERVED_PORTS_TAKEN: Entry = Entry {
         Cause { what: "the ports are not reserved", check: "`sysctl net.ipv4.ip_local_reserved_ports`" },
     ],
     remedy: "add 65500-65515 to net.ipv4.ip_local_reserved_ports and move the program to another port",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// RdmaMtu.
@@ -365,6 +387,7 @@ pub static RDMA_MTU: Entry = Entry {
         check: "`ip link` on all nodes",
     }],
     remedy: "set the same MTU, 1500 or more, on the RDMA network devices of all nodes, and make the RDMA device anew",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// AnyPeerAllowed.
@@ -380,6 +403,7 @@ pub static ANY_PEER_ALLOWED: Entry = Entry {
     }],
     remedy: "give the ConfigMap smc-settings, in your overlay, the key inbound-peers with the ranges of your pods and nodes; it is in force \
              two minutes later at the latest, when kubelet has it",
+    policy: Policy::ONLY_TOLD,
 };
 
 /// KnownKernelDefects.
@@ -400,6 +424,7 @@ pub static KNOWN_KERNEL_DEFECTS: Entry = Entry {
     ],
     remedy: "update the node's kernel; say in the ConfigMap smc-settings who may speak SMC (inbound-peers), or that no pod shall be \
              accelerated with such a kernel (known-defects: refuse)",
+    policy: Policy::ONLY_TOLD,
 };
 
 pub(super) static ALL: &[&Entry] = &[

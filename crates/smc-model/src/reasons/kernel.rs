@@ -1,6 +1,6 @@
 //! The kernel's codes that a connection meant for SMC-R can end with.
 
-use super::{Cause, Entry, KernelCode};
+use super::{Cause, Entry, KernelCode, Policy};
 
 const fn mainline(code: u32, constant: &'static str) -> KernelCode {
     KernelCode { code, constant: Some(constant), alibaba_only: false }
@@ -27,6 +27,7 @@ pub(super) static ALL: &[Entry] = &[
             Cause { what: "the node is short of memory", check: "`smcctl doctor`, line memory" },
         ],
         remedy: "set net.smc.smcr_buf_type=2 on the node (for new link groups), or lower net.smc.wmem and net.smc.rmem in the pod",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "RdmaTimeout",
@@ -50,6 +51,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "repair the RDMA path between the two nodes; until then take the annotation off the pods, or switch the feature off",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "AddLinkTimeout",
@@ -61,6 +63,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`rdma link` on both nodes: do several ports bear one PNETID (`smcctl doctor`, line PNETIDs)?",
         }],
         remedy: "repair the path between the second ports, or give each port a PNETID of its own",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "NoLocalPrefix",
@@ -72,6 +75,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`ip route get PEER from ADDRESS` in the pod",
         }],
         remedy: "let SMC-R v2 be used: a UEID on both nodes (`smcctl doctor`) and IPv4 sockets",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "PeerWithoutSmc",
@@ -102,6 +106,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "nothing, unless both ends are accelerated pods on two nodes; then see the causes",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "ChosenTcp",
@@ -113,6 +118,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`bpftool struct_ops list` on the node",
         }],
         remedy: "nothing, if that policy is wanted; else remove it",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "IpsecOnSocket",
@@ -124,6 +130,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`ip xfrm policy` in the pod",
         }],
         remedy: "nothing: encryption and SMC-R exclude each other",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "NoSmcDevice",
@@ -161,6 +168,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "run `smcctl doctor` on this node and do what its ✗ lines say",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "NoSmcrDevice",
@@ -187,6 +195,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "run `smcctl doctor` on the node of the side that declined and do what its ✗ lines say",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "PeerWithoutV2",
@@ -195,6 +204,7 @@ pub(super) static ALL: &[Entry] = &[
         meaning: "the peer speaks SMC version 1 only, and version 1 does not fit here",
         causes: &[Cause { what: OLD_HANDSHAKE, check: BOTH_KERNELS }],
         remedy: "use kernels with SMC-R v2 on both nodes (mainline 5.16 or newer, Alibaba Cloud Linux 3)",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "PeerWithoutUeid",
@@ -206,6 +216,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`smcctl doctor` on the peer's node, line UEID",
         }],
         remedy: "run smc-agent on the peer's node; it adds the default UEID",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "ReleaseMismatch",
@@ -214,6 +225,7 @@ pub(super) static ALL: &[Entry] = &[
         meaning: "the two kernels do not agree on a release of SMC version 2",
         causes: &[Cause { what: OLD_HANDSHAKE, check: BOTH_KERNELS }],
         remedy: "use the same kernel on both nodes",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "MaxConnectionsMismatch",
@@ -225,6 +237,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`sysctl net.smc.smcr_max_conns_per_lgr` in both pods: 16 to 255",
         }],
         remedy: "take the sysctl's default (255) at both ends",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "MaxLinksMismatch",
@@ -236,6 +249,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`sysctl net.smc.smcr_max_links_per_lgr` in both pods: 1 or 2",
         }],
         remedy: "take the sysctl's default (2) at both ends",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "VendorMismatch",
@@ -250,6 +264,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "use the same kernel and the same net.smc settings on both nodes",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "ModeMismatch",
@@ -264,6 +279,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "make both nodes offer SMC-R: see `smcctl doctor` on each",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "EyeCatcherWanted",
@@ -272,6 +288,7 @@ pub(super) static ALL: &[Entry] = &[
         meaning: "the peer asks for a feature of SMC that Linux does not have",
         causes: &[Cause { what: "the peer is not Linux (z/OS)", check: "ask who runs the peer" }],
         remedy: "nothing on this side",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "FastOpen",
@@ -283,6 +300,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`strace -f -e trace=network -p PID`; options such as nginx's `fastopen=`, HAProxy's `tfo`, Envoy's tcp_fast_open_queue_length",
         }],
         remedy: "switch fast open off in the program's configuration",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "PrefixMismatch",
@@ -300,6 +318,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "see that version 2 works: `smcctl doctor` on both nodes",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "VlanUnknown",
@@ -308,6 +327,7 @@ pub(super) static ALL: &[Entry] = &[
         meaning: "the device of the connection's route went away during the handshake, or there is no route",
         causes: &[Cause { what: "the pod's interface changed just then", check: "`ip route` in the pod" }],
         remedy: "nothing, if it does not come again",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "NoActiveLink",
@@ -319,6 +339,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`rdma link` and `dmesg | grep -i smc` on both nodes",
         }],
         remedy: "bring the port up again; new connections make a new link group",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "ServerLinkUnknown",
@@ -330,6 +351,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`dmesg | grep -i smc` on both nodes",
         }],
         remedy: "nothing, if it does not come again; else restart the client",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "VersionMismatch",
@@ -338,6 +360,7 @@ pub(super) static ALL: &[Entry] = &[
         meaning: "the answer was of another SMC version than the proposal",
         causes: &[Cause { what: OLD_HANDSHAKE, check: BOTH_KERNELS }],
         remedy: "use the same kernel on both nodes",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "NoRouteToGid",
@@ -355,6 +378,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "route the two RDMA networks to each other",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "GatewayMismatch",
@@ -366,6 +390,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`ip -4 address` and `ip route` of the RDMA network devices on both nodes",
         }],
         remedy: "make addresses and routes of the RDMA network devices alike on both nodes",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "OutOfStep",
@@ -377,6 +402,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`uptime` and `dmesg | grep -i smc` on both nodes",
         }],
         remedy: "nothing, if it does not come again: the next connection makes a new link group",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "PeerDeclined",
@@ -394,6 +420,7 @@ pub(super) static ALL: &[Entry] = &[
             },
         ],
         remedy: "look at the peer: `smcctl doctor` on its node",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "InternalError",
@@ -408,6 +435,7 @@ pub(super) static ALL: &[Entry] = &[
             Cause { what: "the RDMA driver failed", check: "`dmesg` on the node" },
         ],
         remedy: "see the kernel's log; fewer accelerated pods or peers on the node if queue pairs are used up",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "RtokenRefused",
@@ -419,6 +447,7 @@ pub(super) static ALL: &[Entry] = &[
             check: "`smcctl conns`: connections per link group (255 buffers at most)",
         }],
         remedy: "nothing, if it does not come again",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "QueuePairNotReady",
@@ -433,6 +462,7 @@ pub(super) static ALL: &[Entry] = &[
             Cause { what: "the RDMA driver failed", check: "`dmesg` on both nodes" },
         ],
         remedy: "repair the path between the two RDMA network devices",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "BufferNotRegistered",
@@ -447,6 +477,7 @@ pub(super) static ALL: &[Entry] = &[
             Cause { what: "the RDMA driver failed", check: "`dmesg` on the node" },
         ],
         remedy: "fewer connections, or smaller buffers (net.smc.wmem, net.smc.rmem in the pod)",
+        policy: Policy::ONLY_TOLD,
     },
     Entry {
         name: "CreditsNotAnnounced",
@@ -458,5 +489,6 @@ pub(super) static ALL: &[Entry] = &[
             check: "`dmesg | grep -i smc` on both nodes",
         }],
         remedy: "nothing, if it does not come again",
+        policy: Policy::ONLY_TOLD,
     },
 ];

@@ -1,6 +1,6 @@
 //! The kernel's codes that belong to SMC-D (s390's ISM devices, and the kernel's own loopback device).
 
-use super::{Cause, Entry, KernelCode};
+use super::{Cause, Entry, KernelCode, Policy};
 
 const fn code(code: u32, constant: &'static str) -> KernelCode {
     KernelCode { code, constant: Some(constant), alibaba_only: false }
@@ -14,7 +14,15 @@ const REMEDY: &str =
     "nothing about SMC-D: nodes of kube-smc use SMC-R; see `smcctl doctor` on both nodes for that";
 
 const fn entry(name: &'static str, kernel: KernelCode, seen: &'static str, meaning: &'static str) -> Entry {
-    Entry { name, kernel: Some(kernel), seen, meaning, causes: OF_SMCD, remedy: REMEDY }
+    Entry {
+        name,
+        kernel: Some(kernel),
+        seen,
+        meaning,
+        causes: OF_SMCD,
+        remedy: REMEDY,
+        policy: Policy::ONLY_TOLD,
+    }
 }
 
 pub(super) static ALL: &[Entry] = &[

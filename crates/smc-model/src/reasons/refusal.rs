@@ -1,5 +1,6 @@
 //! Why an annotated pod was refused, see [`crate::Reason`].
 
+use super::policy::{Converted, Failing, Lasts, Policy, Required};
 use super::{Cause, Entry};
 
 /// AnnotationInvalid.
@@ -13,6 +14,7 @@ pub static ANNOTATION_INVALID: Entry = Entry {
         check: "`kubectl get pod POD -o yaml`: smc.asm.alibabacloud.com/enabled",
     }],
     remedy: "set the annotation to \"true\" or \"false\" and restart the pod",
+    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
 };
 
 /// AnnotationMisspelt.
@@ -27,6 +29,12 @@ pub static ANNOTATION_MISSPELT: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: smc.asm.alibabacloud.com/enabled",
     }],
     remedy: "correct the key in the pod's template to the one that is named, or remove it",
+    policy: Policy {
+        converted: Converted::Ends,
+        lasts: Lasts::AsLongAsThePod,
+        required: Required::ByTheKey,
+        ..Policy::OF_A_REFUSAL
+    },
 };
 
 /// InboundPeersInvalid.
@@ -41,6 +49,7 @@ pub static INBOUND_PEERS_INVALID: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: smc.asm.alibabacloud.com/inbound-peers",
     }],
     remedy: "write ranges and addresses with commas, such as \"10.0.0.0/8, fd00::/8\", in the pod's template, or take the annotation off",
+    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
 };
 
 /// KernelDefects.
@@ -55,6 +64,7 @@ pub static KERNEL_DEFECTS: Entry = Entry {
         check: "`smcctl doctor`, line known defects",
     }],
     remedy: "update the node's kernel, or take known-defects: refuse out of the ConfigMap smc-settings",
+    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
 };
 
 /// PeerFilterMissing.
@@ -75,6 +85,7 @@ pub static PEER_FILTER_MISSING: Entry = Entry {
         },
     ],
     remedy: "do what the agent's log says; or take the ranges out of the ConfigMap smc-settings and off the pod",
+    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
 };
 
 /// BandwidthLimited.
@@ -90,6 +101,7 @@ pub static BANDWIDTH_LIMITED: Entry = Entry {
     }],
     remedy: "take the limit off, or, where it need not hold for SMC-R, annotate the pod with smc.asm.alibabacloud.com/unlimited: \
              \"true\"; and restart it",
+    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
 };
 
 /// HostNetworkPod.
@@ -103,6 +115,7 @@ pub static HOST_NETWORK_POD: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.spec.hostNetwork}'`",
     }],
     remedy: "give the pod a network of its own, or take the annotation off",
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
 };
 
 /// OwnKernel.
@@ -117,6 +130,7 @@ pub static OWN_KERNEL: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.spec.runtimeClassName}'`; `kubectl get runtimeclass`",
     }],
     remedy: "take the annotation off, or run the pod with a runtime that shares the node's kernel (runc, crun)",
+    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
 };
 
 /// SwitchedOff.
@@ -140,6 +154,12 @@ pub static SWITCHED_OFF: Entry = Entry {
         },
     ],
     remedy: "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or, where pods' annotations alone are to decide, apply daemonset/manifests (SMC_AGENT_MESH=enabled)",
+    policy: Policy {
+        converted: Converted::Ends,
+        required: Required::Starts,
+        alarm: false,
+        ..Policy::OF_A_REFUSAL
+    },
 };
 
 /// AgentNotReady.
@@ -159,6 +179,7 @@ pub static AGENT_NOT_READY: Entry = Entry {
         },
     ],
     remedy: "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// NodeFileUnusable.
@@ -178,6 +199,7 @@ pub static NODE_FILE_UNUSABLE: Entry = Entry {
         },
     ],
     remedy: "restart smc-agent on this node, then the pod",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// SmcNotAvailable.
@@ -202,6 +224,7 @@ pub static SMC_NOT_AVAILABLE: Entry = Entry {
         },
     ],
     remedy: "do away with what is named as the cause; where the kernel has no SMC, use one with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// NoConversion.
@@ -225,6 +248,7 @@ pub static NO_CONVERSION: Entry = Entry {
         },
     ],
     remedy: "use a kernel that has one: Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer (net.smc.tcp2smc), or mainline 6.11 or newer with CONFIG_MPTCP, CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// NoRdmaDevice.
@@ -248,6 +272,7 @@ pub static NO_RDMA_DEVICE: Entry = Entry {
         },
     ],
     remedy: "attach an eRDMA interface (or a RoCE NIC) to the node and see that `rdma link` lists it",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// RdmaNetnsExclusive.
@@ -261,6 +286,7 @@ pub static RDMA_NETNS_EXCLUSIVE: Entry = Entry {
         check: "`rdma system`; `cat /sys/module/ib_core/parameters/netns_mode`; `grep -r netns_mode /etc/modprobe.d`",
     }],
     remedy: "boot the node with ib_core.netns_mode=1 (`rdma system set netns shared` works only while no other network namespace exists)",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// NoUeid.
@@ -277,6 +303,7 @@ pub static NO_UEID: Entry = Entry {
         Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
     ],
     remedy: "restart smc-agent on this node; it adds the default one",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// SameNodeGuardMissing.
@@ -296,6 +323,7 @@ pub static SAME_NODE_GUARD_MISSING: Entry = Entry {
         },
     ],
     remedy: "see smc-agent's log on this node; it needs a kernel with BPF for traffic control",
+    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
 };
 
 /// SourceAnchorMissing.
@@ -323,6 +351,7 @@ pub static SOURCE_ANCHOR_MISSING: Entry = Entry {
         },
     ],
     remedy: "see smc-agent's log on this node; it makes the link kubesmc0",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// TooManyAddresses.
@@ -337,6 +366,7 @@ pub static TOO_MANY_ADDRESSES: Entry = Entry {
         check: "`kubectl exec POD -- ip -4 address`",
     }],
     remedy: "give the pod fewer addresses, or take the annotation off",
+    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
 };
 
 /// NoIpv4Route.
@@ -350,6 +380,7 @@ pub static NO_IPV4_ROUTE: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.status.podIPs}'`",
     }],
     remedy: "give the pod an IPv4 address",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// NoDeviceInSubnet.
@@ -374,6 +405,7 @@ pub static NO_DEVICE_IN_SUBNET: Entry = Entry {
         },
     ],
     remedy: "give the RDMA network device an address in the pods' subnet, or run the pod on a node whose device has one",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// RdmaPortDown.
@@ -390,6 +422,7 @@ pub static RDMA_PORT_DOWN: Entry = Entry {
         Cause { what: "the driver or the device failed", check: "`dmesg` on the node" },
     ],
     remedy: "see `rdma link` and `ip link` on the node",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// PnetidMissing.
@@ -406,6 +439,7 @@ pub static PNETID_MISSING: Entry = Entry {
         Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
     ],
     remedy: "restart smc-agent on this node; it gives every RDMA port a PNETID",
+    policy: Policy::OF_A_REFUSAL,
 };
 
 /// StepFailed.
@@ -422,6 +456,12 @@ pub static STEP_FAILED: Entry = Entry {
         },
     ],
     remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+    policy: Policy {
+        converted: Converted::Ends,
+        lasts: Lasts::ForTheMoment,
+        required: Required::Fails(Failing::Attempt),
+        ..Policy::OF_A_REFUSAL
+    },
 };
 
 /// ReadBackFailed.
@@ -438,6 +478,12 @@ pub static READ_BACK_FAILED: Entry = Entry {
         },
     ],
     remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+    policy: Policy {
+        converted: Converted::Ends,
+        lasts: Lasts::ForTheMoment,
+        required: Required::Fails(Failing::Attempt),
+        ..Policy::OF_A_REFUSAL
+    },
 };
 
 /// CannotObserve.
@@ -448,6 +494,7 @@ pub static CANNOT_OBSERVE: Entry = Entry {
     meaning: "nothing was changed; the pod runs on TCP",
     causes: &[Cause { what: "the kernel's answer says it", check: "`smcctl pod POD`, line seen" }],
     remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
+    policy: Policy { lasts: Lasts::ForTheMoment, ..Policy::OF_A_REFUSAL },
 };
 
 /// BudgetExceeded.
@@ -464,6 +511,12 @@ pub static BUDGET_EXCEEDED: Entry = Entry {
         Cause { what: "the node is overloaded", check: "`uptime`; `smcctl pod POD`: which step took long?" },
     ],
     remedy: "nothing, once `smcctl pods` says configured: the agent has made up for it; restart the pod if it says NeedsRestart",
+    policy: Policy {
+        converted: Converted::Ends,
+        lasts: Lasts::ForTheMoment,
+        required: Required::Fails(Failing::Attempt),
+        ..Policy::OF_A_REFUSAL
+    },
 };
 
 pub(super) static ALL: &[&Entry] = &[

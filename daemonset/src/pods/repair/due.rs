@@ -175,19 +175,8 @@ fn why(record: &Record, wanted: Wanted, lost: bool, now_ms: u64) -> Option<Why> 
         Some(Verdict::Configured) if matches!(wanted, Wanted::On { program, .. } if program.is_lacked_by(record)) => {
             Some(Why::SetUpByEarlier)
         }
-        // The annotations of a living sandbox cannot change, nor can its network.
-        Some(
-            Verdict::Configured
-            | Verdict::Refused {
-                reason:
-                    Reason::AnnotationInvalid { .. }
-                    | Reason::AnnotationMisspelt { .. }
-                    | Reason::InboundPeersInvalid { .. }
-                    | Reason::BandwidthLimited { .. }
-                    | Reason::OwnKernel { .. }
-                    | Reason::HostNetworkPod,
-            },
-        ) => None,
+        Some(Verdict::Configured) => None,
+        Some(Verdict::Refused { reason }) if reason.lasts_as_long_as_the_pod() => None,
         Some(Verdict::NeedsRestart { .. }) => Some(Why::NeedsRestart),
         Some(Verdict::Refused { .. }) => Some(Why::Refused),
         None => Some(Why::Interrupted),

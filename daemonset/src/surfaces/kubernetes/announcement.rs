@@ -53,7 +53,7 @@ impl Announcement {
                 ),
             ),
             Verdict::Refused { reason } => (
-                !reason.is_switched_off(),
+                reason.is_alarm(),
                 reason.name(),
                 format!("runs on plain TCP: {reason}; {}. To do: {}", reason.meaning(), reason.remedy()),
             ),
