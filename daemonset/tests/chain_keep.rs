@@ -49,7 +49,7 @@ fn after_each_of_fifty_rewrites_the_list_is_the_writers_last_content_plus_our_en
     let status = wait_for_status(&chain, |status| status.insertions == 51);
     assert_eq!((status.placement, status.owner), (Some(Placement::Inject), Some(Owner::Agent)));
     assert_eq!((status.problem, status.exposed_since), (None, None));
-    assert!(status.exposed > Duration::ZERO && status.last_insertion.is_some());
+    assert!(status.exposed > Duration::ZERO);
     chain.stop();
     assert_eq!(node.names(), ["10-terway.conflist"], "no temporary file stays");
     assert_eq!(fs::metadata(node.list()).unwrap().permissions().mode() & 0o777, 0o600);
@@ -417,14 +417,14 @@ fn a_runtime_that_does_not_load_the_entry_is_nudged_once_and_then_reported() {
     assert_eq!(problem.name, "NotLoaded");
     assert!(problem.message.contains("restart the container runtime"), "{}", problem.message);
     assert!(matches!(&status.runtime, Loaded::No { why } if why.contains("without smc-cni")), "{status:?}");
-    assert!(!status.is_in_force());
+    assert!(status.present.is_some());
     wait(|| if nudges.load(Ordering::Relaxed) == 1 { Ok(()) } else { Err("no nudge was seen".to_owned()) });
     chain.stop();
 
     runtime.loaded.store(true, Ordering::Relaxed);
     let chain = keep(node.options(Mode::Auto), runtime.clone());
     let status = wait_for_status(&chain, |status| status.runtime == Loaded::Yes);
-    assert!(status.is_in_force());
+    assert!(status.present.is_some());
     assert_eq!((status.problem, status.insertions), (None, 0), "it was there already");
     chain.stop();
     assert_eq!(nudges.load(Ordering::Relaxed), 1);

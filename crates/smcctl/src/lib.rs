@@ -25,25 +25,30 @@ use std::fs;
 use std::io::stdout;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
+use serde::{Deserialize, Serialize};
 
 use capacity::Question;
 use cli::{Cli, Command, Options};
 use facts::Facts;
 use output::{Outcome, Paint, Status};
+use pods::Seen;
 use smc_state::Store;
 
 /// Does what was asked. `None`: nothing is to be told.
 pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
     let options = &cli.options;
+    if options.facts.is_some() && !can_do_with_facts(&cli.command) {
+        bail!("--facts is for commands that look at a node, which this one does not: leave it out");
+    }
     let outcome = match &cli.command {
         Command::Doctor => doctor::doctor(&facts(options)?, paint),
         Command::Status => status::status(&facts(options)?, paint),
-        Command::Pods => pods::pods(&pods::seen(options), paint),
-        Command::Pod { name } => pod::pod(&pods::named(pods::seen(options), name)?, paint),
-        Command::Conns { pod: None } => conns::conns(&pods::seen(options), paint),
-        Command::Conns { pod: Some(name) } => conns::conns(&pods::named(pods::seen(options), name)?, paint),
+        Command::Pods => pods::pods(&seen(options)?, paint),
+        Command::Pod { name } => pod::pod(&pods::named(seen(options)?, name)?, paint),
+        Command::Conns { pod: None } => conns::conns(&seen(options)?, paint),
+        Command::Conns { pod: Some(name) } => conns::conns(&pods::named(seen(options)?, name)?, paint),
         Command::Explain { reason } => explain::explain(reason.as_deref(), paint),
         Command::Capacity { pods, peers, connections } => {
             let question = pods.zip(*peers);
@@ -56,9 +61,12 @@ pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
             Ok(probe::probe(&socket, *stage, pod_uid.as_deref()))
         }
         Command::Facts => {
-            let facts = facts(options)?;
-            let text = serde_json::to_string_pretty(&facts)? + "\n";
-            Outcome::new(Status::Fine, &facts, text)
+            let recording = match &options.facts {
+                Some(path) => Recording::read(path)?,
+                None => Recording { facts: gather::facts(options), attachments: Some(pods::seen(options)) },
+            };
+            let text = serde_json::to_string_pretty(&recording)? + "\n";
+            Outcome::new(Status::Fine, &recording, text)
         }
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "smcctl", &mut stdout());
@@ -72,11 +80,57 @@ pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
     outcome.map(Some)
 }
 
+/// What `smcctl facts` prints, and `--facts` reads.
+#[derive(Serialize, Deserialize)]
+struct Recording {
+    #[serde(flatten)]
+    facts: Facts,
+    /// `None` where an older smcctl printed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attachments: Option<Vec<Seen>>,
+}
+
+impl Recording {
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} holds no facts of a node", path.display()))
+    }
+}
+
+fn can_do_with_facts(command: &Command) -> bool {
+    match command {
+        Command::Doctor
+        | Command::Status
+        | Command::Pods
+        | Command::Pod { .. }
+        | Command::Conns { .. }
+        | Command::Capacity { .. }
+        | Command::Facts => true,
+        Command::Explain { .. }
+        | Command::Selftest { .. }
+        | Command::Probe { .. }
+        | Command::Completion { .. }
+        | Command::Man { .. } => false,
+    }
+}
+
 /// Gathered on this node, or read from a file.
 fn facts(options: &Options) -> Result<Facts> {
-    let Some(path) = &options.facts else { return Ok(gather::facts(options)) };
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} holds no facts of a node", path.display()))
+    match &options.facts {
+        Some(path) => Ok(Recording::read(path)?.facts),
+        None => Ok(gather::facts(options)),
+    }
+}
+
+/// The annotated pods of this node, or of the one that a file tells of.
+fn seen(options: &Options) -> Result<Vec<Seen>> {
+    let Some(path) = &options.facts else { return Ok(pods::seen(options)) };
+    Recording::read(path)?.attachments.with_context(|| {
+        format!(
+            "{} tells nothing of pods' connections: print it again with this version's `smcctl facts`",
+            path.display()
+        )
+    })
 }
 
 /// A page for the program and one for each command.

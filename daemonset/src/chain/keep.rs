@@ -178,7 +178,6 @@ impl Keeper {
         self.log(&look);
         if look.put_in {
             self.state.insertions += 1;
-            self.state.last_insertion = Some(SystemTime::now());
         }
         self.expect(&look, now);
         self.expose(&look, now);

@@ -24,8 +24,6 @@ pub struct Status {
     pub runtime: Loaded,
     /// How often it was put in since the agent started.
     pub insertions: u64,
-    /// When it was put in last.
-    pub last_insertion: Option<SystemTime>,
     /// How long there was a list without the entry since the agent started, without the present such time.
     pub exposed: Duration,
     /// Since when there is a list without the entry; `None`: there is none.
@@ -41,12 +39,4 @@ pub struct StatusProblem {
     pub name: &'static str,
     /// What was attempted, on what, what came back, what to do.
     pub message: String,
-}
-
-impl Status {
-    /// Whether pods that start now are set up, as far as is known: the entry stands in the list, and the runtime does
-    /// not say that it has not loaded it.
-    pub fn is_in_force(&self) -> bool {
-        self.present.is_some() && !matches!(self.runtime, Loaded::No { .. })
-    }
 }

@@ -51,13 +51,6 @@ pub struct SmcSocket {
     pub link: Option<LinkInfo>,
 }
 
-impl SmcSocket {
-    /// Whether the socket has a connection whose data goes over SMC.
-    pub fn is_accelerated(&self) -> bool {
-        matches!(self.mode, Some(Mode::SmcR | Mode::SmcD))
-    }
-}
-
 /// What carries a connection's data (`SMC_DIAG_MODE_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {

@@ -33,7 +33,6 @@ fn a_connection_over_rdma_shows_its_link_and_buffers() {
     let sockets = smc_sockets("client_diag_smc");
     let socket = sockets.iter().find(|socket| socket.remote.port() == 5001).unwrap();
     assert_eq!(summary(socket), "10.0.0.11:40148 10.0.0.12:5001 Active Some(SmcR)");
-    assert!(socket.is_accelerated());
     assert_eq!((socket.family, socket.uid, socket.inode, socket.interface), (43, 0, 413, None));
     assert_eq!((socket.receive_shutdown, socket.send_shutdown, socket.fallback), (false, false, None));
     let buffers =
@@ -59,7 +58,7 @@ fn a_fallen_back_connection_has_its_reason() {
         let ports = [fallen[0].local.port(), fallen[0].remote.port()];
         assert!(ports.contains(&port), "{name}: {ports:?}");
         let expected = Fallback { reason: fallback::PEERNOSMC, peer_diagnosis: 0 };
-        assert_eq!((fallen[0].fallback, fallen[0].is_accelerated()), (Some(expected), false));
+        assert_eq!(fallen[0].fallback, Some(expected));
         assert_eq!((&fallen[0].link, fallen[0].connection), (&None, None));
     }
 }

@@ -92,7 +92,7 @@ mod tests {
             let myself = std::env::current_exe().unwrap();
             let script =
                 r#"echo 0 >/proc/sys/user/max_inotify_instances && exec "$1" --exact --nocapture "$2""#;
-            let test = "records::watch::tests::where_inotify_is_used_up_the_directory_is_looked_at_and_the_sysctl_is_named";
+            let test = "pods::records::watch::tests::where_inotify_is_used_up_the_directory_is_looked_at_and_the_sysctl_is_named";
             let ran = Command::new("unshare")
                 .args(["--user", "--map-root-user", "sh", "-c", script, "sh"])
                 .arg(myself)
