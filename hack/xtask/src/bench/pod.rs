@@ -101,6 +101,15 @@ fn nft(commands: &str) -> Result<()> {
     Ok(())
 }
 
+/// In the namespace.
+fn tc(words: &[&str]) -> Result<()> {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", NETNS, "tc"]).args(words).stderr(Stdio::null());
+    let ended = command.status().context("run tc")?;
+    ensure!(ended.success(), "tc {}: {ended}", words.join(" "));
+    Ok(())
+}
+
 struct Bench {
     calls: Vec<Call>,
     store: Store,
@@ -149,6 +158,8 @@ impl Bench {
         let address = NodeNumber::ALL[0].pod_addresses().last().context("the node has no pod addresses")?;
         let veth = Veth::new(CONTAINER, "eth0", address, None);
         veth.add(&netns)?;
+        // As other pods of a node do: the first queue of a kind has the kernel patch its own code.
+        tc(&["qdisc", "add", "dev", "lo", "clsact"])?;
         let attachment = AttachmentId::new(CONTAINER, "eth0")?;
         Ok(Self { calls, store: Store::new(DEFAULT_STATE_DIR), attachment, veth })
     }
@@ -169,8 +180,7 @@ impl Bench {
         drop_pnetids(&self.calls[0].netns).map_err(|error| anyhow::anyhow!(error.with_cause()))?;
         self.store.remove(&self.attachment)?;
         // So would the queue that the guard's program was attached by.
-        let queue = ["netns", "exec", NETNS, "tc", "qdisc", "delete", "dev", "eth0", "clsact"];
-        let _ = Command::new("ip").args(queue).stderr(Stdio::null()).status();
+        let _ = tc(&["qdisc", "delete", "dev", "eth0", "clsact"]);
         Ok(record)
     }
 
