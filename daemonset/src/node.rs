@@ -1,4 +1,9 @@
 //! Prepare the node: everything that pods need once per node, made or adopted, and published as facts.
+//!
+//! A node without an RDMA device that its SMC could use, and one that is switched off, is only looked at, and nothing made there, unless
+//! something of ours is there to be kept. What the agent made is in `made.json`; `uninstall` undoes exactly that. A PNETID that somebody else has
+//! too stays, since the kernel takes it from everybody at once; that is told. What others take from the node between two looks (UEID, PNETID,
+//! program, guard, anchor link) is a *loss*: logged with its reason, counted, in `/status`.
 
 pub mod anchor;
 pub mod bpf;

@@ -1,4 +1,11 @@
 //! The host's kernel, brought to what the records say: for all pods at once, whoever took away from it or left something in it.
+//!
+//! What the host's kernel holds is a function of the records (`smc_model::HostState`): each look compares anchor link, held routes, the guard's
+//! maps and the map of converting namespaces with them, and mends both ways, under the lock on addresses, for all pods in one pass. What is
+//! missing comes back at once, a held route only towards the pod's own pair; one that the host's own routes contradict goes at once; what no
+//! record owns, also no self-test's, goes when it was nobody's for a minute and leads to nobody. Where the guard's program or a map of it had to
+//! be made anew, every pod gets the new one in the same pass. Whether one pod is converted is left to the look at that pod, which tells who
+//! lost it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -5,6 +5,19 @@
 //! each fallback when it happens, with the peer (see [`crate::node::bpf::FallbackEvents`]); then idle pods are looked at less
 //! often. What was seen goes onto the [`Board`], so that a scrape reads values and asks no kernel, and into
 //! `traffic.json`.
+//!
+//! Which fallbacks are failures is a function (`smc_model::judge`): in-pod and same-node traffic never is, a peer without SMC only when it spoke
+//! SMC in the last 10 minutes. Degraded means failures and not one success for 15 s, active again a success and no failure for 60 s; properties
+//! say that a lasting fault is named within 30 s and that nothing flaps. What is wrong with the node or the pod's RDMA port degrades at once.
+//!
+//! The kernel's code says what was not found, not why: `smc_model::diagnose` names the fault from the code, the side, the peer's code, the
+//! node's facts, what the pod's namespace and the host lack of its set-up, and what the agent had to put back in the last 15 s.
+//!
+//! Without the tracepoint (Alibaba's kernel, no BTF of smc) counters are judged. They know no peers: peers without SMC are one number, and a
+//! peer that lost SMC is not noticed. In-pod fallbacks are counted on both sides of one pod, those between two pods of the node on one side of
+//! each; so all pods are looked at together, each look is judged at the next one, and only what a pod has more than itself and all others can
+//! explain left the node for certain. The rest is *unplaced*, which is said, and no failure. Connections that live while they are listed place
+//! theirs. `/status` and `traffic.json` say which of both it is.
 
 mod devices;
 mod offers;

@@ -1,6 +1,10 @@
 //! End to end on a real cluster, as its users see it: what kubectl, Events, conditions, logs and smcctl say.
 //!
 //! Scenes are played in order on one cluster. Each finds what the one before left, and says what it saw.
+//!
+//! They read what users read, also `smcctl` through `kubectl exec`. Load is real Fortio, mostly through real Services, and a failed request
+//! fails the scene. Of the manifests only what a scene is about is patched, and timings where an emulated CPU needs more patience (an older
+//! version's probes, the boot wait); the scene says which. `hack/test` plays the short ones.
 
 mod load;
 mod overlay;

@@ -3,6 +3,11 @@
 //! All nodes are looked at all the time, as an operator would: `smcctl pods`, `smcctl doctor`, the agent's metrics, and the
 //! Events that a stand-in for the API server was sent. What is new since a fault's injection is what was reported;
 //! whether that is what should be is a function ([`judge`]). Then the fault is undone, and everything must be well again.
+//!
+//! Reported in four places: verdict (`smcctl pods`), Event, `smcctl doctor`, metric. *Equality* with the table decides, so that a second, wrong
+//! cause fails as well. The other node may say what the table allows it: it is told by a code of the kernel and no more. `--healthy` runs the
+//! everyday's traffic (probes by the host, scrapes by a plain pod, same-node pairs, hops within a pod) and fails on any alarm, and on any
+//! committed alert rule whose expression holds for as long as it waits, or for a minute.
 
 mod boot_faults;
 mod chain_faults;

@@ -1,5 +1,10 @@
 //! A Kubernetes cluster: the rig's nodes with kubelets and kube-proxies, and a control plane beside them. All of it are
 //! Kubernetes' own programs.
+//!
+//! kubelet and kube-proxy are services of each node; etcd, API server, controller manager, scheduler and CoreDNS are processes of this machine
+//! on the rig's network. They are built from pinned Go modules (`hack/kubernetes`: one program that is each of them by its name; `hack/coredns`,
+//! `hack/containerd`, `hack/fortio`) by `hack/go-build`, once, into the cache. Certificates are real and new for each cluster; authorization is
+//! Node and RBAC. What is not Kubernetes' own: the CNI plugin in front (the stand-in for Terway), and the NIC.
 
 mod control_plane;
 mod files;

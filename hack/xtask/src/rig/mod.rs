@@ -12,6 +12,26 @@
 //! assert!(page.status.success());
 //! # Ok::<(), xtask::rig::RigError>(())
 //! ```
+//!
+//! One to three QEMU machines under software emulation, with this machine's own root, read-only over 9p. The emulator is that of Debian's
+//! backports (`hack/setup`), on which a container starts in half the time of Debian 12's own. An emulated NIC with soft-RoCE is the RDMA
+//! device; containerd and runc are real, and pods go through CRI. In front of `smc-cni` in the chain stands a stand-in for Terway with its
+//! documented habits ([`crate::guest::terway`]: `terway-chainer`, version 0.4.0, /32 address, 169.254.1.1, sandbox = container id; with
+//! `enable_erdma` also its PNETIDs). `api-server` stands in for kube-apiserver on a node's loopback where requests are counted and the switch is
+//! flipped without a cluster: one `ASMMeshConfig`, real watches, every Event kept.
+//!
+//! A rig's emulators run in a network namespace of its own that no name holds: it goes with the last process in it, and this machine's own
+//! namespace never sees any of it. The nodes hang on a bridge there, by taps (`network.rs`), so that whoever enters the namespace reaches nodes
+//! and pods: a control plane, `hack/rig network -- curl …`. Where a machine has no `/dev/net/tun`, a socket joins two nodes instead. Each node
+//! has a disk for what outlives a reboot (`/var/lib`, `/var/log`, `/etc/cni`, `/opt/cni`); `hack/rig reboot`, in order or by cutting the power,
+//! keeps the disk and nothing else. An init of ours starts the node's services, and starts them again when they end.
+//!
+//! `--conversion sysctl` makes nodes that look like Alibaba's: a module of ours (`hack/guest/tcp2smc`, built by `hack/rig-module`) gives Linux
+//! 6.12 `net.smc.tcp2smc`, and hides what that kernel has not. `--kernel-dir` boots any kernel.
+//!
+//! The agent is a container of `hack/image`'s image. [`crate::manifests`] renders `daemonset/manifests`, and `workload.rs` tells the result to
+//! containerd as the kubelet would: security context, mounts, arguments and environment under test are those that README's first command
+//! applies to a cluster.
 
 mod agent;
 mod boot;
