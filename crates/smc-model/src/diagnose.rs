@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use crate::plan::describe;
+use crate::part::pnetid::describe;
 use crate::{Binding, Failure, KernelFamily, NodeFacts, Plan, PnetId, Reason, Side};
 
 // Codes of net/smc/smc_clc.h.

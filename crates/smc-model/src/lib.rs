@@ -15,6 +15,7 @@ mod live;
 mod netns;
 mod node;
 mod owned;
+mod part;
 mod peer_ranges;
 mod plan;
 mod pnetid;

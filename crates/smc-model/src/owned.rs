@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::part::{anchor, conversion, guard};
 use crate::{
     AnchorState, Conversion, NetnsCookie, NodeFacts, PeerRanges, PnetId, PodConversion, PodFacts, Step,
 };
@@ -174,21 +175,11 @@ pub enum Release {
     },
 }
 
-/// What to undo when an attachment ends. Conversion goes first, so that no socket is converted without the rest, and the routes
-/// that hold last, so that the host never takes the pod's packets for its own;
-/// addresses that a living attachment owns too (`others`) stay, since pod addresses are used again.
+/// What to undo when an attachment ends, in this order. Addresses that a living attachment owns too (`others`) stay, since pod
+/// addresses are used again.
 pub fn release(owned: &Owned, others: &BTreeSet<IpAddr>) -> Vec<Release> {
-    let of_us_alone = |address: &&Ipv4Addr| !others.contains(&IpAddr::V4(**address));
-    let unconvert =
-        owned.converted.iter().map(|(map, cookie)| Release::Unconvert { map: map.clone(), cookie: *cookie });
-    // The set of earlier versions went as a whole.
-    let unguard = owned.guard_pins.iter().flat_map(|pins| {
-        let guarded = owned.in_guard().filter(|address| !others.contains(address));
-        guarded.map(|address| Release::Unguard { pins: pins.clone(), address })
-    });
-    let unanchor = owned.anchored.iter().filter(of_us_alone).map(|&address| Release::Unanchor { address });
-    let unhold = owned.held.iter().filter(of_us_alone).map(|&address| Release::Unhold { address });
-    unconvert.chain(unguard).chain(unanchor).chain(unhold).collect()
+    let steps = conversion::release(owned).chain(guard::release(owned, others));
+    steps.chain(anchor::release(owned, others)).chain(anchor::release_held(owned, others)).collect()
 }
 
 #[cfg(test)]
