@@ -4,21 +4,26 @@
 //! that rtnetlink knows, 300 KiB of code that the plugin would be mapped with at every pod's start.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 
 use netlink_packet_core::Emitable;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::AddressHeader;
-use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteFlags, RouteHeader, RouteProtocol, RouteType};
 use smc_abi::attribute::{Attribute, AttributeWriter, attributes};
 use smc_abi::frame::{NLM_F_DUMP, NLM_F_REQUEST};
 use smc_abi::{DecodeError, Request};
-use smc_model::Ipv4Net;
 
 use crate::netlink::Connection;
 use crate::{Cause, HostError};
+
+mod address;
+mod link;
+
+pub(crate) use address::{IFA_ADDRESS, IFA_LOCAL};
+pub use address::{addresses, addresses6};
+pub(crate) use link::{IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO};
+pub use link::{Link, link, links};
 
 /// The index of the loopback device in every namespace (net/net_namespace.h, `LOOPBACK_IFINDEX`).
 pub(crate) const LOOPBACK: u32 = 1;
@@ -27,18 +32,7 @@ pub(crate) const TABLE_LOCAL: u8 = 255;
 /// `RT_TABLE_MAIN`.
 pub(crate) const TABLE_MAIN: u8 = 254;
 
-// uapi/linux/if_link.h, uapi/linux/if_addr.h, uapi/linux/rtnetlink.h.
-const IFLA_ADDRESS: u16 = 1;
-pub(crate) const IFLA_IFNAME: u16 = 3;
-const IFLA_LINK: u16 = 5;
-const IFLA_MASTER: u16 = 10;
-pub(crate) const IFLA_LINKINFO: u16 = 18;
-pub(crate) const IFLA_INFO_KIND: u16 = 1;
-const IFLA_EXT_MASK: u16 = 29;
-const IFLA_LINK_NETNSID: u16 = 37;
-const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
-pub(crate) const IFA_ADDRESS: u16 = 1;
-pub(crate) const IFA_LOCAL: u16 = 2;
+// uapi/linux/rtnetlink.h.
 pub(crate) const RTA_DST: u16 = 1;
 pub(crate) const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
@@ -49,35 +43,10 @@ const RTA_VIA: u16 = 18;
 const NETNSA_NSID: u16 = 1;
 const NETNSA_FD: u16 = 3;
 
-/// Bytes of `struct ifinfomsg`, `struct ifaddrmsg` and `struct rtmsg`.
-pub(crate) const LINK_HEADER: usize = 16;
-const ADDRESS_HEADER: usize = 8;
+/// Bytes of `struct rtmsg`.
 const ROUTE_HEADER: usize = 12;
 /// Bytes of `struct rtgenmsg`, as attributes are aligned.
 const GENERIC_HEADER: usize = 4;
-
-/// One link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// Interface index.
-    pub index: u32,
-    /// Name.
-    pub name: String,
-    /// The driver's kind, such as `veth`; empty for hardware.
-    pub kind: String,
-    /// Hardware address.
-    pub mac: Option<[u8; 6]>,
-    /// Index of the other end of a pair, in the other end's namespace.
-    pub peer: Option<u32>,
-    /// The other end's namespace by the number that the connection's namespace has for it; `None` when it is the same one.
-    pub peer_netns: Option<i32>,
-    /// Index of the bridge, bond or the like that it is a port of.
-    pub master: Option<u32>,
-    /// Whether it is a loopback device.
-    pub loopback: bool,
-    /// Whether it is administratively up.
-    pub up: bool,
-}
 
 /// Where a packet to an address would go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,113 +61,6 @@ pub struct Way {
     pub straight: bool,
     /// The source address that the route gives to the host's own packets, when it gives one.
     pub source: Option<Ipv4Addr>,
-}
-
-/// Every link.
-pub fn links(route: &mut Connection) -> Result<Vec<Link>, HostError> {
-    // Statistics are most of what the kernel would tell of a link.
-    let body = writer(&LinkHeader::default()).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    ask(route, &"list the links", &request(libc::RTM_GETLINK, NLM_F_DUMP, body), parse_link)
-}
-
-/// One link by its index; `None` when it is not in the connection's namespace. A host has a link for each pod: where few
-/// are wanted, listing them costs many times this.
-pub fn link(route: &mut Connection, index: u32) -> Result<Option<Link>, HostError> {
-    let header = LinkHeader { index, ..LinkHeader::default() };
-    let body = writer(&header).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    let attempt = format_args!("look at the link {index}");
-    match ask(route, &attempt, &request(libc::RTM_GETLINK, 0, body), parse_link) {
-        Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
-        found => Ok(found?.into_iter().next()),
-    }
-}
-
-fn parse_link(body: &[u8]) -> Result<Link, Cause> {
-    let header = LinkHeader::parse(body).map_err(|error| not_understood(&error))?;
-    let mut link = Link {
-        index: header.index,
-        name: String::new(),
-        kind: String::new(),
-        mac: None,
-        peer: None,
-        peer_netns: None,
-        master: None,
-        loopback: header.flags.contains(LinkFlags::Loopback),
-        up: header.flags.contains(LinkFlags::Up),
-    };
-    for attribute in after(body, LINK_HEADER) {
-        let attribute = attribute?;
-        match attribute.kind {
-            IFLA_IFNAME => attribute.string("IFLA_IFNAME")?.clone_into(&mut link.name),
-            IFLA_ADDRESS => link.mac = attribute.payload.try_into().ok(),
-            IFLA_LINK => link.peer = Some(attribute.u32("IFLA_LINK")?),
-            IFLA_LINK_NETNSID => link.peer_netns = Some(attribute.u32("IFLA_LINK_NETNSID")?.cast_signed()),
-            IFLA_MASTER => link.master = Some(attribute.u32("IFLA_MASTER")?),
-            IFLA_LINKINFO => {
-                for info in attribute.nested() {
-                    let info = info?;
-                    if info.kind == IFLA_INFO_KIND {
-                        info.string("IFLA_INFO_KIND")?.clone_into(&mut link.kind);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(link)
-}
-
-/// Every IPv4 address with the index of its interface.
-pub fn addresses(route: &mut Connection) -> Result<Vec<(u32, Ipv4Net)>, HostError> {
-    let body = writer(&AddressHeader { family: AddressFamily::Inet, ..AddressHeader::default() });
-    let found =
-        ask(route, &"list the addresses", &request(libc::RTM_GETADDR, NLM_F_DUMP, body), address_of_link)?;
-    Ok(found.into_iter().flatten().collect())
-}
-
-fn address_of_link(body: &[u8]) -> Result<Option<(u32, Ipv4Net)>, Cause> {
-    let header = AddressHeader::parse(body).map_err(|error| not_understood(&error))?;
-    for attribute in after(body, ADDRESS_HEADER) {
-        let attribute = attribute?;
-        // IFA_LOCAL is the interface's own address; IFA_ADDRESS is the peer's on a point-to-point link.
-        if attribute.kind == IFA_LOCAL {
-            let net = ipv4(&attribute).and_then(|local| Ipv4Net::new(local, header.prefix_len).ok());
-            return Ok(net.map(|net| (header.index, net)));
-        }
-    }
-    Ok(None)
-}
-
-/// Every IPv6 address with the index of its interface, but link-local ones, which every interface has.
-pub fn addresses6(route: &mut Connection) -> Result<Vec<(u32, Ipv6Addr)>, HostError> {
-    let body = writer(&AddressHeader { family: AddressFamily::Inet6, ..AddressHeader::default() });
-    let request = request(libc::RTM_GETADDR, NLM_F_DUMP, body);
-    let found = match ask(route, &"list the IPv6 addresses", &request, address6_of_link) {
-        // A kernel that was booted without IPv6.
-        Err(error) if error.errno() == Some(libc::EOPNOTSUPP) => return Ok(Vec::new()),
-        found => found?,
-    };
-    Ok(found.into_iter().flatten().filter(|(_, address)| !address.is_unicast_link_local()).collect())
-}
-
-fn address6_of_link(body: &[u8]) -> Result<Option<(u32, Ipv6Addr)>, Cause> {
-    let header = AddressHeader::parse(body).map_err(|error| not_understood(&error))?;
-    // Where the kernel has no handler for the family's dump, it answers with all families' (net/core/rtnetlink.c, `rtnl_dump_all`).
-    if header.family != AddressFamily::Inet6 {
-        return Ok(None);
-    }
-    let (mut own, mut peer) = (None, None);
-    for attribute in after(body, ADDRESS_HEADER) {
-        let attribute = attribute?;
-        let address = <[u8; 16]>::try_from(attribute.payload).ok().map(Ipv6Addr::from);
-        match attribute.kind {
-            IFA_LOCAL => own = address,
-            IFA_ADDRESS => peer = address,
-            _ => {}
-        }
-    }
-    // IFA_LOCAL is there where it differs only (net/ipv6/addrconf.c, `inet6_fill_ifaddr`).
-    Ok(own.or(peer).map(|address| (header.index, address)))
 }
 
 /// Indices of the interfaces by which an IPv4 unicast route leaves, in any table but local.

@@ -1,9 +1,11 @@
 use std::net::Ipv4Addr;
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteNextHop};
 
+use super::address::address_of_link;
+use super::link::{LINK_HEADER, parse_link};
 use super::*;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 21);

@@ -1,6 +1,7 @@
 use smc_host::Cause;
 use smc_model::Binding;
 use smc_state::{Phase, PodName, RECORD_VERSION};
+use std::collections::BTreeSet;
 
 use super::*;
 
