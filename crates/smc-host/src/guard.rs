@@ -15,6 +15,10 @@ use crate::netlink::Connection;
 use crate::peers::{AllowedPeers, Whose};
 use crate::{HostError, ingress, route};
 
+mod why;
+
+pub use why::{Taken, Why};
+
 /// File name of the pinned program.
 pub const PROGRAM_NAME: &str = "strip_offer";
 /// File name of the pinned map of sources whose offers are taken out.
@@ -35,68 +39,6 @@ pub const COUNTS_BYTES: usize = 2 * CAUSES * size_of::<u64>();
 const SOURCES: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: size_of::<u32>() };
 const SPARED: Shape = Shape { map_type: MAP_TYPE_ARRAY, key: size_of::<u32>(), value: size_of::<u32>() };
 const COUNTS: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: COUNTS_BYTES };
-
-/// Why offers from a source are taken out; what was is counted by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Why {
-    /// An accelerated pod of this node.
-    Pod,
-    /// An address of this node's own, which stands for a pod's where something masquerades.
-    Node,
-    /// An address of another node's, which does where a connection comes by that one's node port.
-    OtherNode,
-    /// Acceleration is switched off, or this node's pods may have none.
-    SwitchedOff,
-    /// It is in none of the ranges that may speak SMC with the node's pods, or with this one.
-    NotAllowed,
-    /// A handshake with it timed out: something gave it that address, and it is a pod of this node.
-    TimedOut,
-}
-
-impl Why {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Pod, Self::Node, Self::OtherNode, Self::SwitchedOff, Self::NotAllowed, Self::TimedOut];
-    /// Those that are there because one RDMA device cannot be on both ends of a connection.
-    pub const SAME_NODE: [Self; 4] = [Self::Pod, Self::Node, Self::OtherNode, Self::TimedOut];
-
-    /// The program's number of it, from 1.
-    pub fn number(self) -> u32 {
-        match self {
-            Self::Pod => 1,
-            Self::Node => 2,
-            Self::OtherNode => 3,
-            Self::SwitchedOff => 4,
-            Self::NotAllowed => 5,
-            Self::TimedOut => 6,
-        }
-    }
-
-    /// One word for metrics and files.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Pod => "same-node",
-            Self::Node => "own-node",
-            Self::OtherNode => "other-node",
-            Self::SwitchedOff => "switched-off",
-            Self::NotAllowed => "not-allowed",
-            Self::TimedOut => "timed-out",
-        }
-    }
-
-    fn of(number: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|why| why.number() == number)
-    }
-}
-
-/// What packets to a pod lost for one reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Taken {
-    /// SYNs whose offers were taken out.
-    pub stripped: u64,
-    /// Packets that were dropped: SYNs that are fragments, and what cannot be read.
-    pub dropped: u64,
-}
 
 /// `struct address` of the program.
 pub fn address_key(address: IpAddr) -> [u8; ADDRESS_BYTES] {
