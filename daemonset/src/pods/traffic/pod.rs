@@ -1,7 +1,7 @@
 //! What is known of one pod's traffic, and what each look and each event adds to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use smc_model::reasons::{self, Entry};
 use smc_model::{
     Connection, Connections, Counters, Elsewhere, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live,
     LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, Side, SmcPeers, TrafficPath, Transport,
-    failed_by_counters, fallback_label,
+    failed_by_counters,
 };
-use smc_state::{AttachmentId, FallbackCount, LivePod, Record};
+use smc_state::{AttachmentId, LivePod, Record};
 
 use super::offers::Offers;
 use super::timed_out::is_timeout;
+
+mod told;
 
 /// How often a pod is looked at whose connections come and go, or whose fallbacks nobody tells of.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -316,46 +318,6 @@ impl Pod {
         for (&(_, code), count) in &growth.fallbacks {
             *self.fallbacks.entry(code).or_default() += count;
         }
-    }
-
-    /// What is published of each attachment.
-    pub(super) fn published(&self) -> impl Iterator<Item = LivePod> {
-        let mut fallbacks: Vec<FallbackCount> = self
-            .fallbacks
-            .iter()
-            .map(|(&code, &count)| FallbackCount { code, reason: fallback_label(code).to_owned(), count })
-            .collect();
-        fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.count));
-        self.records.values().map(move |record| LivePod {
-            attachment: record.attachment.clone(),
-            pod: record.pod.clone(),
-            id: record.id.clone(),
-            live: self.live.verdict().clone(),
-            since: self.since,
-            smcr: self.smcr,
-            handshake_errors: self.errors,
-            fallbacks: fallbacks.clone(),
-            peers_without_smc: self.peers.clone(),
-            offers_taken_out: self.offers.taken_out(),
-            syns_dropped: self.offers.dropped(),
-            unplaced: self.unplaced,
-        })
-    }
-
-    /// Whether its owner lets an address speak SMC with it.
-    pub(super) fn lets(&self, peer: IpAddr) -> bool {
-        let said = self.records.values().filter_map(|record| record.owned.peers.as_ref());
-        said.into_iter().all(|peers| peers.allow(peer))
-    }
-
-    /// The addresses by which other pods of this node reach it.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.records.values().flat_map(|record| record.owned.addresses())
-    }
-
-    /// Those of both families.
-    pub(super) fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.records.values().flat_map(|record| record.owned.all_addresses())
     }
 }
 

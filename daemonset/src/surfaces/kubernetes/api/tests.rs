@@ -1,3 +1,4 @@
+use kube::core::Status;
 use serde_json::json;
 
 use super::*;
