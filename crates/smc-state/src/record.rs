@@ -1,5 +1,6 @@
 //! The record of one attachment of an annotated pod.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,13 @@ pub struct PodName {
     /// UID.
     #[serde(default)]
     pub uid: String,
+}
+
+/// As `kubectl` writes it.
+impl fmt::Display for PodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// How long one phase of the work took.

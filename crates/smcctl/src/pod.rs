@@ -36,7 +36,7 @@ fn value(seen: &Seen) -> Value {
 
 fn render(seen: &Seen, paint: Paint) -> String {
     let record = &seen.record;
-    let mut text = paint.strong(&format!("{}/{}", record.pod.namespace, record.pod.name));
+    let mut text = paint.strong(&record.pod.to_string());
     text.push('\n');
     verdict(&mut text, record, seen.live.as_ref().map(|live| &live.live), paint);
     if let Some(reason) = &seen.cause {

@@ -107,7 +107,7 @@ fn changed_at(store: &Store) -> Option<SystemTime> {
 
 fn log(record: &Record) {
     let Record { id, pod, attachment, .. } = record;
-    let pod = format!("{}/{}", pod.namespace, pod.name);
+    let pod = pod.to_string();
     let (container, ifname) = (attachment.container(), attachment.ifname());
     match (record.phase, &record.verdict) {
         (Phase::Tombstone, _) => tracing::info!(id, pod, container, ifname, "released"),

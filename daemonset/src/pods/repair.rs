@@ -184,7 +184,7 @@ impl Repairer {
     }
 
     async fn work_on(&mut self, pod: &Due) {
-        let name = format!("{}/{}", pod.sandbox.pod.namespace, pod.sandbox.pod.name);
+        let name = pod.sandbox.pod.to_string();
         match self.try_work_on(pod).await {
             Ok(Some(outcome)) => self.count(pod, &outcome),
             Ok(None) => {}

@@ -14,7 +14,7 @@ const TOLD: usize = 3;
 pub(super) fn changed(pod: &Pod) -> Option<Announcement> {
     let record = pod.record()?;
     let verdict = pod.live.verdict();
-    let name = format!("{}/{}", record.pod.namespace, record.pod.name);
+    let name = record.pod.to_string();
     let id = record.id.as_str();
     let (warning, reason, message) = match verdict {
         LiveVerdict::Configured => {
@@ -78,7 +78,7 @@ fn explained(failure: Failure) -> &'static str {
 /// Logs what a program does that keeps some of its connections from SMC-R, and gives the Event that tells it.
 pub(super) fn program(record: &Record, entry: &'static Entry) -> Option<Announcement> {
     let message = format!("connections are TCP: {}; {}. To do: {}", entry.seen, entry.meaning, entry.remedy);
-    let pod = format!("{}/{}", record.pod.namespace, record.pod.name);
+    let pod = record.pod.to_string();
     tracing::warn!(id = record.id, pod, reason = entry.name, "{message}");
     Announcement::about(record, true, entry.name, &message).map(Announcement::of_its_own)
 }
@@ -86,7 +86,7 @@ pub(super) fn program(record: &Record, entry: &'static Entry) -> Option<Announce
 /// Logs what somebody changed on the node that concerns a pod until it is set up again, and gives the Event that tells it.
 pub(super) fn happened(record: &Record, reason: &Reason) -> Option<Announcement> {
     let message = format!("{reason}; {}. To do: {}", reason.meaning(), reason.remedy());
-    let pod = format!("{}/{}", record.pod.namespace, record.pod.name);
+    let pod = record.pod.to_string();
     tracing::warn!(id = record.id, pod, reason = reason.name(), "{message}");
     Announcement::about(record, true, reason.name(), &message).map(Announcement::of_its_own)
 }
@@ -99,7 +99,7 @@ pub(super) fn lost(record: &Record, lost: &[Reason]) -> Option<Announcement> {
         "{}; that was not kube-smc, and smc-agent puts it back. To do: find out who does that if it comes again",
         all.join("; ")
     );
-    let pod = format!("{}/{}", record.pod.namespace, record.pod.name);
+    let pod = record.pod.to_string();
     tracing::warn!(id = record.id, pod, reason = first.name(), "{message}");
     Announcement::about(record, true, first.name(), &message).map(Announcement::of_its_own)
 }
