@@ -30,7 +30,7 @@ impl Clock {
         self.began + BUDGET
     }
 
-    /// When the call answers, whatever became of the work.
+    /// When the call answers, whatever became of the work: after 2.7 s.
     pub(crate) fn answers_by(&self) -> Instant {
         self.deadline() + PATIENCE
     }

@@ -4,7 +4,7 @@
 //
 // smc_switch_to_fallback() (net/smc/af_smc.c) passes its tracepoint after reason and counters are set, in whatever context:
 // a program's system call or a kernel worker. So the namespace is the socket's, not the current task's.
-// Built with clang -target bpf by build.rs; loaded by src/bpf/fallbacks.rs.
+// Built with clang -target bpf by build.rs; loaded by src/node/bpf/fallbacks.rs.
 
 #include <linux/bpf.h>
 
@@ -57,7 +57,7 @@ struct smc_sock {
 	__u32 peer_diagnosis;
 } __attribute__((preserve_access_index));
 
-// As `Event` in src/bpf/fallbacks.rs reads it. IPv4 addresses stand in the first four bytes.
+// As `Event` in src/node/bpf/fallbacks.rs reads it. IPv4 addresses stand in the first four bytes.
 struct event {
 	__u64 cookie;
 	__u32 reason;

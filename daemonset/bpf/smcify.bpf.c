@@ -4,7 +4,7 @@
 //
 // The kernel calls update_socket_protocol() in socket(2), before the socket is made (net/socket.c, since 6.6). A
 // program of type fmod_ret may replace its result; 0 leaves the decision to other such programs and then to the kernel.
-// Built with clang -target bpf by build.rs; loaded by src/bpf.
+// Built with clang -target bpf by build.rs; loaded by src/node/bpf.
 
 #include <linux/bpf.h>
 

@@ -9,7 +9,7 @@
 //
 // Not for interfaces whose packets do not come by their own ingress (ipvlan in mode l3s), nor for those whose network header
 // does not follow Ethernet's and its VLAN tags.
-// Built with clang -target bpf by build.rs; loaded by src/bpf.
+// Built with clang -target bpf by build.rs; loaded by src/node/bpf.
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

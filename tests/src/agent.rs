@@ -70,7 +70,7 @@ impl Ended<'_, '_> {
     #[track_caller]
     pub fn start_chained(&mut self, arguments: &[&str]) -> String {
         let said = self.start_with(arguments);
-        of(self.node).await_started().unwrap_or_else(|error| panic!("{error}"));
+        of(self.node).await_chained().unwrap_or_else(|error| panic!("{error}"));
         said
     }
 

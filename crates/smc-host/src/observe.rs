@@ -170,10 +170,6 @@ fn hosts_side(
             facts.guarded.insert(address);
         }
     }
-    // With none the guard is to be attached in any case, which does not mind one that is.
-    if facts.guarded.is_empty() && !facts.addresses_to_guard().is_empty() {
-        return Ok(());
-    }
     for interface in &mut facts.interfaces {
         // Many namespaces have links that carry nothing, such as the kernel's own for tunnels.
         let carries = interface.routed || !interface.addresses.is_empty() || !interface.addresses6.is_empty();

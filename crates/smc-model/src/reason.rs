@@ -298,6 +298,8 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -320,8 +322,11 @@ mod tests {
             Reason::BandwidthLimited { key: why() },
             Reason::SameNodeGuardMissing { why: why() },
             Reason::TooManyAddresses { count: 17 },
+            Reason::OwnKernel { runtime: why() },
+            Reason::SwitchedOff { why: why() },
             Reason::StepFailed { step: why(), error: why() },
             Reason::ReadBackFailed { missing: why() },
+            Reason::BudgetExceeded { during: why() },
         ] {
             assert!(reason.ends_conversion(), "{reason:?}");
         }
@@ -336,6 +341,39 @@ mod tests {
         ] {
             assert!(!reason.ends_conversion(), "{reason:?}");
         }
+    }
+
+    #[test]
+    fn what_is_a_refusal_fails_a_pod_that_requires_smc_but_for_the_switch_and_a_key_that_asks_for_nothing() {
+        let required = |entry: &Entry| entry.policy.required;
+        let starts = refusal::ALL.iter().filter(|entry| required(entry) == Required::Starts);
+        assert_eq!(starts.map(|entry| entry.name).collect::<Vec<_>>(), ["SwitchedOff"]);
+        let key = |key: &str| Reason::AnnotationMisspelt { key: key.to_owned() };
+        assert_eq!(key("smc.asm.alibabacloud.com/enable").fails_required(), None);
+        let of_peers = key("smc.asm.alibabacloud.com/inbound-peer");
+        assert_eq!(of_peers.fails_required(), Some(Failing::Refused));
+        let attempt = Reason::BudgetExceeded { during: String::new() };
+        assert_eq!(attempt.fails_required(), Some(Failing::Attempt));
+    }
+
+    #[test]
+    fn a_pods_own_annotations_last_as_long_as_it_and_only_the_switch_is_no_alarm() {
+        let names = |is: fn(&Entry) -> bool| {
+            refusal::ALL.iter().filter(|entry| is(entry)).map(|entry| entry.name).collect::<BTreeSet<_>>()
+        };
+        let of_the_pod = names(|entry| entry.policy.lasts == Lasts::AsLongAsThePod);
+        let expected = [
+            "AnnotationInvalid",
+            "AnnotationMisspelt",
+            "BandwidthLimited",
+            "HostNetworkPod",
+            "InboundPeersInvalid",
+            "OwnKernel",
+        ];
+        assert_eq!(of_the_pod, expected.into());
+        let of_the_moment = names(|entry| entry.policy.lasts == Lasts::ForTheMoment);
+        assert_eq!(of_the_moment, ["BudgetExceeded", "CannotObserve", "ReadBackFailed", "StepFailed"].into());
+        assert_eq!(names(|entry| !entry.policy.alarm), ["SwitchedOff"].into());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Repair in place: pods that were missed, interrupted or refused are set up where they run; when the feature is switched
 //! off, their conversion ends. No pod is ever restarted or deleted.
 //!
-//! Sandboxes (CRI) and records go into [`due`], a function; what comes out is worked on one by one. A pod's namespace is opened once, then the CRI
+//! Sandboxes (CRI) and records go into [`due`](due::due), a function; what comes out is worked on one by one. A pod's namespace is opened once, then the CRI
 //! must say that its sandbox still runs with that path, and the open file is entered. The switch is a fact of node.json and `SwitchedOff` a
 //! reason, so plugin and repair obey it by the same decision; while it is not known, pods that are set up stay so. Records whose sandbox the
 //! runtime forgot are released once nothing is left of the pod (`smc_attach::Remains`): its namespace is gone, or was empty for minutes and no

@@ -215,7 +215,7 @@ impl<'a> EndedAgent<'_, 'a> {
     pub fn start_as(&mut self, change: impl FnOnce(Agent<'a>) -> Agent<'a>) {
         let agent = change(self.stage.agent(self.number));
         self.start_without_waiting(&agent);
-        agent.await_started().unwrap_or_else(|error| panic!("{error}"));
+        agent.await_chained().unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Starts the agent, also where the runtime will not load the plugin's entry, and waits until it watches pods.

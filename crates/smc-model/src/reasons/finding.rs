@@ -1,6 +1,6 @@
 //! What the agent and `smcctl doctor` find wrong with a node or a pod that was not refused.
 
-use super::policy::Policy;
+use super::policy::{Converted, Policy};
 use super::{Cause, Entry};
 
 /// NeedsRestart.
@@ -136,7 +136,7 @@ pub static CONVERSION_LOST: Entry = Entry {
         },
     ],
     remedy: "find out who did (`smcctl doctor`, line other managers); the agent sets the pod up again within a minute",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// PnetidLost.
@@ -150,7 +150,7 @@ pub static PNETID_LOST: Entry = Entry {
         check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
     }],
     remedy: "find out who did; the agent sets the pod up again within a minute",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// PnetidMismatch.
@@ -165,7 +165,7 @@ pub static PNETID_MISMATCH: Entry = Entry {
         check: "`smcctl pod POD`, lines PNETID; does a manager of eRDMA devices enter pods (`smcctl doctor`, line other managers)?",
     }],
     remedy: "find out who did; the agent sets the pod up again within a minute",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// UeidsDiffer.
@@ -190,7 +190,7 @@ pub static UEIDS_DIFFER: Entry = Entry {
         },
     ],
     remedy: "give both nodes a common UEID: run smc-agent on both with the same --ueid, or with none (SMCV2-DEFAULT-UEID)",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// RdmaDeviceGone.
@@ -207,7 +207,7 @@ pub static RDMA_DEVICE_GONE: Entry = Entry {
         Cause { what: "the driver was unloaded", check: "`lsmod | grep -E 'erdma|mlx5_ib|rdma_rxe'`" },
     ],
     remedy: "attach the device again: new connections use it at once; or restart the pod, which is then set up for another device",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// Ipv6Socket.
@@ -228,7 +228,7 @@ pub static IPV6_SOCKET: Entry = Entry {
         },
     ],
     remedy: "let the program use IPv4 sockets (Java: -Djava.net.preferIPv4Stack=true) and IPv4 addresses",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// ChainEntryMissing.
@@ -297,7 +297,7 @@ pub static FOREIGN_PNETID: Entry = Entry {
         },
     ],
     remedy: "nothing, if one manager is enough; else see that only one of them changes it",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// QueuePairsLow.
@@ -311,7 +311,7 @@ pub static QUEUE_PAIRS_LOW: Entry = Entry {
         check: "`smcctl capacity`",
     }],
     remedy: "spread the pods over more nodes, annotate fewer, or use an instance type with more queue pairs",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// NodePortsOnPodAddresses.

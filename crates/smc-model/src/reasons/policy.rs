@@ -55,13 +55,16 @@ pub enum Failing {
 }
 
 impl Policy {
-    /// Most refusals.
-    pub const OF_A_REFUSAL: Self = Self {
-        converted: Converted::Stays,
-        lasts: Lasts::UntilMended,
-        required: Required::Fails(Failing::Refused),
-        alarm: true,
-    };
+    /// Most refusals. What becomes of a conversion is no default: a wrong one could harm connections.
+    pub const fn of_a_refusal(converted: Converted) -> Self {
+        Self {
+            converted,
+            lasts: Lasts::UntilMended,
+            required: Required::Fails(Failing::Refused),
+            alarm: true,
+        }
+    }
+
     /// Of what no pod is refused for.
-    pub const ONLY_TOLD: Self = Self { required: Required::Starts, ..Self::OF_A_REFUSAL };
+    pub const ONLY_TOLD: Self = Self { required: Required::Starts, ..Self::of_a_refusal(Converted::Stays) };
 }

@@ -14,7 +14,7 @@ pub static ANNOTATION_INVALID: Entry = Entry {
         check: "`kubectl get pod POD -o yaml`: smc.asm.alibabacloud.com/enabled",
     }],
     remedy: "set the annotation to \"true\" or \"false\" and restart the pod",
-    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
 };
 
 /// AnnotationMisspelt.
@@ -30,10 +30,9 @@ pub static ANNOTATION_MISSPELT: Entry = Entry {
     }],
     remedy: "correct the key in the pod's template to the one that is named, or remove it",
     policy: Policy {
-        converted: Converted::Ends,
         lasts: Lasts::AsLongAsThePod,
         required: Required::ByTheKey,
-        ..Policy::OF_A_REFUSAL
+        ..Policy::of_a_refusal(Converted::Ends)
     },
 };
 
@@ -49,7 +48,7 @@ pub static INBOUND_PEERS_INVALID: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: smc.asm.alibabacloud.com/inbound-peers",
     }],
     remedy: "write ranges and addresses with commas, such as \"10.0.0.0/8, fd00::/8\", in the pod's template, or take the annotation off",
-    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
 };
 
 /// KernelDefects.
@@ -64,7 +63,7 @@ pub static KERNEL_DEFECTS: Entry = Entry {
         check: "`smcctl doctor`, line known defects",
     }],
     remedy: "update the node's kernel, or take known-defects: refuse out of the ConfigMap smc-settings",
-    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
+    policy: Policy::of_a_refusal(Converted::Ends),
 };
 
 /// PeerFilterMissing.
@@ -85,7 +84,7 @@ pub static PEER_FILTER_MISSING: Entry = Entry {
         },
     ],
     remedy: "do what the agent's log says; or take the ranges out of the ConfigMap smc-settings and off the pod",
-    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
+    policy: Policy::of_a_refusal(Converted::Ends),
 };
 
 /// BandwidthLimited.
@@ -101,7 +100,7 @@ pub static BANDWIDTH_LIMITED: Entry = Entry {
     }],
     remedy: "take the limit off, or, where it need not hold for SMC-R, annotate the pod with smc.asm.alibabacloud.com/unlimited: \
              \"true\"; and restart it",
-    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
 };
 
 /// HostNetworkPod.
@@ -115,7 +114,7 @@ pub static HOST_NETWORK_POD: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.spec.hostNetwork}'`",
     }],
     remedy: "give the pod a network of its own, or take the annotation off",
-    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Stays) },
 };
 
 /// OwnKernel.
@@ -130,7 +129,7 @@ pub static OWN_KERNEL: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.spec.runtimeClassName}'`; `kubectl get runtimeclass`",
     }],
     remedy: "take the annotation off, or run the pod with a runtime that shares the node's kernel (runc, crun)",
-    policy: Policy { converted: Converted::Ends, lasts: Lasts::AsLongAsThePod, ..Policy::OF_A_REFUSAL },
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
 };
 
 /// SwitchedOff.
@@ -154,12 +153,7 @@ pub static SWITCHED_OFF: Entry = Entry {
         },
     ],
     remedy: "nothing, if that is what you want; else set smcEnabled: true under cniConfiguration of the ASMMeshConfig, or, where pods' annotations alone are to decide, apply daemonset/manifests (SMC_AGENT_MESH=enabled)",
-    policy: Policy {
-        converted: Converted::Ends,
-        required: Required::Starts,
-        alarm: false,
-        ..Policy::OF_A_REFUSAL
-    },
+    policy: Policy { required: Required::Starts, alarm: false, ..Policy::of_a_refusal(Converted::Ends) },
 };
 
 /// AgentNotReady.
@@ -179,7 +173,7 @@ pub static AGENT_NOT_READY: Entry = Entry {
         },
     ],
     remedy: "see whether smc-agent runs on this node (kubectl logs) and restart the pod when it does",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// NodeFileUnusable.
@@ -199,7 +193,7 @@ pub static NODE_FILE_UNUSABLE: Entry = Entry {
         },
     ],
     remedy: "restart smc-agent on this node, then the pod",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// SmcNotAvailable.
@@ -224,7 +218,7 @@ pub static SMC_NOT_AVAILABLE: Entry = Entry {
         },
     ],
     remedy: "do away with what is named as the cause; where the kernel has no SMC, use one with CONFIG_SMC (Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer, or mainline 6.11 or newer; from 6.18 on it needs CONFIG_DIBS too)",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// NoConversion.
@@ -248,7 +242,7 @@ pub static NO_CONVERSION: Entry = Entry {
         },
     ],
     remedy: "use a kernel that has one: Alibaba Cloud Linux 3 with 5.10.134-17.3 or newer (net.smc.tcp2smc), or mainline 6.11 or newer with CONFIG_MPTCP, CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// NoRdmaDevice.
@@ -272,7 +266,7 @@ pub static NO_RDMA_DEVICE: Entry = Entry {
         },
     ],
     remedy: "attach an eRDMA interface (or a RoCE NIC) to the node and see that `rdma link` lists it",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// RdmaNetnsExclusive.
@@ -286,7 +280,7 @@ pub static RDMA_NETNS_EXCLUSIVE: Entry = Entry {
         check: "`rdma system`; `cat /sys/module/ib_core/parameters/netns_mode`; `grep -r netns_mode /etc/modprobe.d`",
     }],
     remedy: "boot the node with ib_core.netns_mode=1 (`rdma system set netns shared` works only while no other network namespace exists)",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// NoUeid.
@@ -303,7 +297,7 @@ pub static NO_UEID: Entry = Entry {
         Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
     ],
     remedy: "restart smc-agent on this node; it adds the default one",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// SameNodeGuardMissing.
@@ -323,7 +317,7 @@ pub static SAME_NODE_GUARD_MISSING: Entry = Entry {
         },
     ],
     remedy: "see smc-agent's log on this node; it needs a kernel with BPF for traffic control",
-    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
+    policy: Policy::of_a_refusal(Converted::Ends),
 };
 
 /// SourceAnchorMissing.
@@ -351,7 +345,7 @@ pub static SOURCE_ANCHOR_MISSING: Entry = Entry {
         },
     ],
     remedy: "see smc-agent's log on this node; it makes the link kubesmc0",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// TooManyAddresses.
@@ -366,7 +360,7 @@ pub static TOO_MANY_ADDRESSES: Entry = Entry {
         check: "`kubectl exec POD -- ip -4 address`",
     }],
     remedy: "give the pod fewer addresses, or take the annotation off",
-    policy: Policy { converted: Converted::Ends, ..Policy::OF_A_REFUSAL },
+    policy: Policy::of_a_refusal(Converted::Ends),
 };
 
 /// NoIpv4Route.
@@ -380,7 +374,7 @@ pub static NO_IPV4_ROUTE: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.status.podIPs}'`",
     }],
     remedy: "give the pod an IPv4 address",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// NoDeviceInSubnet.
@@ -405,7 +399,7 @@ pub static NO_DEVICE_IN_SUBNET: Entry = Entry {
         },
     ],
     remedy: "give the RDMA network device an address in the pods' subnet, or run the pod on a node whose device has one",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// RdmaPortDown.
@@ -422,7 +416,7 @@ pub static RDMA_PORT_DOWN: Entry = Entry {
         Cause { what: "the driver or the device failed", check: "`dmesg` on the node" },
     ],
     remedy: "see `rdma link` and `ip link` on the node",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// PnetidMissing.
@@ -439,7 +433,7 @@ pub static PNETID_MISSING: Entry = Entry {
         Cause { what: "smc-agent does not run", check: "`smcctl status`, line agent" },
     ],
     remedy: "restart smc-agent on this node; it gives every RDMA port a PNETID",
-    policy: Policy::OF_A_REFUSAL,
+    policy: Policy::of_a_refusal(Converted::Stays),
 };
 
 /// StepFailed.
@@ -457,10 +451,9 @@ pub static STEP_FAILED: Entry = Entry {
     ],
     remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
     policy: Policy {
-        converted: Converted::Ends,
         lasts: Lasts::ForTheMoment,
         required: Required::Fails(Failing::Attempt),
-        ..Policy::OF_A_REFUSAL
+        ..Policy::of_a_refusal(Converted::Ends)
     },
 };
 
@@ -479,10 +472,9 @@ pub static READ_BACK_FAILED: Entry = Entry {
     ],
     remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
     policy: Policy {
-        converted: Converted::Ends,
         lasts: Lasts::ForTheMoment,
         required: Required::Fails(Failing::Attempt),
-        ..Policy::OF_A_REFUSAL
+        ..Policy::of_a_refusal(Converted::Ends)
     },
 };
 
@@ -494,7 +486,7 @@ pub static CANNOT_OBSERVE: Entry = Entry {
     meaning: "nothing was changed; the pod runs on TCP",
     causes: &[Cause { what: "the kernel's answer says it", check: "`smcctl pod POD`, line seen" }],
     remedy: "see the plugin's log under /var/log/kube-smc on the node, then restart the pod",
-    policy: Policy { lasts: Lasts::ForTheMoment, ..Policy::OF_A_REFUSAL },
+    policy: Policy { lasts: Lasts::ForTheMoment, ..Policy::of_a_refusal(Converted::Stays) },
 };
 
 /// BudgetExceeded.
@@ -512,14 +504,13 @@ pub static BUDGET_EXCEEDED: Entry = Entry {
     ],
     remedy: "nothing, once `smcctl pods` says configured: the agent has made up for it; restart the pod if it says NeedsRestart",
     policy: Policy {
-        converted: Converted::Ends,
         lasts: Lasts::ForTheMoment,
         required: Required::Fails(Failing::Attempt),
-        ..Policy::OF_A_REFUSAL
+        ..Policy::of_a_refusal(Converted::Ends)
     },
 };
 
-pub(super) static ALL: &[&Entry] = &[
+pub(crate) static ALL: &[&Entry] = &[
     &ANNOTATION_INVALID,
     &ANNOTATION_MISSPELT,
     &INBOUND_PEERS_INVALID,

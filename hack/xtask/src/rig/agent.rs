@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use k8s_cri::v1;
+use serde_json::Value;
 
 use super::cri::Cri;
 use super::logs::ContainerLogs;
@@ -20,7 +21,6 @@ use crate::layout::{CONTAINERD_SOCKET, NodeNumber, SNAPSHOTTER};
 use crate::manifests;
 
 const DAEMONSET: &str = "smc-agent";
-/// What the agent publishes when it has prepared a node.
 /// Emulated, this takes seconds; a busy machine takes longer.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
@@ -92,15 +92,22 @@ impl Agent<'_> {
         let request = v1::RunPodSandboxRequest { config: Some(sandbox), ..Default::default() };
         cri.call("start the agent's sandbox", async |mut client| client.run_pod_sandbox(request).await)?;
         self.start()?;
-        self.await_started()
+        self.await_chained()
     }
 
-    /// Waits as the kubelet does before it calls the pod ready: the node is prepared and the runtime has loaded the plugin's
-    /// entry, or is waited for no longer.
-    pub fn await_started(&self) -> Result<(), RigError> {
+    /// Waits as the kubelet does before it calls the pod ready, and until the runtime has loaded the plugin's entry, for which the
+    /// kubelet would not wait for ever.
+    pub fn await_chained(&self) -> Result<(), RigError> {
         let started =
             self.eventually("its start", || Ok(self.exec(&self.workload.startup_probe)?.status.success()));
-        started.map_err(|error| RigError::AgentNotStarted {
+        let chained = started.and_then(|()| {
+            self.eventually("the runtime's loading of the plugin's chain entry", || {
+                let status = self.exec(&["/smcctl", "status", "--json"])?;
+                let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+                Ok(status["chain"]["state"] == "loaded")
+            })
+        });
+        chained.map_err(|error| RigError::AgentNotStarted {
             log: self.log().unwrap_or_else(|error| error.to_string()),
             source: Box::new(error),
         })

@@ -123,7 +123,7 @@ impl Workload {
             image: container.image.clone().unwrap_or_default(),
             directories,
             config_maps,
-            startup_probe: startup_probe(container),
+            startup_probe: startup_probe(container)?,
             labels: template.metadata.unwrap_or_default().labels.unwrap_or_default(),
             environment,
             name,
@@ -164,9 +164,11 @@ impl Workload {
     }
 }
 
-fn startup_probe(container: &Container) -> Vec<String> {
-    let exec = container.startup_probe.as_ref().and_then(|probe| probe.exec.as_ref());
-    exec.and_then(|exec| exec.command.clone()).unwrap_or_default()
+/// Empty where there is none.
+fn startup_probe(container: &Container) -> Result<Vec<String>, ManifestError> {
+    let Some(probe) = &container.startup_probe else { return Ok(Vec::new()) };
+    let command = probe.exec.as_ref().and_then(|exec| exec.command.clone());
+    command.ok_or_else(|| unsupported("a startup probe that runs no command"))
 }
 
 fn unsupported(what: &str) -> ManifestError {
