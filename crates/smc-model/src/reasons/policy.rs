@@ -13,7 +13,7 @@ pub struct Policy {
     pub alarm: bool,
 }
 
-/// What becomes of a conversion; carried out by `refuse_converted` in `smc-attach/src/attach/work/back.rs`.
+/// What becomes of a conversion; `refuse_converted` in `smc-attach` carries it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Converted {
     /// It stays: the kernel falls back to TCP by itself, connection by connection, and recovers by itself.

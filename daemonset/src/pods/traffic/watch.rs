@@ -1,5 +1,8 @@
 //! The thread's work: takes in what came, looks at who is due, tells and publishes.
 
+mod hearing;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -13,6 +16,8 @@ use smc_model::{
     standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
+
+use told::{announce, is_by_us, set_up_again};
 
 use super::devices::Devices;
 use super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
@@ -366,11 +371,6 @@ impl Watch {
         }
     }
 }
-
-mod hearing;
-mod told;
-
-use told::{announce, is_by_us, set_up_again};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! A client of one API server: paced, never waiting without end, and telling what went wrong in one line.
 
+mod fault;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +22,8 @@ use tower::util::MapFutureLayer;
 
 use super::COMPONENT;
 use crate::surfaces::kubernetes::token_bucket::TokenBucket;
+
+pub use fault::{Fault, explain, explain_connect, explain_status, fault, fault_of};
 
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -264,10 +268,6 @@ pub fn patch_status(collection: &str, name: &str, patch: &Value) -> ApiRequest {
 fn patch_parameters() -> PatchParams {
     PatchParams { field_manager: Some(COMPONENT.to_owned()), ..PatchParams::default() }
 }
-
-mod fault;
-
-pub use fault::{Fault, explain, explain_connect, explain_status, fault, fault_of};
 
 #[cfg(test)]
 mod tests;
