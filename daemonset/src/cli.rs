@@ -61,6 +61,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
+    /// Print what this would do to the node, in order, and do nothing; also beside an agent that runs
+    ///
+    /// With --mesh watch by what the agent that ran here last knew of the switch. What becomes due only by other steps (SMC
+    /// tells of its ports once it is loaded) is not foretold.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Directory shared with the plugin
     #[arg(long, default_value = DEFAULT_STATE_DIR)]
     pub(crate) state_dir: PathBuf,

@@ -1,39 +1,48 @@
 //! Prepare the node: everything that pods need once per node, made or adopted, and published as facts.
 //!
+//! *Observe → plan → apply*, until nothing is due: [`observe`] gives a value, [`plan`] what it lacks, [`apply`] takes one step,
+//! and [`facts`] are what pods are told. `smc-agent run --dry-run` prints the plan and takes no step.
+//!
 //! A node without an RDMA device that its SMC could use, and one that is switched off, is only looked at, and nothing made there, unless
 //! something of ours is there to be kept. What the agent made is in `made.json`; `uninstall` undoes exactly that. A PNETID that somebody else has
 //! too stays, since the kernel takes it from everybody at once; that is told. What others take from the node between two looks (UEID, PNETID,
 //! program, guard, anchor link) is a *loss*: logged with its reason, counted, in `/status`.
 
 pub mod anchor;
+mod apply;
 pub mod bpf;
-mod conversion;
-mod guard;
+
+pub mod dry_run;
+mod facts;
 mod losses;
-pub mod modules;
-mod ports;
+mod modules;
+mod observe;
+mod plan;
 pub mod published;
-mod wanted;
+mod seen;
+mod standing;
+mod step;
+#[cfg(test)]
+mod test_seen;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use smc_abi::rdma::{NodeType, RdmaDevice};
-use smc_host::conversion::TCP2SMC;
-use smc_host::genl::SmcFamilies;
-use smc_host::netlink::{Connection, Protocol};
-use smc_host::sysctl::Sysctl;
-use smc_host::{HostError, kernel, rdma, smc, with_causes};
-use smc_model::{
-    Anchor, Conversion, Datapath, Defects, Guard, Inbound, Kernel, KernelFamily, NodeFacts, RdmaNetnsMode,
-    Reason, SmcModule, Switch, SynOption, Ueid, defects,
-};
-
-use crate::node::bpf::{Pinned, PinnedGuard};
+use smc_host::HostError;
+use smc_model::{Conversion, Inbound, NodeFacts, Reason, Switch, SynOption, Ueid};
 use smc_state::{BoundPort, Made, Store};
 
-pub use losses::{losses, renamed_ports};
+use crate::node::bpf::{Pinned, PinnedGuard};
+use crate::settings::Wishes;
+use facts::Failures;
+use losses::LookedAt;
+use seen::{GuardPins, Seen};
+use step::Step;
+
+/// How often a node is looked at and worked on before what is still due is left to the next look. SMC, its ports and what
+/// converts sockets, the guard, and what its maps say come one after the other.
+const ROUNDS: usize = 6;
 
 /// Where things are on the node, and what to make.
 #[derive(Debug, Clone)]
@@ -52,14 +61,20 @@ pub struct Options {
 pub struct LastLook {
     /// Something was made here, by this agent or an earlier one, and is kept from then on.
     standing: bool,
-    conversion: Option<(Pinned, Conversion)>,
+    /// The pinned program that is this build's, with the number of IPPROTO_SMC.
+    conversion: Option<(Pinned, u16)>,
     /// What the kernel's SYNs offer SMC by, with the conversion by which that was seen.
-    offer: Option<(Conversion, Option<SynOption>)>,
+    offer: Option<(Conversion, SynOption)>,
+    /// The pinned guard that is this build's.
     guard: Option<PinnedGuard>,
+    /// The module `smc_diag` need not be tried again.
+    tried_smc_diag: bool,
     /// Who may speak SMC with the node's pods, as far as anybody said.
     inbound: Inbound,
     /// The PNETIDs that ports have from us.
     named: BTreeSet<BoundPort>,
+    /// As the last look left the node.
+    facts: Option<NodeFacts>,
 }
 
 /// What is wanted of the node.
@@ -73,6 +88,30 @@ pub struct Asked<'a> {
     pub refuse_defects: bool,
     /// The addresses of the cluster's nodes, where they are known.
     pub node_addresses: Option<&'a BTreeSet<IpAddr>>,
+    /// The enterprise ids that the node must have.
+    pub ueids: &'a [Ueid],
+}
+
+impl<'a> Asked<'a> {
+    /// By what is wished and set.
+    pub fn new(wishes: Wishes, node_addresses: Option<&'a BTreeSet<IpAddr>>, options: &'a Options) -> Self {
+        let Wishes { switch, inbound, refuse_defects } = wishes;
+        Self { switch, inbound, refuse_defects, node_addresses, ueids: &options.ueids }
+    }
+
+    /// Known defects for which pods of this node are refused.
+    fn refused_defects(&self, seen: &Seen) -> Vec<String> {
+        if self.refuse_defects { seen.open_defects.clone() } else { Vec::new() }
+    }
+
+    /// Who may speak SMC with the node's pods; `None` while nobody knows. Where the kernel is refused nobody may: listeners that
+    /// were made before stay open to whom SMC's handshake code answers.
+    fn let_in(&self, seen: &Seen) -> Option<Inbound> {
+        if self.refused_defects(seen).is_empty() {
+            return self.inbound.clone();
+        }
+        Some(Inbound::Nobody { why: "this kernel's SMC has known defects".to_owned() })
+    }
 }
 
 impl LastLook {
@@ -81,7 +120,7 @@ impl LastLook {
         let before = store.node_facts(boot_id).ok();
         let inbound = before.map(|facts| facts.inbound).unwrap_or_default();
         let named = store.read_document::<Made>().ok().flatten().unwrap_or_default().ports;
-        Self { standing: wanted::is_standing(store, pin_dir), inbound, named, ..Self::default() }
+        Self { standing: standing::is_standing(store, pin_dir), inbound, named, ..Self::default() }
     }
 }
 
@@ -96,12 +135,14 @@ pub struct Prepared {
     pub problems: Vec<String>,
     /// What was made or found, for the log.
     pub notes: Vec<String>,
-    /// What was missing and was made just now: nothing new at the first look.
-    pub restored: Vec<Reason>,
+    /// What others had taken since the last look, and was put back: nothing at the first look.
+    pub losses: Vec<Reason>,
+    /// Ports to which others gave another PNETID since the last look.
+    pub renamed: Vec<Reason>,
     /// What was made that others could have made as well.
     pub made: Made,
-    /// Ports that were given another PNETID than they had from us.
-    pub renamed: BTreeSet<String>,
+    /// Whether the program that converts sockets was attached just now: its map may be empty.
+    pub map_is_new: bool,
     /// Whether the guard's program or one of its maps was made just now: pods may have another.
     pub guard_is_new: bool,
 }
@@ -118,183 +159,96 @@ pub async fn prepare(
     asked: Asked<'_>,
     last: &mut LastLook,
 ) -> Result<Prepared, HostError> {
-    let release = kernel::release()?;
-    let refused_defects = if asked.refuse_defects { known_defects(&release)? } else { Vec::new() };
-    let asked = if refused_defects.is_empty() { asked } else { with_nobody_let_in(asked) };
-    let mut node = Preparation::default();
-    let (devices, rdma_netns_mode) = node.rdma();
-    let proc_sys = Sysctl::at(options.proc.join("sys"));
-    let has_tcp2smc = || proc_sys.read(TCP2SMC).is_ok_and(|value| value.is_some());
-    let loaded = kernel::module_is_loaded("smc");
-    let family = KernelFamily::of(&release, loaded, has_tcp2smc());
-    if !last.standing && !wanted::is_wanted(&asked.switch, &devices, family) {
-        let kernel = Kernel { release, family };
-        return Ok(node.done(wanted::only_looked_at(kernel, loaded, rdma_netns_mode, asked.switch), devices));
-    }
-    last.standing = true;
-    let iwarp = devices.iter().any(|device| device.node_type == NodeType::Rnic);
-    let loaded = modules::ensure_loaded(iwarp, &options.proc);
-    let (smc_loaded, smc_missing) = (loaded.is_ok(), loaded.clone().err());
-    node.check("load the smc module", loaded);
-
-    let has_tcp2smc = has_tcp2smc();
-    let family = KernelFamily::of(&release, smc_loaded, has_tcp2smc);
-    let conversion =
-        if has_tcp2smc { Conversion::Tcp2smc } else { node.bpf(&options.pin_dir, smc_loaded, last) };
-    let offer = node.offer(&conversion, &options.proc, last);
-    let anchor = match (family, smc_loaded) {
-        (KernelFamily::Alibaba, _) => Anchor::NotNeeded,
-        (KernelFamily::Mainline, true) => node.anchor().await,
-        (KernelFamily::Mainline, false) => Anchor::Missing { why: "SMC is not available".to_owned() },
-    };
-    let mut smc = None;
-    if smc_loaded {
-        smc = node.check_host("reach SMC", Smc::connect()).flatten();
-    }
-    let all_iwarp = iwarp && devices.iter().all(|device| device.node_type == NodeType::Rnic);
-    let (guard, guard_pins) = match &mut smc {
-        Some(smc) => {
-            let needed = node.needs_guard(smc, family, all_iwarp);
-            let offer = offer.as_ref().map(Option::as_ref).map_err(String::as_str);
-            node.guard(smc, needed, offer, &options.pin_dir, &asked, last)
+    let mut seen = observe::observe(options, &asked.switch, last)?;
+    let found = facts::facts(&seen, &asked, &last.inbound, &options.pin_dir, &Failures::default());
+    let found_rules = rules(&seen);
+    let mut work = Work::default();
+    for _ in 0..ROUNDS {
+        if seen.rest.is_some() {
+            // From then on something may be ours.
+            last.standing = true;
         }
-        None => (Guard::Missing { why: "SMC is not available".to_owned() }, None),
-    };
-    if let Some(inbound) = asked.inbound {
+        if !work.round(&seen, &asked, options, last).await {
+            break;
+        }
+        seen = observe::observe(options, &asked.switch, last)?;
+    }
+    if let (Some(inbound), Some(_)) = (asked.let_in(&seen), &seen.rest) {
         last.inbound = inbound;
     }
-    let (ports, ueids) = match &mut smc {
-        Some(smc) => (node.ports(smc, &mut last.named), node.ueids(smc, &options.ueids)),
-        None => (Vec::new(), Vec::new()),
-    };
-    let facts = NodeFacts {
-        kernel: Kernel { release, family },
-        smc_loaded,
-        smc_missing,
-        smc_module: smc.as_ref().and_then(|smc| smc.module),
-        conversion,
-        syn_option: offer.ok().flatten(),
-        rdma_netns_mode,
-        ports,
-        ueids,
-        guard_pins,
-        guard,
-        inbound: last.inbound.clone(),
-        refused_defects,
-        anchor,
-        datapath: Datapath::default(),
-        switch: asked.switch,
-        only_looked_at: false,
-    };
-    Ok(node.done(facts, devices))
+    let now = facts::facts(&seen, &asked, &last.inbound, &options.pin_dir, &work.failures);
+    let look = last.facts.as_ref().map(|before| LookedAt {
+        before,
+        found: &found,
+        found_rules: found_rules.as_ref(),
+        now: &now,
+    });
+    let losses = look.map(losses::losses).unwrap_or_default();
+    let renamed = look.map(losses::renamed_ports).unwrap_or_default();
+    last.facts = Some(now.clone());
+    let Work { problems: planned, notes, made, map_is_new, guard_is_new, failures, .. } = work;
+    let failed = failures.0.iter().map(|(step, why)| format!("cannot {}: {why}", step.attempt()));
+    let problems = seen.problems.into_iter().chain(planned).chain(failed).collect();
+    let devices = seen.devices.into_iter().map(|device| device.name).collect();
+    Ok(Prepared { facts: now, devices, problems, notes, losses, renamed, made, map_is_new, guard_is_new })
 }
 
-/// The names of the defects that this kernel's SMC is known to have.
-fn known_defects(release: &str) -> Result<Vec<String>, HostError> {
-    Ok(match defects(release, &kernel::version()?) {
-        Defects::Of { open, .. } => open.iter().map(|defect| defect.name.to_owned()).collect(),
-        Defects::OfAVendor => Vec::new(),
-    })
-}
-
-/// Listeners that were made before stay open to whom SMC's handshake code answers.
-fn with_nobody_let_in(asked: Asked<'_>) -> Asked<'_> {
-    let why = "this kernel's SMC has known defects".to_owned();
-    Asked { inbound: Some(Inbound::Nobody { why }), ..asked }
-}
-
-/// Connections of the host's own network namespace.
-struct Smc {
-    route: Connection,
-    generic: Connection,
-    families: SmcFamilies,
-    /// `None` when it was loaded anew at the moment.
-    module: Option<SmcModule>,
-}
-
-impl Smc {
-    /// `None` where the kernel has no SMC.
-    fn connect() -> Result<Option<Self>, HostError> {
-        let mut generic = Connection::open(Protocol::Generic)?;
-        let before = kernel::module_inode("smc");
-        let Some(families) = SmcFamilies::find(&mut generic)? else { return Ok(None) };
-        let inode = kernel::module_inode("smc").filter(|inode| before == Some(*inode));
-        let module = inode.map(|inode| SmcModule { inode, pnetid: families.pnetid, smc: families.smc });
-        Ok(Some(Self { route: Connection::open(Protocol::Route)?, generic, families, module }))
+/// Who may speak SMC with the node's pods, as the guard's map says.
+fn rules(seen: &Seen) -> Option<smc_model::PeerRules> {
+    match &seen.rest.as_ref()?.guard {
+        GuardPins::There { maps: Ok(maps), .. } => Some(maps.rules.clone()),
+        _ => None,
     }
 }
 
-/// What preparing has to say.
+/// What was done at one look.
 #[derive(Default)]
-struct Preparation {
+struct Work {
+    done: Vec<Step>,
+    failures: Failures,
+    /// What is due and cannot be done.
     problems: Vec<String>,
     notes: Vec<String>,
-    restored: Vec<Reason>,
     made: Made,
-    renamed: BTreeSet<String>,
+    map_is_new: bool,
     guard_is_new: bool,
 }
 
-impl Preparation {
-    fn done(self, facts: NodeFacts, devices: Vec<RdmaDevice>) -> Prepared {
-        let devices = devices.into_iter().map(|device| device.name).collect();
-        let Self { problems, notes, restored, made, renamed, guard_is_new } = self;
-        Prepared { facts, devices, problems, notes, restored, made, renamed, guard_is_new }
-    }
-
-    fn check<T>(&mut self, attempt: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|error| self.problems.push(format!("cannot {attempt}: {error}"))).ok()
-    }
-
-    fn check_host<T>(&mut self, attempt: &str, result: Result<T, HostError>) -> Option<T> {
-        self.check(attempt, result.map_err(|error| error.with_cause()))
-    }
-
-    /// A node without RDMA is no problem here: pods are told so.
-    fn rdma(&mut self) -> (Vec<RdmaDevice>, RdmaNetnsMode) {
-        let Ok(mut connection) = Connection::open(Protocol::Rdma) else {
-            return (Vec::new(), RdmaNetnsMode::Shared);
-        };
-        let devices = self.check_host("look at RDMA", rdma::devices(&mut connection)).unwrap_or_default();
-        let mode = self.check_host("look at RDMA", rdma::netns_mode(&mut connection));
-        (devices, mode.unwrap_or(RdmaNetnsMode::Shared))
-    }
-
-    async fn anchor(&mut self) -> Anchor {
-        match anchor::ensure().await {
-            Ok(link) => {
-                if link.was_up {
-                    let why = "the link kubesmc0 was brought up".to_owned();
-                    self.notes.push(format!("{why}: brought it down"));
-                    self.restored.push(Reason::SourceAnchorMissing { why });
+impl Work {
+    /// Takes the steps that are due and did not fail yet; returns whether there were any, so that the node has to be looked at
+    /// again.
+    async fn round(
+        &mut self,
+        seen: &Seen,
+        asked: &Asked<'_>,
+        options: &Options,
+        last: &mut LastLook,
+    ) -> bool {
+        let plan::Plan { steps, problems } = plan::plan(seen, asked, &last.named);
+        self.problems = problems;
+        let mut worked = false;
+        for step in steps {
+            if self.failures.has(&step) {
+                continue;
+            }
+            if self.done.contains(&step) {
+                let why = "it was done, and is due all the same".to_owned();
+                self.failures.0.push((step, why));
+                continue;
+            }
+            worked = true;
+            match apply::apply(&step, options, last).await {
+                Ok(effect) => {
+                    last.named.extend(effect.made.ports.iter().cloned());
+                    self.made.extend(effect.made);
+                    self.notes.extend(effect.note);
+                    self.map_is_new |= effect.map_is_new;
+                    self.guard_is_new |= effect.guard_is_new;
+                    self.done.push(step);
                 }
-                Anchor::Ready { index: link.index }
-            }
-            Err(error) => {
-                self.problems.push(with_causes(&error));
-                Anchor::Missing { why: with_causes(&error) }
+                Err(why) => self.failures.0.push((step, why)),
             }
         }
-    }
-
-    /// The node's enterprise ids; the wanted ones are added while there is room for them.
-    fn ueids(&mut self, smc: &mut Smc, wanted: &[Ueid]) -> Vec<Ueid> {
-        let family = smc.families.smc;
-        let present = smc::ueids(&mut smc.generic, family);
-        let Some(present) = self.check_host("list the UEIDs", present) else { return Vec::new() };
-        let missing: Vec<&Ueid> = wanted.iter().filter(|ueid| !present.contains(ueid)).collect();
-        for ueid in &missing {
-            let added = smc::add_ueid(&mut smc.generic, family, ueid);
-            if self.check_host("add UEIDs", added).is_some() {
-                self.notes.push(format!("added the UEID {ueid}"));
-                self.restored.push(Reason::NoUeid);
-                self.made.ueids.insert((*ueid).clone());
-            }
-        }
-        if missing.is_empty() {
-            return present;
-        }
-        let now = smc::ueids(&mut smc.generic, family);
-        self.check_host("list the UEIDs", now).unwrap_or(present)
+        worked
     }
 }

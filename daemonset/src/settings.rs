@@ -165,6 +165,15 @@ fn read_from(data: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
     Ok(texts)
 }
 
+/// What the settings in a directory wish for, once.
+///
+/// # Errors
+/// When they cannot be read or understood.
+pub fn wishes_of(directory: &Path, switch: MeshSwitch) -> Result<Wishes, SettingsError> {
+    let settings = read(directory).and_then(|texts| Settings::parse(&texts))?;
+    Ok(wishes(Some(&settings), switch))
+}
+
 /// The settings as they are in force, and a look-out for changes.
 #[derive(Debug)]
 pub struct SettingsWatch {

@@ -1,21 +1,23 @@
 //! What the commands do: the command line's words put together with the agent's parts.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{Write as _, stdout};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use smc_agent::board::Chain;
 use smc_agent::chain::{self, Mode, Runtime as _};
 use smc_agent::cri::LoadedByRuntime;
-use smc_agent::node::Options;
+use smc_agent::mesh::{MeshMode, MeshSwitch};
+use smc_agent::node::{self, Asked, LastLook, Options};
 use smc_agent::process::ending::Ending;
 use smc_agent::process::log_level::LogLevel;
 use smc_agent::process::logging::LevelSetter;
 use smc_agent::process::sole::{self, Work};
 use smc_agent::surfaces::kubernetes::api::Source;
 use smc_agent::surfaces::{self, Surfaces};
-use smc_agent::{run, uninstall};
+use smc_agent::{run, settings, uninstall};
+use smc_host::kernel;
 use smc_state::{DEFAULT_STATE_DIR, Store};
 use tokio::runtime::Runtime;
 
@@ -25,6 +27,9 @@ use crate::cli::{InstallArgs, RunArgs, UninstallArgs};
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 pub(crate) fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Result<()> {
+    if args.dry_run {
+        return dry_run(args);
+    }
     let runtime = runtime()?;
     let mut ending = listen(&runtime)?;
     let mut level = LogLevel::new(&args.state_dir, setter, usual_level);
@@ -53,6 +58,21 @@ pub(crate) fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Re
     let chain = args.chain.options(store.dir())?;
     let work = run::Work { node, chain, cri_socket: args.cri_socket, settings_dir: args.settings_dir };
     runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))
+}
+
+fn dry_run(args: RunArgs) -> Result<()> {
+    let store = Store::new(args.state_dir);
+    let switch = match args.mesh {
+        MeshMode::Enabled => MeshSwitch::fixed(true),
+        MeshMode::Disabled => MeshSwitch::fixed(false),
+        MeshMode::Watch => store.read_document()?.unwrap_or(MeshSwitch::NOT_KNOWN_YET),
+    };
+    let wishes = settings::wishes_of(&args.settings_dir, switch)?;
+    let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
+    let last = LastLook::at_start(&store, &boot_id, &args.pin_dir);
+    let options = Options { pin_dir: args.pin_dir, proc: args.proc, ueids: args.ueids };
+    let told = node::dry_run::dry_run(&options, &Asked::new(wishes, None, &options), last)?;
+    stdout().write_all(told.as_bytes()).context("cannot write to standard output")
 }
 
 /// What is known of the chain before anybody looked.

@@ -23,6 +23,11 @@ pub fn program() -> String {
     repository().join("target/dist/smc-agent").display().to_string()
 }
 
+/// What the agent says that it would do to the node.
+pub fn dry_run(node: &Node<'_>) -> String {
+    shell(node, r#""$1" run --dry-run"#, &[&program()])
+}
+
 /// Undoes on the node what the agent made, which must not run; returns what was said of it.
 #[track_caller]
 pub fn uninstall(node: &Node<'_>) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::part::pnetid::describe;
-use crate::{Binding, Failure, KernelFamily, NodeFacts, Plan, PnetId, Reason, Side};
+use crate::{Binding, Failure, NodeFacts, Plan, PnetId, Reason, Side};
 
 // Codes of net/smc/smc_clc.h.
 const OUT_OF_MEMORY: u32 = 0x0101_0000;
@@ -66,8 +66,10 @@ pub fn diagnose(failure: &Failure, known: &Known<'_>) -> Option<Reason> {
     if let Some(reason) = here.find(|reason| explains(reason, code, side)) {
         return Some(reason.clone());
     }
-    // Alibaba's kernel takes IPv6 sockets with IPv4 addresses.
-    if ipv6_socket && is_mainline(known.node) && (side, code) == (Some(Side::Client), NO_DEVICE) {
+    if ipv6_socket
+        && known.node.kernel.smc().needs_ipv4_sockets
+        && (side, code) == (Some(Side::Client), NO_DEVICE)
+    {
         return Some(Reason::Ipv6Socket);
     }
     if let Some(reason) = known.restored.iter().find(|reason| explains(reason, code, side)) {
@@ -83,14 +85,8 @@ pub fn diagnose(failure: &Failure, known: &Known<'_>) -> Option<Reason> {
     }
 }
 
-fn is_mainline(node: &NodeFacts) -> bool {
-    node.kernel.family == KernelFamily::Mainline
-}
-
-/// Seen on mainline only (6.12). Alibaba's kernel may not keep the code of a device that was not found, and its own id is
-/// there whenever smc is.
 fn ueids_differ(node: &NodeFacts) -> Option<Reason> {
-    let applies = is_mainline(node) && !node.ueids.is_empty();
+    let applies = node.kernel.smc().needs_ueid && !node.ueids.is_empty();
     applies.then(|| Reason::UeidsDiffer { ueids: node.ueids.clone() })
 }
 
@@ -147,7 +143,7 @@ pub fn standing_cause(plan: &Plan, node: &NodeFacts, addresses: &BTreeSet<Ipv4Ad
 
 /// `None` while any port with the binding's PNETID works: the kernel takes whichever does.
 fn wrong_with(binding: &Binding, node: &NodeFacts, addresses: &BTreeSet<Ipv4Addr>) -> Option<Reason> {
-    let everywhere = !is_mainline(node) || addresses.is_empty();
+    let everywhere = !node.kernel.smc().needs_same_subnet || addresses.is_empty();
     let named =
         || node.ports.iter().filter(|port| port.active && port.pnetid.as_ref() == Some(&binding.pnetid));
     if named().any(|port| everywhere || addresses.iter().any(|address| port.reaches(*address))) {

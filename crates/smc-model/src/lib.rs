@@ -10,6 +10,7 @@ mod diagnose;
 mod host_state;
 mod ipv4_net;
 mod judge;
+mod kernel;
 mod listener;
 mod live;
 mod netns;
@@ -37,12 +38,13 @@ pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use host_state::{Holding, HostState, Missing};
 pub use ipv4_net::{Ipv4Net, Ipv4NetError};
 pub use judge::{Counted, Elsewhere, Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
+pub use kernel::{Kernel, KernelFamily, SmcTraits};
 pub use listener::{Listener, Process, SmcListener, TcpListener, old_listeners};
 pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{
-    Anchor, Conversion, Datapath, Guard, Inbound, Kernel, KernelFamily, NodeFacts, RdmaNetdev, RdmaNetnsMode,
-    RdmaPort, SmcModule, Switch,
+    Anchor, Conversion, Datapath, Guard, Inbound, NodeFacts, RdmaNetdev, RdmaNetnsMode, RdmaPort, SmcModule,
+    Switch,
 };
 pub use owned::{Owned, Release, release};
 pub use peer_ranges::{

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ipv4Net, PeerRanges, PeerRules, PnetId, Reason, SynOption, Ueid, nobody};
+use crate::{Ipv4Net, Kernel, PeerRanges, PeerRules, PnetId, Reason, SmcTraits, SynOption, Ueid, nobody};
 
 pub(crate) const NO_PROGRAM: &str = "this node's agent could not load the BPF program";
 
@@ -127,40 +127,6 @@ pub enum Switch {
     },
 }
 
-/// The running kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kernel {
-    /// `uname -r`.
-    pub release: String,
-    /// Whose SMC code it has.
-    pub family: KernelFamily,
-}
-
-/// Whose SMC code a kernel has; the two differ in what pods need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KernelFamily {
-    /// Mainline SMC: SMC-R v2 for veth pods needs the source anchor.
-    Mainline,
-    /// Alibaba's 5.10 kernel (it has `net.smc.tcp2smc`): finds its way to a peer without the anchor.
-    Alibaba,
-}
-
-impl KernelFamily {
-    /// What a kernel of this release is. `net.smc.tcp2smc` tells, but it comes and goes with the smc module; while that is
-    /// not there, the release must do.
-    pub fn of(release: &str, smc_loaded: bool, has_tcp2smc: bool) -> Self {
-        if has_tcp2smc || (!smc_loaded && is_alibabas_5_10(release)) { Self::Alibaba } else { Self::Mainline }
-    }
-}
-
-/// Whether this is a release of Alibaba's 5.10: Alibaba Cloud Linux 3 and 2, Anolis OS, `LifseaOS`. Alibaba Cloud Linux 4
-/// (6.6) has a mainline-like SMC without `net.smc.tcp2smc`.
-fn is_alibabas_5_10(release: &str) -> bool {
-    let marks = [".al8", ".al7", ".an8", ".an7", ".alnx", "lifsea"];
-    release.starts_with("5.10.") && marks.iter().any(|mark| release.contains(mark))
-}
-
 /// How new TCP sockets of a pod become SMC sockets on this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -252,8 +218,8 @@ impl Guard {
     /// Whether a node needs it. Not where the kernel has SMC-D loopback, by which pods of one node then talk, and not where
     /// Alibaba's kernel has eRDMA devices only (`all_iwarp`): we take it that their adapter carries what a node sends to
     /// itself, which was not seen. With any other device same-node SMC-R stalls, whatever the kernel (seen with soft-RoCE on 6.12 and on a replica of 5.10).
-    pub fn is_needed(family: KernelFamily, all_iwarp: bool, has_loopback: bool) -> bool {
-        !(has_loopback || (family == KernelFamily::Alibaba && all_iwarp))
+    pub fn is_needed(smc: SmcTraits, all_iwarp: bool, has_loopback: bool) -> bool {
+        !(has_loopback || (smc.takes_iwarp && all_iwarp))
     }
 }
 

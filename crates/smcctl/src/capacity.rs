@@ -4,14 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use serde::Serialize;
-use smc_model::KernelFamily;
 
 use crate::facts::Facts;
 use crate::output::{Outcome, Paint, Status, Table, field};
-
-/// Connections of one link group (net/smc/smc_core.h, `SMC_CONN_PER_LGR_MAX`; Alibaba's kernel has its own).
-const MAINLINE_CONNECTIONS: u64 = 255;
-const ALIBABA_CONNECTIONS: u64 = 32;
 
 /// What is asked: so many pods here, each with so many peers on other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -73,10 +68,7 @@ pub(crate) struct Plan {
 
 /// Reckons.
 pub(crate) fn reckon(facts: &Facts, question: Option<Question>) -> Capacity {
-    let per_group = match facts.family {
-        KernelFamily::Mainline => MAINLINE_CONNECTIONS,
-        KernelFamily::Alibaba => ALIBABA_CONNECTIONS,
-    };
+    let per_group = facts.family.smc().connections_per_group;
     let ports = facts.ports.as_deref().unwrap_or_default();
     // A second link is added where another active port bears the same PNETID (net/smc/smc_pnet.c, smc_pnet_find_alt_roce).
     let shared = ports.iter().any(|port| {

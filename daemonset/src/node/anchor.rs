@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkDummy, RouteMessageBuilder};
-use smc_host::anchor::{LINK, bring_down, delete_address, drop_local, link_index, unhold};
+use smc_host::anchor::{LINK, delete_address, link_index, unhold};
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::{HostError, route};
 
@@ -32,60 +32,30 @@ pub enum AnchorError {
     /// It was made, and is not there.
     #[error("the link {LINK} was made, but is not there")]
     NotReadBack,
-    /// It cannot be looked at, or what is wrong with it not be put right.
-    #[error("the link {LINK} cannot be kept as it must be")]
-    Keep(#[source] HostError),
+    /// What is on it, or held for it, cannot be released.
+    #[error("the link {LINK} cannot be emptied")]
+    Release(#[source] HostError),
 }
 
-/// The anchor link as it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AnchorLink {
-    /// Its index.
-    pub index: u32,
-    /// Somebody had brought it up, which was put right.
-    pub was_up: bool,
-}
-
-/// Makes sure that the anchor link is there and down, and that no address on it is the host's own; also that the kernel checks the sources of packets
-/// by routes instead of its shortcut, which would call packets from anchored pods martian.
+/// Makes the anchor link, down; and has the kernel check the sources of packets by routes instead of its shortcut, which would
+/// call packets from anchored pods martian.
 ///
 /// The shortcut is taken while a namespace has never had a custom rule or local route (net/ipv4/fib_frontend.c,
 /// `fib_validate_source`); adding one and taking it away again ends that until the next boot.
-pub async fn ensure() -> Result<AnchorLink, AnchorError> {
-    if let Some(index) = link_index() {
-        let was_up = keep_down(index).map_err(AnchorError::Keep)?;
-        return Ok(AnchorLink { index, was_up });
-    }
+pub async fn make() -> Result<(), AnchorError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
     let driver = tokio::spawn(connection);
-    let made = make(&handle).await;
+    let made = make_by(&handle).await;
     driver.abort();
     made?;
-    let index = link_index().ok_or(AnchorError::NotReadBack)?;
-    Ok(AnchorLink { index, was_up: false })
-}
-
-/// Brings the link down when it is up, and removes the local routes by it: those that came when it was brought up, or that a
-/// plugin left that was killed. One that is being set up just now removes its own, and is none the worse.
-fn keep_down(index: u32) -> Result<bool, HostError> {
-    let mut host = Connection::open(Protocol::Route)?;
-    let is_up = route::link(&mut host, index)?.is_some_and(|link| link.up);
-    if is_up {
-        bring_down(&mut host, index)?;
-    }
-    for route in route::host_routes(&mut host)? {
-        if route.in_local() && route.local && route.interface == index {
-            drop_local(&mut host, route.address, index)?;
-        }
-    }
-    Ok(is_up)
+    link_index().map(drop).ok_or(AnchorError::NotReadBack)
 }
 
 /// Removes the anchor link with every address on it, and every route that holds a pod's packets, also of pods that no record tells
 /// of; returns whether the link was there.
 pub async fn remove() -> Result<bool, AnchorError> {
     let index = link_index();
-    release_all(index).map_err(AnchorError::Keep)?;
+    release_all(index).map_err(AnchorError::Release)?;
     let Some(index) = index else { return Ok(false) };
     let (connection, handle, _) = rtnetlink::new_connection().map_err(AnchorError::Connect)?;
     let driver = tokio::spawn(connection);
@@ -108,7 +78,7 @@ fn release_all(link: Option<u32>) -> Result<(), HostError> {
     Ok(())
 }
 
-async fn make(handle: &Handle) -> Result<(), AnchorError> {
+async fn make_by(handle: &Handle) -> Result<(), AnchorError> {
     let refused = |attempt| move |source| AnchorError::Refused { attempt, source };
     let route = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(NOBODYS, 32)

@@ -109,6 +109,19 @@ impl ConversionProgram {
         Ok(Ensured { map_path: pins.map(), adopted: false, replaced: attached.is_some() })
     }
 
+    /// Whether this build's program is attached and pinned under `pin_dir`, with its map. Loads it to compare, and lets it go.
+    pub fn is_current(pin_dir: &Path, smc_protocol: u16) -> Result<bool, BpfError> {
+        if !pin_dir.join(LINK_NAME).exists() {
+            return Ok(false);
+        }
+        let pins = Pins::lock(pin_dir)?;
+        let (Some(map), Some(attached)) = (pins.open_map()?, pins.attached_program()?) else {
+            return Ok(false);
+        };
+        let object = object::load(smc_protocol, Some(&map))?;
+        Ok(Build::of_program(attached)? == Build::of_program(object::program_id(&object)?)?)
+    }
+
     /// Opens the pinned map under `pin_dir`: `None` when there is none.
     pub fn open_map(pin_dir: &Path) -> Result<Option<MapHandle>, BpfError> {
         pins::open_map(&pin_dir.join(MAP_NAME))

@@ -80,18 +80,16 @@ impl<'a> PublishedNode<'a> {
     /// When the node cannot be looked at at all.
     pub async fn look(&mut self, options: &Options, wishes: Wishes) -> Result<bool, HostError> {
         let node_addresses = self.node_addresses.borrow().clone();
-        let Wishes { switch, inbound, refuse_defects } = wishes;
-        let asked = Asked { switch, inbound, refuse_defects, node_addresses: node_addresses.as_ref() };
+        let asked = Asked::new(wishes, node_addresses.as_ref(), options);
         let prepared = node::prepare(options, asked, &mut self.last).await?;
-        let Prepared { facts, devices, mut problems, notes, restored, made, renamed, guard_is_new } =
+        let Prepared { facts, devices, mut problems, notes, losses, renamed, made, map_is_new, guard_is_new } =
             prepared;
         for note in notes {
             tracing::info!("{note}");
         }
         // Also at the agent's start, when nobody knows what came before.
-        let map = self.seen.is_none()
-            || restored.iter().any(|reason| matches!(reason, Reason::NoConversion { .. }));
-        self.tell_losses(&facts, restored, &renamed);
+        let map = self.seen.is_none() || map_is_new;
+        self.tell_losses(losses, renamed);
         problems.extend(self.mend(&facts, Anew { map, guard: guard_is_new }));
         self.tell_problems(problems);
         self.made.extend(made);
@@ -209,17 +207,12 @@ impl<'a> PublishedNode<'a> {
         Ok(true)
     }
 
-    fn tell_losses(&self, facts: &NodeFacts, restored: Vec<Reason>, renamed: &BTreeSet<String>) {
-        let Some(before) = &self.seen else { return };
-        let by_us =
-            |reason: &Reason| matches!(reason, Reason::ForeignPnetid { port, .. } if renamed.contains(port));
-        for reason in
-            node::renamed_ports(before, facts, &restored).into_iter().filter(|reason| !by_us(reason))
-        {
+    fn tell_losses(&self, losses: Vec<Reason>, renamed: Vec<Reason>) {
+        for reason in renamed {
             tracing::warn!(reason = reason.name(), "{reason} by somebody else; pods are set up with it");
             self.board.node_lost(reason);
         }
-        for reason in node::losses(before, facts, restored) {
+        for reason in losses {
             let name = reason.name();
             tracing::warn!(
                 reason = name,

@@ -36,6 +36,11 @@ fn a_node_with_nothing_to_be_prepared_for_is_only_looked_at() {
     let mut ended = agent::end(&node, Ending::Terminate);
     agent::uninstall(&node);
     let bare = Kernel(&node).snapshot(&[]);
+    let told = agent::dry_run(&node);
+    for step in ["converts TCP sockets", "link kubesmc0", "give RDMA port rxe0/1", "add the UEID"] {
+        assert!(told.lines().any(|line| line.starts_with("would") && line.contains(step)), "{told}");
+    }
+    assert_eq!(Kernel(&node).snapshot(&[]), bare, "nothing of that was done");
     ended.start_chained(&["--mesh=disabled"]);
     assert_eq!(Kernel(&node).snapshot(&[]), bare);
     assert_eq!(annotated("switched-off").refused().name(), "SwitchedOff");
@@ -56,6 +61,8 @@ fn a_node_with_nothing_to_be_prepared_for_is_only_looked_at() {
         if seen == r#"["SMCV2-DEFAULT-UEID"]"# { Ok(()) } else { Err(format!("the UEIDs are {seen}")) }
     });
     annotated("plugged-in").configured();
+    let told = agent::dry_run(&node);
+    assert!(told.contains("do nothing: all is in place"), "{told}");
     let log = agent::log(&node);
     let since = log.strip_prefix(&before).unwrap_or(&log);
     assert!(

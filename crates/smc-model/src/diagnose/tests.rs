@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::KernelFamily;
 use crate::{
     Anchor, Conversion, Datapath, Guard, Ipv4Net, Kernel, RdmaNetdev, RdmaNetnsMode, RdmaPort, Switch,
 };

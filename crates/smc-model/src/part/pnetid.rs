@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    Binding, KernelFamily, NodeFacts, Note, Plan, PnetId, PodFacts, PodInterface, RdmaPort, Reason, Step,
-};
+use crate::{Binding, NodeFacts, Note, Plan, PnetId, PodFacts, PodInterface, RdmaPort, Reason, Step};
 
 /// The interface whose addresses most of the pod's sockets have: the attachment's, where that is routed and has any.
 pub(super) fn main_interface(pod: &PodFacts) -> Option<&PodInterface> {
@@ -35,14 +33,14 @@ pub(crate) fn bind(node: &NodeFacts, pod: &PodFacts) -> Result<Vec<Binding>, Rea
 }
 
 /// Chooses the RDMA port for one interface, with its PNETID: the one whose PNETID the interface bears already, if it
-/// would work; on mainline one whose network device is in the interface's subnet; among several, the one with the
+/// would work; where the kernel wants that, one whose network device is in the interface's subnet; among several, the one with the
 /// fewest pods.
 fn choose<'a>(node: &'a NodeFacts, interface: &PodInterface) -> Result<(&'a RdmaPort, &'a PnetId), Reason> {
-    let mainline = node.kernel.family == KernelFamily::Mainline;
+    let any_subnet = !node.kernel.smc().needs_same_subnet;
     let reachable: Vec<&RdmaPort> = node
         .ports
         .iter()
-        .filter(|port| !mainline || interface.addresses.iter().any(|net| port.reaches(net.address())))
+        .filter(|port| any_subnet || interface.addresses.iter().any(|net| port.reaches(net.address())))
         .collect();
     let Some(any) = reachable.first() else {
         let address = interface.addresses.first().ok_or(Reason::NoIpv4Route)?.address();

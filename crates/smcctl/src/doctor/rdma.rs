@@ -1,7 +1,7 @@
 //! RDMA devices below SMC.
 
+use smc_model::RdmaNetnsMode;
 use smc_model::reasons::{finding, refusal};
-use smc_model::{KernelFamily, RdmaNetnsMode};
 
 use super::Check;
 use crate::facts::{Device, Facts};
@@ -19,7 +19,7 @@ pub(super) fn device(facts: &Facts) -> Check {
         return Check::problem(name, &refusal::NO_RDMA_DEVICE, "none");
     }
     let seen = devices.iter().map(told).collect::<Vec<_>>().join(", ");
-    let usable = |device: &&Device| facts.family == KernelFamily::Alibaba || device.protocol != "iw";
+    let usable = |device: &&Device| facts.family.smc().takes_iwarp || device.protocol != "iw";
     if !devices.iter().any(|device| usable(&device)) {
         let seen = format!("{seen}: mainline's SMC does not take iWARP devices");
         return Check::problem(name, &refusal::NO_RDMA_DEVICE, seen);
@@ -81,7 +81,7 @@ pub(super) fn reserved_ports(facts: &Facts) -> Option<Check> {
     let name = "reserved ports";
     let iwarp =
         facts.devices.as_ref().is_ok_and(|devices| devices.iter().any(|device| device.protocol == "iw"));
-    if !iwarp || facts.family != KernelFamily::Alibaba {
+    if !(iwarp && facts.family.smc().takes_iwarp) {
         return None;
     }
     // The kernel itself listens on them once smc is loaded.

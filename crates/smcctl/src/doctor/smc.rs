@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use smc_model::reasons::{finding, refusal};
-use smc_model::{Guard, KernelFamily, Owned, QueuePairs};
+use smc_model::{Guard, Owned, QueuePairs};
 use smc_state::Made;
 
 use super::Check;
@@ -108,7 +108,7 @@ pub(super) fn ueid(facts: &Facts) -> Check {
 pub(super) fn subnets(facts: &Facts) -> Option<Check> {
     let name = "subnets";
     let ports = ports(facts);
-    if ports.is_empty() || facts.family == KernelFamily::Alibaba {
+    if ports.is_empty() || !facts.family.smc().needs_same_subnet {
         return None;
     }
     let bare = ports.iter().find(|port| port.active && port.addresses.is_empty());
@@ -162,7 +162,7 @@ fn has_lost_its_gids(facts: &Facts, port: &SmcPort) -> bool {
 
 pub(super) fn source_anchor(facts: &Facts) -> Check {
     let name = "source anchor";
-    if facts.family == KernelFamily::Alibaba {
+    if !facts.family.smc().needs_anchor {
         return Check::fine(name, "not needed on this kernel");
     }
     let missing = |seen| Check::problem(name, &refusal::SOURCE_ANCHOR_MISSING, seen);
@@ -204,7 +204,7 @@ pub(super) fn same_node_guard(facts: &Facts) -> Check {
     let name = "same-node guard";
     let devices = facts.devices.as_deref().unwrap_or_default();
     let all_iwarp = !devices.is_empty() && devices.iter().all(|device| device.protocol == "iw");
-    if !Guard::is_needed(facts.family, all_iwarp, facts.loopback == Ok(true)) {
+    if !Guard::is_needed(facts.family.smc(), all_iwarp, facts.loopback == Ok(true)) {
         let why = if facts.loopback == Ok(true) {
             "SMC-D loopback carries what pods of one node send each other"
         } else {

@@ -11,7 +11,7 @@ use smc_abi::fallback::{PEERDECL, PEERNOSMC};
 use smc_host::kernel;
 use smc_host::netlink::{Connection, Protocol};
 use smc_model::reasons;
-use smc_model::{Binding, Guard, KernelFamily, NodeFacts};
+use smc_model::{Binding, Guard, NodeFacts};
 
 use super::echo::Sent;
 use super::place::Place;
@@ -182,7 +182,7 @@ impl Proof {
                 "not everybody may speak SMC with this node's pods (`smcctl doctor`, line inbound peers), and the throw-away addresses \
                  may be in none of the ranges",
             )
-        } else if alone && node.kernel.family == KernelFamily::Alibaba {
+        } else if alone && node.guard == Guard::NotNeeded {
             (false, "the connection fell back; on this kernel the reason tells whether it should have")
         } else if alone {
             (

@@ -52,6 +52,20 @@ pub enum EnsuredGuard {
 }
 
 impl GuardProgram {
+    /// Whether this build's program for the option that this kernel's SMC sockets send is pinned under `pin_dir`, with its maps.
+    /// Loads it to compare, and lets it go.
+    pub fn is_current(pin_dir: &Path, offer: &SynOption) -> Result<bool, BpfError> {
+        let pins = Pins::lock(pin_dir)?;
+        let Some(pinned) = program(&pins)? else { return Ok(false) };
+        let mut there = Vec::new();
+        for kind in MAPS {
+            let Some(map) = map(&pins, kind)? else { return Ok(false) };
+            there.push((kind.0, map));
+        }
+        let Some(loaded) = SynOptions::load(offer, &there)? else { return Ok(false) };
+        Ok(Build::of_program(loaded.id()?)? == Build::of_program(pinned)?)
+    }
+
     /// Makes sure that this build's program for the option that this kernel's SMC sockets send, and its maps, are pinned under
     /// `pin_dir`. Safe to repeat, also by two agents at once.
     pub fn ensure(pin_dir: &Path, offer: &SynOption) -> Result<EnsuredGuard, BpfError> {

@@ -139,10 +139,10 @@ fn whether_a_node_needs_the_guard_follows_from_its_devices_and_not_from_its_kern
     let needed = [(Alibaba, false, false), (Mainline, false, false), (Mainline, true, false)];
     let not_needed = [(Alibaba, true, false), (Alibaba, false, true), (Mainline, false, true)];
     for (family, all_iwarp, has_loopback) in needed {
-        assert!(Guard::is_needed(family, all_iwarp, has_loopback), "{family:?} {all_iwarp}");
+        assert!(Guard::is_needed(family.smc(), all_iwarp, has_loopback), "{family:?} {all_iwarp}");
     }
     for (family, all_iwarp, has_loopback) in not_needed {
-        assert!(!Guard::is_needed(family, all_iwarp, has_loopback), "{family:?} {all_iwarp}");
+        assert!(!Guard::is_needed(family.smc(), all_iwarp, has_loopback), "{family:?} {all_iwarp}");
     }
 }
 
