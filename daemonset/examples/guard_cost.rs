@@ -10,9 +10,9 @@ use std::process::Command;
 
 use libbpf_rs::MapHandle;
 use smc_agent::node::bpf::{GuardProgram, SynOptions};
-use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Why};
+use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME};
 use smc_host::peers::{PEERS_NAME, Whose};
-use smc_model::{PeerRanges, SynOption};
+use smc_model::{PeerRanges, StripCause, SynOption};
 
 /// Enough that what a run of the test itself costs does not matter.
 const TIMES: u32 = 1_000_000;
@@ -35,10 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let guard = Guard::open(&pins)?;
     // A node with 250 pods.
     for pod in 0..250 {
-        guard.strip(IpAddr::from([10, 0, 0, pod]), Why::Pod)?;
+        guard.strip(IpAddr::from([10, 0, 0, pod]), StripCause::Pod)?;
     }
     let ranges: PeerRanges = "10.0.0.0/8, fd00::/8".parse()?;
-    guard.peers()?.set(Whose::Node, &ranges.all_rules(), Why::NotAllowed)?;
+    guard.peers()?.set(Whose::Node, &ranges.all_rules(), StripCause::NotAllowed)?;
     let mut rows = Vec::new();
     for (what, packet) in [
         ("a segment of a connection", packet(STRANGER, ACK)),

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::process::Command;
 
 use smc_agent::node::bpf::{ConversionProgram, EnsuredGuard, GuardProgram, PinnedGuard};
-use smc_host::guard::{self, COUNTS_NAME, Guard, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME, Why};
+use smc_host::guard::{self, COUNTS_NAME, Guard, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME};
 use smc_host::netlink::Connection;
 use smc_host::netns::Netns;
 use smc_host::peers::PEERS_NAME;
-use smc_model::SynOption;
+use smc_model::{StripCause, SynOption};
 use support::{BpfFs, TestNetns, run};
 
 fn mainlines_offer() -> SynOption {
@@ -39,7 +39,7 @@ fn the_program_is_pinned_once_and_what_is_lost_is_made_again_without_the_rest() 
     assert_eq!(ensure(&pins), EnsuredGuard::Made { replaced: false });
     let guard = Guard::open(&pins).unwrap();
     for source in ["10.0.0.5", "fd00::5"] {
-        guard.strip(address(source), Why::Pod).unwrap();
+        guard.strip(address(source), StripCause::Pod).unwrap();
     }
     let first = PinnedGuard::look(&pins).unwrap();
     assert_eq!(ensure(&pins), EnsuredGuard::Adopted);
@@ -78,7 +78,7 @@ fn a_map_of_another_layout_is_made_anew() {
     fs::rename(pins.join(COUNTS_NAME), pins.join(SOURCES_NAME)).unwrap();
     assert!(Guard::open(&pins).is_err());
     assert_eq!(ensure(&pins), EnsuredGuard::Made { replaced: true });
-    Guard::open(&pins).unwrap().strip(address("10.0.0.5"), Why::Pod).unwrap();
+    Guard::open(&pins).unwrap().strip(address("10.0.0.5"), StripCause::Pod).unwrap();
 }
 
 #[test]
@@ -87,17 +87,17 @@ fn sources_are_put_in_and_taken_out_each_for_its_reason() {
     ensure(&bpffs.pins());
     let guard = Guard::open(&bpffs.pins()).unwrap();
     let (pod, node) = (address("10.0.0.5"), address("10.0.0.1"));
-    guard.strip(pod, Why::Pod).unwrap();
-    guard.strip(node, Why::Node).unwrap();
-    guard.strip(node, Why::Node).unwrap();
-    assert_eq!(guard.sources().unwrap(), [(pod, Why::Pod), (node, Why::Node)].into());
-    assert_eq!(guard.strips(pod).unwrap(), Some(Why::Pod));
+    guard.strip(pod, StripCause::Pod).unwrap();
+    guard.strip(node, StripCause::Node).unwrap();
+    guard.strip(node, StripCause::Node).unwrap();
+    assert_eq!(guard.sources().unwrap(), [(pod, StripCause::Pod), (node, StripCause::Node)].into());
+    assert_eq!(guard.strips(pod).unwrap(), Some(StripCause::Pod));
     // Somebody who gives a pod the node's address, and takes it away again.
-    guard.strip(node, Why::Pod).unwrap();
-    guard.leave(node, Why::Pod).unwrap();
-    assert_eq!(guard.strips(node).unwrap(), Some(Why::Node));
-    guard.leave(pod, Why::Pod).unwrap();
-    guard.leave(pod, Why::Pod).unwrap();
+    guard.strip(node, StripCause::Pod).unwrap();
+    guard.leave(node, StripCause::Pod).unwrap();
+    assert_eq!(guard.strips(node).unwrap(), Some(StripCause::Node));
+    guard.leave(pod, StripCause::Pod).unwrap();
+    guard.leave(pod, StripCause::Pod).unwrap();
     assert_eq!(guard.strips(pod).unwrap(), None);
     guard.count_for(pod).unwrap();
     guard.count_for(pod).unwrap();

@@ -13,9 +13,9 @@ use libbpf_rs::MapHandle;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use smc_agent::node::bpf::{BpfError, Fate, GuardProgram, SynOptions};
-use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Taken, Why};
+use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Taken};
 use smc_host::peers::{PEERS_NAME, Whose};
-use smc_model::{PeerRanges, PeerRules, SynOption, nobody};
+use smc_model::{PeerRanges, PeerRules, StripCause, SynOption, nobody};
 use support::BpfFs;
 
 const MAGIC: [u8; 4] = [0xe2, 0xd4, 0xc3, 0xd9];
@@ -47,7 +47,7 @@ fn program() -> Option<Program> {
     let loaded = SynOptions::load(&offer, &pinned).unwrap().unwrap();
     let maps = Guard::open(&bpffs.pins()).unwrap();
     for source in [IpAddr::from(STRIPPED), STRIPPED6.into()] {
-        maps.strip(source, Why::Pod).unwrap();
+        maps.strip(source, StripCause::Pod).unwrap();
     }
     for pod in [IpAddr::from(POD), POD6.into()] {
         maps.count_for(pod).unwrap();
@@ -61,7 +61,7 @@ impl Program {
     }
 
     /// What packets to a pod lost.
-    fn taken(&self, pod: impl Into<IpAddr>) -> BTreeMap<Why, Taken> {
+    fn taken(&self, pod: impl Into<IpAddr>) -> BTreeMap<StripCause, Taken> {
         self.maps.taken().unwrap().remove(&pod.into()).unwrap_or_default()
     }
 }
@@ -217,7 +217,7 @@ fn a_syn_of_a_stripped_source_loses_its_offer_wherever_that_stands_and_is_counte
         }
     }
     for pod in [IpAddr::from(POD), POD6.into()] {
-        assert_eq!(program.taken(pod), [(Why::Pod, Taken { stripped: 5, dropped: 0 })].into());
+        assert_eq!(program.taken(pod), [(StripCause::Pod, Taken { stripped: 5, dropped: 0 })].into());
     }
     // Also where it is not counted.
     program.maps.count_no_more(POD.into()).unwrap();
@@ -343,7 +343,7 @@ fn who_may_not_speak_smc_with_the_nodes_pods_loses_its_offer_and_the_longest_ran
     let peers = program.maps.peers().unwrap();
     let set = |rules: &PeerRules, why| peers.set(Whose::Node, rules, why).unwrap();
     becomes(&program, "192.0.2.1", OFFER);
-    set(&ranges("10.0.0.0/8, 192.0.2.7").all_rules(), Why::NotAllowed);
+    set(&ranges("10.0.0.0/8, 192.0.2.7").all_rules(), StripCause::NotAllowed);
     becomes(&program, "192.0.2.1", SPOILT);
     becomes(&program, "192.0.2.7", OFFER);
     becomes(&program, "10.9.9.9", OFFER);
@@ -351,16 +351,19 @@ fn who_may_not_speak_smc_with_the_nodes_pods_loses_its_offer_and_the_longest_ran
     // Also whoever may is taken out where it is a pod of this node.
     becomes(&program, "10.0.1.1", SPOILT);
     let taken = program.taken(POD);
-    assert_eq!(taken.keys().collect::<Vec<_>>(), [&Why::Pod, &Why::NotAllowed]);
-    set(&ranges("192.0.2.0/24 fd00::/16").all_rules(), Why::NotAllowed);
+    assert_eq!(taken.keys().collect::<Vec<_>>(), [&StripCause::Pod, &StripCause::NotAllowed]);
+    set(&ranges("192.0.2.0/24 fd00::/16").all_rules(), StripCause::NotAllowed);
     becomes(&program, "192.0.2.1", OFFER);
     becomes(&program, "10.9.9.9", SPOILT);
     becomes(&program, "fd00::9", OFFER);
-    set(&nobody(), Why::SwitchedOff);
+    set(&nobody(), StripCause::SwitchedOff);
     becomes(&program, "192.0.2.1", SPOILT);
     becomes(&program, "fd00::9", SPOILT);
-    assert_eq!(program.taken(POD6).keys().collect::<Vec<_>>(), [&Why::SwitchedOff, &Why::NotAllowed]);
-    set(&PeerRules::new(), Why::NotAllowed);
+    assert_eq!(
+        program.taken(POD6).keys().collect::<Vec<_>>(),
+        [&StripCause::SwitchedOff, &StripCause::NotAllowed]
+    );
+    set(&PeerRules::new(), StripCause::NotAllowed);
     becomes(&program, "192.0.2.1", OFFER);
     assert!(peers.all().unwrap().is_empty());
 }
@@ -374,7 +377,7 @@ fn a_pods_own_ranges_hold_for_it_alone_and_never_let_in_whom_the_node_does_not()
     becomes(&program, "10.1.0.9", OFFER);
     becomes(&program, "10.2.0.9", SPOILT);
     becomes(&program, "fd00::9", OFFER);
-    peers.set(Whose::Node, &ranges("10.0.0.0/8").all_rules(), Why::NotAllowed).unwrap();
+    peers.set(Whose::Node, &ranges("10.0.0.0/8").all_rules(), StripCause::NotAllowed).unwrap();
     becomes(&program, "10.1.0.9", OFFER);
     becomes(&program, "10.2.0.9", SPOILT);
     becomes(&program, "192.0.2.1", SPOILT);
@@ -393,14 +396,14 @@ fn what_is_spared_counts_for_nothing_and_ranges_decide_instead() {
     let Some(program) = program() else { return };
     let stripped = STRIPPED.to_string();
     becomes(&program, &stripped, SPOILT);
-    program.maps.spare(&Why::SAME_NODE).unwrap();
+    program.maps.spare(&StripCause::SAME_NODE).unwrap();
     becomes(&program, &stripped, OFFER);
     let peers = program.maps.peers().unwrap();
-    peers.set(Whose::Node, &ranges("192.0.2.0/24").all_rules(), Why::NotAllowed).unwrap();
+    peers.set(Whose::Node, &ranges("192.0.2.0/24").all_rules(), StripCause::NotAllowed).unwrap();
     becomes(&program, &stripped, SPOILT);
-    assert_eq!(program.taken(POD).keys().collect::<Vec<_>>(), [&Why::Pod, &Why::NotAllowed]);
+    assert_eq!(program.taken(POD).keys().collect::<Vec<_>>(), [&StripCause::Pod, &StripCause::NotAllowed]);
     program.maps.spare(&[]).unwrap();
-    peers.set(Whose::Node, &PeerRules::new(), Why::NotAllowed).unwrap();
+    peers.set(Whose::Node, &PeerRules::new(), StripCause::NotAllowed).unwrap();
     becomes(&program, &stripped, SPOILT);
 }
 
@@ -424,9 +427,9 @@ fn the_kernel_lets_in_whom_the_model_lets_in_whatever_was_said_before() {
         let [node, pod] = [node, pod].map(|words| words.join(",").parse::<PeerRanges>().ok());
         let rules =
             |ranges: &Option<PeerRanges>| ranges.as_ref().map(PeerRanges::all_rules).unwrap_or_default();
-        peers.set(Whose::Node, &rules(&node), Why::NotAllowed).unwrap();
+        peers.set(Whose::Node, &rules(&node), StripCause::NotAllowed).unwrap();
         let own = pod.as_ref().map(|ranges| ranges.rules(POD.into())).unwrap_or_default();
-        peers.set(Whose::Pod(POD.into()), &own, Why::NotAllowed).unwrap();
+        peers.set(Whose::Pod(POD.into()), &own, StripCause::NotAllowed).unwrap();
         // None of the two that are stripped anyway.
         let source = IpAddr::from([10, 0, third, fourth.max(2)]);
         let may = [&node, &pod].into_iter().flatten().all(|ranges| ranges.allow(source));

@@ -14,12 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use smc_host::guard::{Guard, Why};
+use smc_host::guard::Guard;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::peers::Whose;
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
 use smc_model::{
-    Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, PeerRanges, Release, Verdict,
+    Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, PeerRanges, Release, StripCause,
+    Verdict,
 };
 use smc_state::{AttachmentId, Phase, ReadBefore, Record, Store};
 
@@ -214,7 +215,7 @@ fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {
 
 fn say_peers_again(node: &NodeFacts, address: IpAddr, peers: &PeerRanges) -> Result<(), HostError> {
     let Some(pins) = &node.guard_pins else { return Ok(()) };
-    Guard::open(pins)?.peers()?.set(Whose::Pod(address), &peers.rules(address), Why::NotAllowed)
+    Guard::open(pins)?.peers()?.set(Whose::Pod(address), &peers.rules(address), StripCause::NotAllowed)
 }
 
 /// Gives every pod that has the guard's program, or was guarded as earlier versions did, the one that is pinned now. Whether all

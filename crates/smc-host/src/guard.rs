@@ -8,16 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use smc_model::PeerRanges;
+use smc_model::{PeerRanges, StripCause};
 
 use crate::bpf::{MAP_TYPE_ARRAY, MAP_TYPE_HASH, PinnedMap, PinnedProgram, Shape};
 use crate::netlink::Connection;
 use crate::peers::{AllowedPeers, Whose};
 use crate::{HostError, ingress, route};
-
-mod why;
-
-pub use why::{Taken, Why};
 
 /// File name of the pinned program.
 pub const PROGRAM_NAME: &str = "strip_offer";
@@ -66,6 +62,15 @@ pub(crate) fn read_address(key: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// What packets to a pod lost for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// SYNs whose offers were taken out.
+    pub stripped: u64,
+    /// Packets that were dropped: SYNs that are fragments, and what cannot be read.
+    pub dropped: u64,
+}
+
 /// The pinned program with its maps, open.
 #[derive(Debug)]
 pub struct Guard {
@@ -99,11 +104,11 @@ impl Guard {
 
     /// Has the offers of a source taken out from now on; where they are already, the reason stays: a pod that gives itself a node's
     /// address takes nothing from the others. But that handshakes timed out is less than any other reason.
-    pub fn strip(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
+    pub fn strip(&self, source: IpAddr, why: StripCause) -> Result<(), HostError> {
         let attempt = format_args!("add {source} to {}", self.sources.shown());
         let value = why.number().to_ne_bytes();
         match self.sources.put_new(&address_key(source), &value) {
-            Err(Errno::EEXIST) if self.strips(source)? == Some(Why::TimedOut) => {
+            Err(Errno::EEXIST) if self.strips(source)? == Some(StripCause::TimedOut) => {
                 self.sources.put(&address_key(source), &value).map_err(HostError::at(attempt))
             }
             Err(Errno::EEXIST) => Ok(()),
@@ -112,7 +117,7 @@ impl Guard {
     }
 
     /// Leaves the offers of a source alone, if they are taken out for this reason.
-    pub fn leave(&self, source: IpAddr, why: Why) -> Result<(), HostError> {
+    pub fn leave(&self, source: IpAddr, why: StripCause) -> Result<(), HostError> {
         if self.strips(source)? != Some(why) {
             return Ok(());
         }
@@ -121,15 +126,15 @@ impl Guard {
     }
 
     /// Why the offers of a source are taken out, if they are.
-    pub fn strips(&self, source: IpAddr) -> Result<Option<Why>, HostError> {
+    pub fn strips(&self, source: IpAddr) -> Result<Option<StripCause>, HostError> {
         let attempt = format_args!("look {source} up in {}", self.sources.shown());
         let value = self.sources.get(&address_key(source)).map_err(HostError::at(attempt))?;
         Ok(why(value))
     }
 
     /// The addresses whose offers are taken out.
-    pub fn sources(&self) -> Result<BTreeMap<IpAddr, Why>, HostError> {
-        let list = || -> Result<BTreeMap<IpAddr, Why>, Errno> {
+    pub fn sources(&self) -> Result<BTreeMap<IpAddr, StripCause>, HostError> {
+        let list = || -> Result<BTreeMap<IpAddr, StripCause>, Errno> {
             let mut sources = BTreeMap::new();
             for key in self.sources.keys()? {
                 let value = self.sources.get(&key)?;
@@ -146,27 +151,27 @@ impl Guard {
         self.count_for(address)?;
         // First, or whoever may not would get in before.
         if let Some(peers) = peers {
-            self.peers()?.set(Whose::Pod(address), &peers.rules(address), Why::NotAllowed)?;
+            self.peers()?.set(Whose::Pod(address), &peers.rules(address), StripCause::NotAllowed)?;
         }
-        self.strip(address, Why::Pod)
+        self.strip(address, StripCause::Pod)
     }
 
     /// Forgets a pod's address; fine when it is not there.
     pub fn remove_pod(&self, address: IpAddr) -> Result<(), HostError> {
-        self.leave(address, Why::Pod)?;
+        self.leave(address, StripCause::Pod)?;
         self.allow_all(address)?;
         self.count_no_more(address)
     }
 
     /// Forgets who may speak SMC with the pod of an address: all may whom the node lets.
     pub fn allow_all(&self, address: IpAddr) -> Result<(), HostError> {
-        self.peers()?.set(Whose::Pod(address), &BTreeMap::new(), Why::NotAllowed)
+        self.peers()?.set(Whose::Pod(address), &BTreeMap::new(), StripCause::NotAllowed)
     }
 
     /// Whether a pod's address is taken in, but for who may speak SMC with it.
     pub fn has_pod(&self, address: IpAddr) -> Result<bool, HostError> {
         // Also for another reason: a pod that has a node's address is not alone with it.
-        Ok(self.strips(address)?.is_some_and(|why| why != Why::TimedOut))
+        Ok(self.strips(address)?.is_some_and(|why| why != StripCause::TimedOut))
     }
 
     /// Who may speak SMC with whom.
@@ -175,7 +180,7 @@ impl Guard {
     }
 
     /// Has these reasons count for nothing from now on, and all others for what they are.
-    pub fn spare(&self, reasons: &[Why]) -> Result<(), HostError> {
+    pub fn spare(&self, reasons: &[StripCause]) -> Result<(), HostError> {
         let map = PinnedMap::open(&self.pins.join(SPARED_NAME), SPARED)?;
         let bits = reasons.iter().fold(0_u32, |bits, why| bits | 1 << why.number());
         let attempt = format_args!("write {}", map.shown());
@@ -183,12 +188,12 @@ impl Guard {
     }
 
     /// The reasons that count for nothing.
-    pub fn spared(&self) -> Result<BTreeSet<Why>, HostError> {
+    pub fn spared(&self) -> Result<BTreeSet<StripCause>, HostError> {
         let map = PinnedMap::open(&self.pins.join(SPARED_NAME), SPARED)?;
         let attempt = format_args!("read {}", map.shown());
         let value = map.get(&0_u32.to_ne_bytes()).map_err(HostError::at(attempt))?;
         let bits = value.and_then(|value| value.try_into().ok()).map_or(0, u32::from_ne_bytes);
-        Ok(Why::ALL.into_iter().filter(|why| bits & (1 << why.number()) != 0).collect())
+        Ok(StripCause::ALL.into_iter().filter(|why| bits & (1 << why.number()) != 0).collect())
     }
 
     /// The kernel's number of the program.
@@ -212,8 +217,8 @@ impl Guard {
     }
 
     /// What packets to each counted pod lost, by each reason for which they did.
-    pub fn taken(&self) -> Result<BTreeMap<IpAddr, BTreeMap<Why, Taken>>, HostError> {
-        let list = || -> Result<BTreeMap<IpAddr, BTreeMap<Why, Taken>>, Errno> {
+    pub fn taken(&self) -> Result<BTreeMap<IpAddr, BTreeMap<StripCause, Taken>>, HostError> {
+        let list = || -> Result<BTreeMap<IpAddr, BTreeMap<StripCause, Taken>>, Errno> {
             let mut pods = BTreeMap::new();
             for key in self.counts.keys()? {
                 let counts = self.counts.get(&key)?.unwrap_or_default();
@@ -272,17 +277,18 @@ pub fn has_any(route: &mut Connection, interface: u32) -> Result<bool, HostError
 }
 
 /// `struct counts`.
-fn taken(counts: &[u8]) -> BTreeMap<Why, Taken> {
+fn taken(counts: &[u8]) -> BTreeMap<StripCause, Taken> {
     let numbers: Vec<u64> = counts.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
     let (stripped, dropped) = numbers.split_at(numbers.len() / 2);
     let by_number = (0..).zip(stripped.iter().zip(dropped));
-    let all = by_number
-        .filter_map(|(number, (&stripped, &dropped))| Some((Why::of(number)?, Taken { stripped, dropped })));
+    let all = by_number.filter_map(|(number, (&stripped, &dropped))| {
+        Some((StripCause::of(number)?, Taken { stripped, dropped }))
+    });
     all.filter(|(_, taken)| *taken != Taken::default()).collect()
 }
 
-fn why(value: Option<Vec<u8>>) -> Option<Why> {
-    Why::of(u32::from_ne_bytes(value?.try_into().ok()?))
+fn why(value: Option<Vec<u8>>) -> Option<StripCause> {
+    StripCause::of(u32::from_ne_bytes(value?.try_into().ok()?))
 }
 
 /// What is pinned, opened when it is first needed.
@@ -317,10 +323,10 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_number_of_its_own_that_the_program_counts() {
-        for why in Why::ALL {
-            assert_eq!(Why::of(why.number()), Some(why));
+        for why in StripCause::ALL {
+            assert_eq!(StripCause::of(why.number()), Some(why));
             assert!((1..CAUSES).contains(&(why.number() as usize)));
         }
-        assert_eq!(Why::of(0), None);
+        assert_eq!(StripCause::of(0), None);
     }
 }

@@ -8,12 +8,12 @@ use std::net::Ipv6Addr;
 
 use smc_model::{
     Anchor, Conversion, HostState, InterfaceKind, Ipv4Net, NodeFacts, Owned, PeerRanges, PodConversion,
-    PodFacts, PodInterface,
+    PodFacts, PodInterface, StripCause,
 };
 
 use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
-use crate::guard::{Guard, OpenedGuard, Why};
+use crate::guard::{Guard, OpenedGuard};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
 use crate::peers::Whose;
@@ -63,8 +63,8 @@ pub fn host_state(node: &NodeFacts) -> Result<HostState, HostError> {
     if let Some(pins) = node.guard_for_pods()
         && let Some(guard) = Guard::open_if_there(pins)?
     {
-        let sources = guard.sources()?.into_iter().filter(|(_, why)| *why != Why::TimedOut);
-        let (pods, nodes): (Vec<_>, Vec<_>) = sources.partition(|(_, why)| *why == Why::Pod);
+        let sources = guard.sources()?.into_iter().filter(|(_, why)| *why != StripCause::TimedOut);
+        let (pods, nodes): (Vec<_>, Vec<_>) = sources.partition(|(_, why)| *why == StripCause::Pod);
         let peers = guard.peers()?.all()?.into_iter();
         let of_pod =
             |(whose, rules)| if let Whose::Pod(address) = whose { Some((address, rules)) } else { None };

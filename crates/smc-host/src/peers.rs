@@ -6,11 +6,11 @@ use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::errno::Errno;
-use smc_model::PeerRules;
+use smc_model::{PeerRules, StripCause};
 
 use crate::HostError;
 use crate::bpf::{MAP_TYPE_LPM_TRIE, PinnedMap, Shape};
-use crate::guard::{ADDRESS_BYTES, Why, address_key, read_address};
+use crate::guard::{ADDRESS_BYTES, address_key, read_address};
 
 /// File name of the pinned map of ranges.
 pub const PEERS_NAME: &str = "allowed_peers";
@@ -44,7 +44,7 @@ impl AllowedPeers {
 
     /// Has exactly these rules hold; offers from a range that may not are taken out, and counted, for this reason. In between
     /// fewer may than before or after, never more.
-    pub fn set(&self, whose: Whose, rules: &PeerRules, why: Why) -> Result<(), HostError> {
+    pub fn set(&self, whose: Whose, rules: &PeerRules, why: StripCause) -> Result<(), HostError> {
         let set = || -> Result<(), Errno> {
             let there = if self.says_something(whose)? { self.rules(whose)? } else { PeerRules::new() };
             let value = |may: bool| if may { MAY } else { why.number() };

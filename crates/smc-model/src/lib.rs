@@ -23,6 +23,7 @@ mod pnetid;
 mod pod;
 mod reason;
 pub mod reasons;
+mod strip_cause;
 mod syn_option;
 pub mod terway;
 mod traffic;
@@ -56,6 +57,7 @@ pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, MAX_ADDRESSES, PodConversion, PodFacts, PodInterface};
 pub use reason::Reason;
 pub use reasons::fallback_label;
+pub use strip_cause::StripCause;
 pub use syn_option::SynOption;
 pub use traffic::{
     Connection, Connections, Counters, Growth, PEER_WITHOUT_SMC, PodTraffic, Side, SideCounters, TrafficPath,

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use smc_host::guard::Why;
 use smc_model::{
     Ipv4Net, KernelFamily, Listener, LiveVerdict, NodeFacts, PnetId, RdmaNetdev, RdmaNetnsMode, RdmaPort,
-    Reason, Ueid,
+    Reason, StripCause, Ueid,
 };
 use smc_state::{Made, Record};
 
@@ -165,7 +164,10 @@ pub struct GuardFacts {
 impl GuardFacts {
     /// How many offers were taken out for where they came from, or while nobody may.
     pub fn not_allowed(&self) -> u64 {
-        [Why::NotAllowed, Why::SwitchedOff].iter().filter_map(|why| self.by_cause.get(why.label())).sum()
+        [StripCause::NotAllowed, StripCause::SwitchedOff]
+            .iter()
+            .filter_map(|why| self.by_cause.get(why.label()))
+            .sum()
     }
 }
 

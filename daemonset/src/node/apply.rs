@@ -1,11 +1,10 @@
 //! Take one step at the node.
 
 use smc_host::guard::Guard;
-use smc_host::guard::Why;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::peers::Whose;
 use smc_host::{Cause, HostError, anchor as link, pnet, smc, with_causes};
-use smc_model::{Inbound, PnetId, RdmaPort};
+use smc_model::{Inbound, PnetId, RdmaPort, StripCause};
 use smc_state::{BoundPort, Made};
 
 use super::bpf::{BpfError, ConversionProgram, EnsuredGuard, GuardProgram, Pinned, PinnedGuard};
@@ -64,7 +63,7 @@ pub(super) async fn apply(step: &Step, options: &Options, last: &mut LastLook) -
         }
         Step::LoadGuard { offer } => load_guard(offer, options, last),
         Step::SpareCauses(causes) => {
-            let causes: Vec<Why> = causes.iter().copied().collect();
+            let causes: Vec<StripCause> = causes.iter().copied().collect();
             let guard = Guard::open(&options.pin_dir).map_err(host)?;
             guard.spare(&causes).map(|()| Effect::default()).map_err(host)
         }
@@ -88,8 +87,8 @@ pub(super) async fn apply(step: &Step, options: &Options, last: &mut LastLook) -
     }
 }
 
-fn why(inbound: &Inbound) -> Why {
-    if matches!(inbound, Inbound::Nobody { .. }) { Why::SwitchedOff } else { Why::NotAllowed }
+fn why(inbound: &Inbound) -> StripCause {
+    if matches!(inbound, Inbound::Nobody { .. }) { StripCause::SwitchedOff } else { StripCause::NotAllowed }
 }
 
 fn connect() -> Result<Connections, HostError> {

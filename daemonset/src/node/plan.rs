@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use smc_host::guard::Why;
 use smc_host::reserved_ports::{self, RESERVED};
-use smc_model::{Inbound, PnetId, terway};
+use smc_model::{Inbound, PnetId, StripCause, terway};
 use smc_state::BoundPort;
 
 use super::Asked;
@@ -109,7 +108,7 @@ fn guard(plan: &mut Plan, seen: &Seen, rest: &Rest, smc: &Smc, asked: &Asked<'_>
             return plan.problems.push(format!("cannot {attempt}: {why}"));
         }
     };
-    let spared = if seen.needs_guard(smc) { BTreeSet::new() } else { Why::SAME_NODE.into() };
+    let spared = if seen.needs_guard(smc) { BTreeSet::new() } else { StripCause::SAME_NODE.into() };
     if maps.spared != spared {
         plan.steps.push(Step::SpareCauses(spared));
     }
@@ -128,17 +127,18 @@ fn guard(plan: &mut Plan, seen: &Seen, rest: &Rest, smc: &Smc, asked: &Asked<'_>
 /// What masquerades (kube-proxy, the hairpin of a bridge) gives a pod's connection to another pod of the node a node's address:
 /// this one's, or another's where it goes by that one's node port.
 fn sources(maps: &GuardMaps, own: &BTreeSet<IpAddr>, others: Option<&BTreeSet<IpAddr>>) -> Option<Step> {
-    let mut wanted: BTreeMap<IpAddr, Why> =
-        others.into_iter().flatten().map(|address| (*address, Why::OtherNode)).collect();
-    wanted.extend(own.iter().map(|address| (*address, Why::Node)));
+    let mut wanted: BTreeMap<IpAddr, StripCause> =
+        others.into_iter().flatten().map(|address| (*address, StripCause::OtherNode)).collect();
+    wanted.extend(own.iter().map(|address| (*address, StripCause::Node)));
     wanted.retain(|address, _| !address.is_loopback());
-    let has = |address: &IpAddr| maps.sources.get(address).is_some_and(|why| *why != Why::TimedOut);
+    let has = |address: &IpAddr| maps.sources.get(address).is_some_and(|why| *why != StripCause::TimedOut);
     // What an agent before this one knew of other nodes stays while there is no API server.
-    let is_ours = |why: Why| why == Why::Node || (why == Why::OtherNode && others.is_some());
-    let of_none = |(address, why): &(&IpAddr, &Why)| !wanted.contains_key(*address) && is_ours(**why);
-    let remove: BTreeMap<IpAddr, Why> =
+    let is_ours =
+        |why: StripCause| why == StripCause::Node || (why == StripCause::OtherNode && others.is_some());
+    let of_none = |(address, why): &(&IpAddr, &StripCause)| !wanted.contains_key(*address) && is_ours(**why);
+    let remove: BTreeMap<IpAddr, StripCause> =
         maps.sources.iter().filter(of_none).map(|(address, why)| (*address, *why)).collect();
-    let add: BTreeMap<IpAddr, Why> =
+    let add: BTreeMap<IpAddr, StripCause> =
         wanted.iter().filter(|(address, _)| !has(address)).map(|(address, why)| (*address, *why)).collect();
     (!add.is_empty() || !remove.is_empty()).then_some(Step::StripSources { add, remove })
 }

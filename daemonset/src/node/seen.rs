@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
-use smc_host::guard::Why;
 use smc_model::{
-    KernelFamily, Listener, PeerRules, PnetId, RdmaNetnsMode, RdmaPort, SmcModule, SmcTraits, SynOption, Ueid,
+    KernelFamily, Listener, PeerRules, PnetId, RdmaNetnsMode, RdmaPort, SmcModule, SmcTraits, StripCause,
+    SynOption, Ueid,
 };
 use smc_state::BoundPort;
 
@@ -112,11 +112,11 @@ pub(super) enum GuardPins {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GuardMaps {
     /// Causes that count for nothing.
-    pub(super) spared: BTreeSet<Why>,
+    pub(super) spared: BTreeSet<StripCause>,
     /// Who may speak SMC with the node's pods.
     pub(super) rules: PeerRules,
     /// Sources whose offers are taken out.
-    pub(super) sources: BTreeMap<IpAddr, Why>,
+    pub(super) sources: BTreeMap<IpAddr, StripCause>,
 }
 
 /// What only a loaded SMC tells.

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use smc_host::guard::Why;
-use smc_model::{Inbound, PnetId, RdmaPort, SynOption, Ueid};
+use smc_model::{Inbound, PnetId, RdmaPort, StripCause, SynOption, Ueid};
 
 /// One change of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +35,15 @@ pub(super) enum Step {
         offer: SynOption,
     },
     /// Have these causes count for nothing, and all others for what they are.
-    SpareCauses(BTreeSet<Why>),
+    SpareCauses(BTreeSet<StripCause>),
     /// Have these be the peers that may speak SMC with the node's pods.
     LetIn(Inbound),
     /// Have SMC's offer taken out of SYNs from these addresses, and from those no more.
     StripSources {
         /// These, each with why.
-        add: BTreeMap<IpAddr, Why>,
+        add: BTreeMap<IpAddr, StripCause>,
         /// Those, each with why it was.
-        remove: BTreeMap<IpAddr, Why>,
+        remove: BTreeMap<IpAddr, StripCause>,
     },
     /// Give an RDMA port its PNETID.
     NamePort {
@@ -113,7 +112,7 @@ impl fmt::Display for Step {
                 write!(f, "let nobody speak SMC with this node's pods: {why}")
             }
             Self::StripSources { add, remove } => {
-                let list = |of: &BTreeMap<IpAddr, Why>| {
+                let list = |of: &BTreeMap<IpAddr, StripCause>| {
                     let texts: Vec<_> = of.keys().map(IpAddr::to_string).collect();
                     texts.join(", ")
                 };

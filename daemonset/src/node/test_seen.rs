@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use smc_abi::rdma::{NodeType, RdmaDevice};
-use smc_host::guard::Why;
-use smc_model::{Inbound, PeerRules, RdmaNetdev, RdmaNetnsMode, RdmaPort, Switch, SynOption, Ueid};
+use smc_model::{
+    Inbound, PeerRules, RdmaNetdev, RdmaNetnsMode, RdmaPort, StripCause, Switch, SynOption, Ueid,
+};
 
 use super::Asked;
 use super::seen::{AnchorLink, GuardMaps, GuardPins, Port, Program, Rest, Seen, Smc};
@@ -131,7 +132,7 @@ pub(super) fn after(mut seen: Seen, step: &Step) -> Seen {
         Step::StripSources { add, remove } => {
             let mut maps = maps(&mut rest);
             maps.sources.retain(|address, why| remove.get(address) != Some(why));
-            maps.sources.extend(add.iter().map(|(address, why): (_, &Why)| (*address, *why)));
+            maps.sources.extend(add.iter().map(|(address, why): (_, &StripCause)| (*address, *why)));
             rest.guard = GuardPins::There { current: true, maps: Ok(maps) };
         }
         Step::NamePort { port, pnetid } => {

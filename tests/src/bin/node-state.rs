@@ -8,11 +8,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use smc_abi::pnetid::PnetEntry;
 use smc_host::genl::SmcFamilies;
-use smc_host::guard::{Guard, Why};
+use smc_host::guard::Guard;
 use smc_host::netns::{Inside, Netns};
 use smc_host::peers::Whose;
 use smc_host::{HostError, conversion, guard, pnet, smc};
-use smc_model::NetnsCookie;
+use smc_model::{NetnsCookie, StripCause};
 
 /// The host's own network namespace.
 const HOST: &str = "/proc/1/ns/net";
@@ -89,7 +89,7 @@ fn guarded() -> Result<String> {
         Guard::open_if_there(Path::new(conversion::DEFAULT_PIN_DIR)).map_err(|error| explain(&error))?;
     let Some(guard) = guard else { return Ok(String::new()) };
     let sources = guard.sources().map_err(|error| explain(&error))?;
-    let pods = sources.iter().filter(|(_, why)| **why == Why::Pod);
+    let pods = sources.iter().filter(|(_, why)| **why == StripCause::Pod);
     Ok(pods.fold(String::new(), |all, (pod, _)| all + &pod.to_string() + "\n"))
 }
 

@@ -140,16 +140,18 @@ fn nobody_may_while_a_kernel_with_known_defects_is_refused() {
 fn offers_are_taken_out_of_what_comes_from_nodes_and_what_was_learned_stays() {
     let [own, other, gone, learned] = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
         .map(|address| address.parse::<IpAddr>().unwrap());
-    let maps = |sources: &[(IpAddr, Why)]| GuardMaps {
+    let maps = |sources: &[(IpAddr, StripCause)]| GuardMaps {
         spared: BTreeSet::new(),
         rules: smc_model::PeerRules::new(),
         sources: sources.iter().copied().collect(),
     };
-    let there = maps(&[(own, Why::TimedOut), (gone, Why::OtherNode), (learned, Why::TimedOut)]);
+    let there =
+        maps(&[(own, StripCause::TimedOut), (gone, StripCause::OtherNode), (learned, StripCause::TimedOut)]);
     let step = sources(&there, &[own].into(), Some(&[other].into()));
-    let add = [(own, Why::Node), (other, Why::OtherNode)].into();
-    assert_eq!(step, Some(Step::StripSources { add, remove: [(gone, Why::OtherNode)].into() }));
-    let unknown = sources(&maps(&[(own, Why::Node), (gone, Why::OtherNode)]), &[own].into(), None);
+    let add = [(own, StripCause::Node), (other, StripCause::OtherNode)].into();
+    assert_eq!(step, Some(Step::StripSources { add, remove: [(gone, StripCause::OtherNode)].into() }));
+    let unknown =
+        sources(&maps(&[(own, StripCause::Node), (gone, StripCause::OtherNode)]), &[own].into(), None);
     assert_eq!(unknown, None, "an agent before this one knew of it");
 }
 

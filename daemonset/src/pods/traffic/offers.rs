@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use smc_host::guard::{Taken, Why};
+use smc_host::guard::Taken;
+use smc_model::StripCause;
 
 /// What was taken out, since the agent first looked or the pod was made. The program's counters begin anew when its map is lost.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
-    seen: BTreeMap<Why, Taken>,
-    all: BTreeMap<Why, Taken>,
+    seen: BTreeMap<StripCause, Taken>,
+    all: BTreeMap<StripCause, Taken>,
     /// How many offers since the look before.
     taken: u64,
 }
 
 impl Offers {
     /// Takes in what the counters of the pod's addresses say.
-    pub(super) fn look(&mut self, counted: &[&BTreeMap<Why, Taken>]) {
-        let mut now: BTreeMap<Why, Taken> = BTreeMap::new();
+    pub(super) fn look(&mut self, counted: &[&BTreeMap<StripCause, Taken>]) {
+        let mut now: BTreeMap<StripCause, Taken> = BTreeMap::new();
         for (why, taken) in counted.iter().copied().flatten() {
             let sum = now.entry(*why).or_default();
             sum.stripped += taken.stripped;
@@ -56,8 +57,8 @@ impl Offers {
 mod tests {
     use super::*;
 
-    fn counted(stripped: u64, dropped: u64) -> BTreeMap<Why, Taken> {
-        [(Why::NotAllowed, Taken { stripped, dropped })].into()
+    fn counted(stripped: u64, dropped: u64) -> BTreeMap<StripCause, Taken> {
+        [(StripCause::NotAllowed, Taken { stripped, dropped })].into()
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smc_host::guard::{Taken, Why};
+use smc_host::guard::Taken;
 use smc_host::traffic::Visit;
 use smc_model::reasons::{self, Entry};
 use smc_model::{
     Connection, Connections, Counters, Elsewhere, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live,
-    LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, Side, SmcPeers, TrafficPath, Transport,
-    failed_by_counters,
+    LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, Side, SmcPeers, StripCause, TrafficPath,
+    Transport, failed_by_counters,
 };
 use smc_state::{AttachmentId, LivePod, Record};
 
@@ -201,7 +201,7 @@ impl Pod {
     }
 
     /// Takes in what the guard's program counted for the pod's addresses, before the look at the pod itself.
-    pub(super) fn taken_out(&mut self, taken: &BTreeMap<IpAddr, BTreeMap<Why, Taken>>) {
+    pub(super) fn taken_out(&mut self, taken: &BTreeMap<IpAddr, BTreeMap<StripCause, Taken>>) {
         let own: Vec<IpAddr> = self.all_addresses().collect();
         let counted: Vec<_> = own.iter().filter_map(|address| taken.get(address)).collect();
         self.offers.look(&counted);

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use smc_host::guard::{Taken, Why};
+use smc_host::guard::Taken;
 use smc_host::netns::{Netns, wander};
 use smc_host::traffic::{self, Visit, Want};
 use smc_host::{guard, observe, with_causes};
 use smc_model::{
-    Conversion, Elsewhere, Growth, HostState, Known, NodeFacts, Reason, SmcPeers, Verdict, diagnose,
-    standing_cause,
+    Conversion, Elsewhere, Growth, HostState, Known, NodeFacts, Reason, SmcPeers, StripCause, Verdict,
+    diagnose, standing_cause,
 };
 use smc_state::{AttachmentId, LivePod, Phase};
 
@@ -299,7 +299,7 @@ impl Watch {
     }
 
     /// What the guard's program took out of SYNs to pods; `None` where that cannot be read.
-    fn taken_out(&self) -> Option<BTreeMap<IpAddr, BTreeMap<Why, Taken>>> {
+    fn taken_out(&self) -> Option<BTreeMap<IpAddr, BTreeMap<StripCause, Taken>>> {
         let pins = self.facts.as_ref().and_then(|facts| facts.guard_for_pods())?;
         guard::Guard::open_if_there(pins).ok().flatten()?.taken().ok()
     }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use smc_host::guard::Why;
 use smc_host::{HostError, guard};
-use smc_model::{Fallback, Guard, Inbound, Judgement, NetnsCookie, Side, TrafficPath};
+use smc_model::{Fallback, Guard, Inbound, Judgement, NetnsCookie, Side, StripCause, TrafficPath};
 
 use super::super::pod::Pod;
 use super::Watch;
@@ -75,7 +74,7 @@ impl Watch {
             "a handshake timed out on both sides on this node: something gives one of its pods this address, by which nobody knows it \
              (masquerading); connections from it stay TCP for ten minutes"
         );
-        let kept = guard::Guard::open(pins).and_then(|guard| guard.strip(peer, Why::TimedOut));
+        let kept = guard::Guard::open(pins).and_then(|guard| guard.strip(peer, StripCause::TimedOut));
         if let Err(error) = kept {
             tracing::warn!("cannot keep {peer} from SMC: {}", error.with_cause());
         }
@@ -95,8 +94,9 @@ impl Watch {
         let forget = || {
             let Some(guard) = guard::Guard::open_if_there(pins)? else { return Ok(()) };
             let former = if first { guard.sources()? } else { BTreeMap::new() };
-            let former = former.into_iter().filter(|(_, why)| *why == Why::TimedOut).map(|(peer, _)| peer);
-            former.chain(over).try_for_each(|peer| guard.leave(peer, Why::TimedOut))
+            let former =
+                former.into_iter().filter(|(_, why)| *why == StripCause::TimedOut).map(|(peer, _)| peer);
+            former.chain(over).try_for_each(|peer| guard.leave(peer, StripCause::TimedOut))
         };
         if let Err(error) = forget() {
             let error: HostError = error;

@@ -1,8 +1,8 @@
-//! Why offers are taken out, and how many were.
+//! Why offers of SMC are taken out of SYNs.
 
 /// Why offers from a source are taken out; what was is counted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Why {
+pub enum StripCause {
     /// An accelerated pod of this node.
     Pod,
     /// An address of this node's own, which stands for a pod's where something masquerades.
@@ -17,7 +17,7 @@ pub enum Why {
     TimedOut,
 }
 
-impl Why {
+impl StripCause {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Pod, Self::Node, Self::OtherNode, Self::SwitchedOff, Self::NotAllowed, Self::TimedOut];
@@ -48,16 +48,8 @@ impl Why {
         }
     }
 
-    pub(super) fn of(number: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|why| why.number() == number)
+    /// The one of this number.
+    pub fn of(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.number() == number)
     }
-}
-
-/// What packets to a pod lost for one reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Taken {
-    /// SYNs whose offers were taken out.
-    pub stripped: u64,
-    /// Packets that were dropped: SYNs that are fragments, and what cannot be read.
-    pub dropped: u64,
 }
