@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use smc_model::Reason;
+use smc_surfaces::Subject;
 
 pub use chain::Chain;
 pub use losses::{LOSSES, Loss, Losses};
@@ -50,11 +51,12 @@ impl Board {
     }
 
     /// Says what is wrong with one subject, or that nothing is any more; logged when that changes.
-    pub fn problem(&self, subject: &'static str, problem: Option<String>) {
+    pub fn problem(&self, subject: Subject, problem: Option<String>) {
+        let of = subject.clone();
         match self.update(|view| view.problems.tell(subject, problem, Instant::now())) {
             Told::Nothing => {}
-            Told::New(problem) => tracing::warn!("{subject}: {problem}"),
-            Told::Gone(problem) => tracing::info!("no longer: {subject}: {problem}"),
+            Told::New(problem) => tracing::warn!("{of}: {problem}"),
+            Told::Gone(problem) => tracing::info!("no longer: {of}: {problem}"),
         }
     }
 }

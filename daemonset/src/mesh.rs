@@ -92,6 +92,21 @@ impl From<MeshSwitch> for Switch {
     }
 }
 
+impl Why {
+    /// One word for files and `/status`, the same as where it is serialised.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::NotKnownYet => "not-known-yet",
+            Self::SmcEnabled => "smc-enabled",
+            Self::SmcNotEnabled => "smc-not-enabled",
+            Self::CniDisabled => "cni-disabled",
+            Self::NoObject => "no-object",
+            Self::NoResource => "no-resource",
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -153,5 +168,25 @@ impl fmt::Display for MeshMode {
             Self::Disabled => "disabled",
             Self::Watch => "watch",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_switch_follows_from_has_one_name_in_files_and_in_the_status() {
+        for why in [
+            Why::Fixed,
+            Why::NotKnownYet,
+            Why::SmcEnabled,
+            Why::SmcNotEnabled,
+            Why::CniDisabled,
+            Why::NoObject,
+            Why::NoResource,
+        ] {
+            assert_eq!(serde_json::to_value(why).unwrap(), why.name());
+        }
     }
 }

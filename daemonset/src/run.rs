@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use smc_host::{kernel, memory};
 use smc_state::{ReadBefore, Store};
+use smc_surfaces::Subject;
 use tokio::sync::watch;
 
 use crate::chain::{self, ChainThread, Mode, RuntimeVersion, Status};
@@ -95,7 +96,7 @@ pub async fn run(
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
 
     let mut watch = records::Watch::new(&store.pods_dir());
-    surfaces.board.problem("records", watch.begin().err());
+    surfaces.board.problem(Subject::Records, watch.begin().err());
 
     let mut records = Records::new(read);
     let first = records.look(store);
@@ -125,7 +126,7 @@ pub async fn run(
                 settings.look(&surfaces.board);
                 look(&mut node, options, switch, &settings, &mut repair).await?;
                 level.look(&surfaces.board);
-                surfaces.board.problem("records", watch.begin().err());
+                surfaces.board.problem(Subject::Records, watch.begin().err());
                 if std::mem::take(&mut worked) {
                     memory::give_back();
                 }
@@ -226,6 +227,8 @@ impl ChainTold {
         surfaces.metrics.was_exposed(status.exposed.saturating_sub(self.exposed));
         (self.insertions, self.exposed) = (status.insertions, status.exposed);
         surfaces.chain_is(status.into());
-        surfaces.board.problem("chain", status.problem.as_ref().map(|problem| problem.message.clone()));
+        surfaces
+            .board
+            .problem(Subject::Chain, status.problem.as_ref().map(|problem| problem.message.clone()));
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use smc_model::{Inbound, NodeFacts, PeerRanges, PeerRangesError, Switch};
+use smc_surfaces::Subject;
 use thiserror::Error;
 
 use crate::board::Board;
@@ -201,7 +202,7 @@ impl SettingsWatch {
         let first = !std::mem::replace(&mut self.looked, true);
         match settings {
             Ok(settings) => {
-                board.problem("settings", watched.err());
+                board.problem(Subject::Settings, watched.err());
                 let changed = self.in_force.as_ref() != Some(&settings);
                 if changed || first {
                     tell(&settings, first);
@@ -215,7 +216,7 @@ impl SettingsWatch {
                     None => "there were none before, so nobody may speak SMC with this node's pods",
                 };
                 let directory = self.directory.display();
-                board.problem("settings", Some(format!("the settings in {directory} (ConfigMap smc-settings) cannot be used: {error}; {instead}")));
+                board.problem(Subject::Settings, Some(format!("the settings in {directory} (ConfigMap smc-settings) cannot be used: {error}; {instead}")));
                 false
             }
         }

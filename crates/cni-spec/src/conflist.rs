@@ -16,6 +16,7 @@ mod entry;
 mod layout;
 
 use std::ops::Range;
+use std::path::Path;
 use std::str::Utf8Error;
 
 pub use description::{Description, NoCommonVersion, describe};
@@ -87,6 +88,11 @@ pub fn remove(conf: &[u8], plugin_type: &str) -> Result<Edited, ConflistError> {
         return Err(ConflistError::NothingElse { plugin_type: plugin_type.to_owned() });
     }
     Ok(splice(conf, list.span_with_separator(index), "", Change::Removed))
+}
+
+/// Whether runtimes take a file for a configuration, by its name (libcni's `ConfFiles`).
+pub fn is_configuration(name: &Path) -> bool {
+    name.extension().is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
 }
 
 /// Looks for the entry of type `plugin_type`.

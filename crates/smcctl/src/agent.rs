@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 use smc_state::AGENT_POD_HEADER;
+use smc_surfaces::status::Status;
 
-use crate::facts::{AgentFacts, LossFacts};
+use smc_surfaces::facts::AgentFacts;
 
 /// The agent is on this machine, and answers from memory.
 pub(crate) const LIMIT: Duration = Duration::from_secs(3);
@@ -31,8 +31,9 @@ pub(crate) fn ask(socket: &Path) -> Result<AgentFacts> {
     if answer.status != 200 {
         bail!("smc-agent answered {} at {}", answer.status, socket.display());
     }
-    let status = serde_json::from_slice(&answer.body).context("smc-agent's status is not JSON")?;
-    understand(&status).context("smc-agent's status is not of a form that is known here")
+    let status: Status = serde_json::from_slice(&answer.body)
+        .context("smc-agent's status is not of a form that is known here")?;
+    Ok(status.into())
 }
 
 /// One request at the agent's socket; no silence lasts longer than `limit`.
@@ -57,35 +58,13 @@ fn exchange(socket: &Path, path: &str, limit: Duration) -> Result<Answer> {
     Ok(Answer { status, pod, body: answer.split_off(end + 4) })
 }
 
-fn understand(status: &Value) -> Option<AgentFacts> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let problem = |problem: &Value| Some((text(&problem["subject"])?, text(&problem["problem"])?));
-    let device = |device: &Value| Some((text(&device["device"])?, device["queue_pairs_max"].as_u64()?));
-    let now = status["agent"]["now"].as_u64().unwrap_or_default();
-    let loss = |loss: &Value| {
-        Some(LossFacts {
-            reason: text(&loss["reason"])?,
-            count: loss["count"].as_u64()?,
-            seconds_ago: now.saturating_sub(loss["last"].as_u64()?),
-            seen: text(&loss["seen"])?,
-        })
-    };
-    Some(AgentFacts {
-        version: text(&status["agent"]["version"])?,
-        not_ready: text(&status["not_ready_because"]),
-        chain: text(&status["chain"]["state"])?,
-        chain_why: text(&status["chain"]["why"]),
-        problems: status["problems"].as_array()?.iter().filter_map(problem).collect(),
-        queue_pairs_max: status["devices"].as_array()?.iter().filter_map(device).collect(),
-        // An older agent has none.
-        losses: status["losses"].as_array().into_iter().flatten().filter_map(loss).collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
     use std::thread;
+
+    use smc_surfaces::Subject;
+    use smc_surfaces::status::ChainState;
 
     use super::*;
 
@@ -122,9 +101,9 @@ mod tests {
             ask,
         )
         .unwrap();
-        assert_eq!((facts.chain.as_str(), facts.chain_why.as_deref()), ("not-loaded", Some("w")));
+        assert_eq!((facts.chain, facts.chain_why.as_deref()), (ChainState::NotLoaded, Some("w")));
         assert_eq!(facts.queue_pairs_max, [("erdma_0".to_owned(), 4096)]);
-        assert_eq!(facts.problems, [("mesh".to_owned(), "p".to_owned())]);
+        assert_eq!(facts.problems, [(Subject::Other("mesh".to_owned()), "p".to_owned())]);
         let [loss] = &facts.losses[..] else { panic!("{facts:?}") };
         assert_eq!((loss.reason.as_str(), loss.count, loss.seconds_ago), ("NoUeid", 2, 40));
     }

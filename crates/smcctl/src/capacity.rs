@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::facts::Facts;
 use crate::output::{Outcome, Paint, Status, Table, field};
+use smc_surfaces::facts::Facts;
 
 /// What is asked: so many pods here, each with so many peers on other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

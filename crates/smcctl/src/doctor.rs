@@ -11,67 +11,11 @@ mod smc;
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use serde::Serialize;
 use serde_json::json;
-use smc_model::reasons::Entry;
+use smc_surfaces::smcctl::{Check, State};
 
-use crate::facts::Facts;
 use crate::output::{Outcome, Paint, Status};
-
-/// One line of the doctor's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Check {
-    /// What was looked at.
-    pub(crate) name: String,
-    /// How it is.
-    pub(crate) state: State,
-    /// What was seen.
-    pub(crate) seen: String,
-    /// The name in the table of reasons, for a problem and for what a person should know although it is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<&'static str>,
-    /// What to do, for a problem.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) fix: Option<&'static str>,
-}
-
-/// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum State {
-    /// As it should be.
-    Fine,
-    /// Nothing wrong, and to be known all the same.
-    Note,
-    /// Not as it should be.
-    Problem,
-    /// It could not be looked at.
-    Unknown,
-}
-
-impl Check {
-    fn fine(name: &str, seen: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: State::Fine, seen: seen.into(), reason: None, fix: None }
-    }
-
-    /// Nothing wrong, but of a kind that has a name in the table of reasons.
-    fn note(name: &str, reason: &'static str, seen: impl Into<String>) -> Self {
-        Self { state: State::Note, reason: Some(reason), ..Self::fine(name, seen) }
-    }
-
-    fn unknown(name: &str, seen: impl Into<String>) -> Self {
-        Self { state: State::Unknown, ..Self::fine(name, seen) }
-    }
-
-    fn problem(name: &str, reason: &'static Entry, seen: impl Into<String>) -> Self {
-        Self {
-            state: State::Problem,
-            reason: Some(reason.name),
-            fix: Some(reason.remedy),
-            ..Self::fine(name, seen)
-        }
-    }
-}
+use smc_surfaces::facts::Facts;
 
 /// Every check, in the order in which one depends on the other.
 pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
@@ -113,7 +57,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
     checks.extend(chain::switch(facts));
     checks.push(chain::managers(facts));
     checks.extend(chain::losses(facts));
-    let told: Vec<&str> = problems(&checks).filter_map(|check| check.reason).collect();
+    let told: Vec<&str> = problems(&checks).filter_map(|check| check.reason.as_deref()).collect();
     let pods = pods::pods(facts, &told);
     checks.extend(pods);
     checks
@@ -154,11 +98,11 @@ fn render(checks: &[Check], paint: Paint) -> String {
             State::Unknown => paint.doubt("?"),
         };
         let _ = write!(text, "{sign} {:width$}  {}", check.name, check.seen);
-        if let Some(reason) = check.reason {
+        if let Some(reason) = &check.reason {
             let _ = write!(text, " [{}]", paint.strong(reason));
         }
         text.push('\n');
-        if let Some(fix) = check.fix {
+        if let Some(fix) = &check.fix {
             let _ = writeln!(text, "  {:width$}  → {fix}", "");
         }
     }

@@ -21,7 +21,8 @@ use smc_state::Store;
 
 use crate::agent;
 use crate::cli::Options;
-use crate::facts::{AnchorFacts, ConversionFacts, Facts, GuardFacts, LinkGroups, Look, Memory};
+use smc_surfaces::Look;
+use smc_surfaces::facts::{AnchorFacts, ConversionFacts, Facts, GuardFacts, LinkGroups, Memory, NodeNow};
 
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
@@ -84,13 +85,13 @@ pub(crate) fn node(store: &Store) -> Option<NodeFacts> {
     }
     let mut smc = Smc::connect().ok()?;
     let (_, mode) = rdma::devices();
-    Some(NodeFacts {
+    let now = NodeNow {
         smc_loaded: true,
         rdma_netns_mode: mode.ok()?,
         ports: observe::named_ports(&mut smc.route, &mut smc.generic, smc.families).ok()?,
         ueids: smc::ueids(&mut smc.generic, smc.families.smc).ok()?,
-        ..published
-    })
+    };
+    Some(now.over(published))
 }
 
 fn ask<T>(smc: &mut Look<Smc>, question: impl FnOnce(&mut Smc) -> Result<T, HostError>) -> Look<T> {

@@ -10,7 +10,6 @@ pub mod cli;
 mod conns;
 mod doctor;
 mod explain;
-pub mod facts;
 mod gather;
 pub mod output;
 mod pod;
@@ -31,10 +30,10 @@ use serde::{Deserialize, Serialize};
 
 use capacity::Question;
 use cli::{Cli, Command, Options};
-use facts::Facts;
 use output::{Outcome, Paint, Status};
 use pods::Seen;
 use smc_state::Store;
+use smc_surfaces::facts::Facts;
 
 /// Does what was asked. `None`: nothing is to be told.
 pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {

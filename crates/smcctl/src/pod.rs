@@ -148,7 +148,7 @@ fn connections(text: &mut String, seen: &Seen, traffic: &PodTraffic, paint: Pain
         }
     }
     let fallbacks = pods::fallbacks(&[&counters.client, &counters.server]);
-    if let Some(entry) = pods::top_reason(seen, &fallbacks).and_then(|top| reasons::by_name(top.name)) {
+    if let Some(entry) = pods::top_reason(seen, &fallbacks).and_then(|top| reasons::by_name(&top.name)) {
         let _ = write!(
             text,
             "\nMost of what is TCP: {} — {}\n  To do: {}\n",

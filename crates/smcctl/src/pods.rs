@@ -8,17 +8,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use smc_host::netns::Netns;
 use smc_host::traffic::{self, SetUp};
 use smc_model::reasons;
 use smc_model::{LiveVerdict, NodeFacts, PodTraffic, Reason, SideCounters, Switch, Verdict, standing_cause};
 use smc_state::{LivePod, Record, Store, Traffic};
+use smc_surfaces::smcctl::{PodRow, Pods, TopReason};
 
 use crate::cli::Options;
-use crate::facts::Look;
 use crate::gather;
 use crate::output::{Outcome, Paint, Status, Table};
+use smc_surfaces::Look;
 
 /// An annotated pod: its record, and what its namespace shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,47 +40,6 @@ pub(crate) struct Seen {
 
 /// After this long without a word, nothing that the agent wrote about traffic is taken for current.
 const CURRENT: Duration = Duration::from_secs(120);
-
-/// A row of the table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Row {
-    namespace: String,
-    name: String,
-    interface: String,
-    /// Device and port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pnetid: Option<String>,
-    /// `configured`, `active`, `degraded`, `needs-restart`, `refused`, or `being-set-up`.
-    verdict: &'static str,
-    /// Connections that became SMC-R since the pod's namespace was made.
-    smc_r: u64,
-    /// Connections that fell back to TCP.
-    tcp: u64,
-    /// The refusal's reason, what is wrong now, or the most frequent fallback's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_reason: Option<TopReason>,
-    /// Why the traffic could not be looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unknown: Option<String>,
-    /// Fallbacks of which it is not known whether they left the node.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unplaced: Option<u64>,
-}
-
-/// Why most of it is TCP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct TopReason {
-    /// Its name in the table of reasons.
-    pub(crate) name: &'static str,
-    /// The kernel's code, where it is the kernel's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<u32>,
-    /// How many connections it concerns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) connections: Option<u64>,
-}
 
 /// Every annotated pod that lives, by name. A pod's namespace is entered once, and not held.
 pub(crate) fn seen(options: &Options) -> Vec<Seen> {
@@ -165,14 +124,14 @@ pub(crate) fn named(all: Vec<Seen>, name: &str) -> Result<Vec<Seen>> {
 
 /// The table.
 pub(crate) fn pods(all: &[Seen], paint: Paint) -> Result<Outcome> {
-    let rows: Vec<Row> = all.iter().map(row).collect();
+    let rows: Vec<PodRow> = all.iter().map(row).collect();
     let status = status(all);
     let text = if rows.is_empty() {
         "No annotated pod is on record on this node.\n".to_owned()
     } else {
         render(&rows, paint) + &unplaced(all)
     };
-    Outcome::new(status, &json!({ "pods": rows }), text)
+    Outcome::new(status, &Pods { pods: rows }, text)
 }
 
 /// A line for each pod of whose fallbacks it is not known whether they should have been SMC-R.
@@ -208,20 +167,20 @@ pub(crate) fn status(all: &[Seen]) -> Status {
     }
 }
 
-fn row(seen: &Seen) -> Row {
+fn row(seen: &Seen) -> PodRow {
     let record = &seen.record;
     let binding = record.plan.bindings.first();
     let counters =
         seen.traffic.as_ref().and_then(|traffic| traffic.as_ref().ok()).map(|traffic| &traffic.counters);
     let fallbacks =
         counters.map(|counters| fallbacks(&[&counters.client, &counters.server])).unwrap_or_default();
-    Row {
+    PodRow {
         namespace: record.pod.namespace.clone(),
         name: record.pod.name.clone(),
         interface: record.attachment.ifname().to_owned(),
         device: binding.map(|binding| format!("{}/{}", binding.device, binding.port)),
         pnetid: binding.map(|binding| binding.pnetid.to_string()),
-        verdict: verdict(record, seen.live.as_ref().map(|live| &live.live)),
+        verdict: verdict(record, seen.live.as_ref().map(|live| &live.live)).into(),
         smc_r: counters.map_or(0, smc_model::Counters::smcr),
         tcp: fallbacks.values().sum(),
         top_reason: top_reason(seen, &fallbacks),
@@ -242,24 +201,28 @@ pub(crate) fn fallbacks(sides: &[&SideCounters]) -> BTreeMap<u32, u64> {
 pub(crate) fn top_reason(seen: &Seen, fallbacks: &BTreeMap<u32, u64>) -> Option<TopReason> {
     match &seen.record.verdict {
         Some(Verdict::Refused { reason }) => {
-            return Some(TopReason { name: reason.name(), code: None, connections: None });
+            return Some(TopReason { name: reason.name().into(), code: None, connections: None });
         }
         Some(Verdict::NeedsRestart { .. }) => {
             let name = reasons::finding::NEEDS_RESTART.name;
-            return Some(TopReason { name, code: None, connections: None });
+            return Some(TopReason { name: name.to_owned().into(), code: None, connections: None });
         }
         Some(Verdict::Configured) | None => {}
     }
     // What is wrong now tells more than what was judged a while ago.
     let judged = || seen.live.as_ref().and_then(|live| live.live.reason());
     if let Some(name) = seen.cause.as_ref().map(Reason::name).or_else(judged) {
-        return Some(TopReason { name, code: None, connections: None });
+        return Some(TopReason { name: name.to_owned().into(), code: None, connections: None });
     }
     let (code, count) = fallbacks.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > 0)?;
-    Some(TopReason { name: smc_model::fallback_label(*code), code: Some(*code), connections: Some(*count) })
+    Some(TopReason {
+        name: smc_model::fallback_label(*code).into(),
+        code: Some(*code),
+        connections: Some(*count),
+    })
 }
 
-fn render(rows: &[Row], paint: Paint) -> String {
+fn render(rows: &[PodRow], paint: Paint) -> String {
     let mut table = Table::new(&[
         "NAMESPACE",
         "POD",
@@ -278,7 +241,7 @@ fn render(rows: &[Row], paint: Paint) -> String {
             (None, None) => "-".to_owned(),
             (None, Some(top)) => match top.connections {
                 Some(count) => format!("{} ({count})", top.name),
-                None => top.name.to_owned(),
+                None => top.name.to_string(),
             },
         };
         let count = |count: u64| if row.unknown.is_some() { "?".to_owned() } else { count.to_string() };
@@ -288,7 +251,7 @@ fn render(rows: &[Row], paint: Paint) -> String {
             row.interface.clone(),
             dash(&row.device),
             dash(&row.pnetid),
-            row.verdict.to_owned(),
+            row.verdict.to_string(),
             count(row.smc_r),
             count(row.tcp),
             reason,

@@ -1,7 +1,7 @@
 //! Facts of two nodes, for tests.
 
-use crate::facts::Facts;
 use crate::pods::Seen;
+use smc_surfaces::facts::Facts;
 
 fn read(text: &str) -> Facts {
     serde_json::from_str(text).unwrap()

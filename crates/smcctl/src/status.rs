@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::json;
+use smc_surfaces::smcctl::NodeChain;
 
-use crate::facts::Facts;
 use crate::output::{Outcome, Paint, Status, counted, field};
 use crate::{doctor, pods};
+use smc_surfaces::facts::Facts;
 
 /// The node at a glance. A node on which pods cannot be accelerated at all is a problem; what else the doctor finds is
 /// counted.
@@ -76,7 +77,7 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
             Some(entry) => {
                 format!(
                     "in {entry}, {}",
-                    agent.map_or("whether loaded is not known", |agent| agent.chain.as_str())
+                    agent.map_or("whether loaded is not known", |agent| agent.chain.name())
                 )
             }
             None => "missing".to_owned(),
@@ -105,9 +106,7 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
         "agent": agent.map(|agent| json!({
             "version": agent.version, "ready": agent.not_ready.is_none(), "not_ready_because": agent.not_ready,
         })),
-        "chain": json!({
-            "entry": facts.chain.entry, "state": agent.map(|agent| agent.chain.as_str()),
-        }),
+        "chain": NodeChain { entry: facts.chain.entry.clone(), state: agent.map(|agent| agent.chain) },
         "problems": problems,
     });
     let status = if obstacle.is_some() { Status::Problem } else { Status::Fine };

@@ -1,6 +1,8 @@
 //! The plugin's entry in the node's CNI chain, as far as the runtime is concerned.
 
-use crate::chain::{Loaded, RuntimeError, Status};
+use smc_surfaces::status::{self, ChainState};
+
+use crate::chain::{Loaded, Status};
 
 /// Whether the container runtime runs smc-cni for new pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +27,8 @@ impl From<&Status> for Chain {
         match &status.runtime {
             Loaded::Yes => Self::Loaded,
             Loaded::No { why } => Self::NotLoaded { why: why.clone() },
-            Loaded::Unknown { why }
-                if status.present.is_some() && *why == RuntimeError::Silent.to_string() =>
-            {
-                Self::Untold
-            }
-            Loaded::Unknown { .. } => match &status.problem {
+            Loaded::Untold if status.present.is_some() => Self::Untold,
+            Loaded::Untold | Loaded::Unknown { .. } => match &status.problem {
                 Some(problem) if status.present.is_none() => Self::NotLoaded { why: problem.message.clone() },
                 _ => Self::Unknown,
             },
@@ -39,14 +37,24 @@ impl From<&Status> for Chain {
 }
 
 impl Chain {
-    /// A stable name.
-    pub fn name(&self) -> &'static str {
+    /// Its state, without why.
+    pub fn state(&self) -> ChainState {
         match self {
-            Self::Unmanaged => "unmanaged",
-            Self::Unknown => "unknown",
-            Self::Untold => "untold",
-            Self::Loaded => "loaded",
-            Self::NotLoaded { .. } => "not-loaded",
+            Self::Unmanaged => ChainState::Unmanaged,
+            Self::Unknown => ChainState::Unknown,
+            Self::Untold => ChainState::Untold,
+            Self::Loaded => ChainState::Loaded,
+            Self::NotLoaded { .. } => ChainState::NotLoaded,
         }
+    }
+}
+
+impl From<&Chain> for status::Chain {
+    fn from(chain: &Chain) -> Self {
+        let why = match chain {
+            Chain::NotLoaded { why } => Some(why.clone()),
+            Chain::Unmanaged | Chain::Unknown | Chain::Untold | Chain::Loaded => None,
+        };
+        Self { state: chain.state(), why }
     }
 }

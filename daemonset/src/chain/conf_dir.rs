@@ -62,7 +62,7 @@ pub(super) fn active(dir: &Path, uses: Uses) -> Result<ConfFile, Problem> {
     };
     let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
     let mut names: Vec<PathBuf> = files.map(|entry| PathBuf::from(entry.file_name())).collect();
-    names.retain(|name| is_configuration(name));
+    names.retain(|name| conflist::is_configuration(name));
     names.sort();
     let mut first = None;
     for name in names {
@@ -87,11 +87,6 @@ fn is_usable(conf: &ConfFile) -> bool {
         }
         Err(_) => false,
     }
-}
-
-/// Whether runtimes take a file for a configuration, by its name (libcni's `ConfFiles`).
-pub(super) fn is_configuration(name: &Path) -> bool {
-    name.extension().is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
 }
 
 /// Whether runtimes look for a list in a file, by its name; of all others they expect a single plugin's configuration.

@@ -268,6 +268,7 @@ impl Keeper {
                 None => chain.has(name, &Entry::default()),
             },
             (Ok(_), _) => Loaded::Unknown { why: "there is no named list with the entry".to_owned() },
+            (Err(RuntimeError::Silent), _) => Loaded::Untold,
             (Err(error), _) => Loaded::Unknown { why: error.to_string() },
         };
         if self.state.runtime != loaded {
@@ -277,7 +278,11 @@ impl Keeper {
                     tracing::info!(why, "the container runtime has not loaded the entry yet");
                 }
                 // Before it was put in there is nothing to be known.
-                Loaded::Unknown { .. } if self.expected.is_none() => {}
+                Loaded::Untold | Loaded::Unknown { .. } if self.expected.is_none() => {}
+                Loaded::Untold => {
+                    let why = RuntimeError::Silent.to_string();
+                    tracing::info!(why, "whether the container runtime has loaded the entry is not known");
+                }
                 Loaded::Unknown { why } => {
                     tracing::info!(why, "whether the container runtime has loaded the entry is not known");
                 }

@@ -53,7 +53,7 @@ impl LoadCheck {
                 self.settled = true;
                 self.nudged = None;
             }
-            Loaded::Unknown { .. } => wait = LATER,
+            Loaded::Untold | Loaded::Unknown { .. } => wait = LATER,
             Loaded::No { .. } if self.settled => {
                 // It had the entry: the patience begins now.
                 self.since = Some(now);

@@ -197,6 +197,8 @@ pub enum Loaded {
         /// What it has instead.
         why: String,
     },
+    /// It tells nobody.
+    Untold,
     /// Not known.
     Unknown {
         /// Why not.

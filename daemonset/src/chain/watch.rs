@@ -13,7 +13,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::Problem;
-use super::conf_dir::is_configuration;
+use cni_spec::conflist::is_configuration;
 
 const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
 

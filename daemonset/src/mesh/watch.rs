@@ -9,6 +9,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use smc_state::{StateError, Store};
+use smc_surfaces::Subject;
 use tokio::sync::watch;
 
 use super::{Follower, Input, MeshSwitch};
@@ -20,9 +21,9 @@ use crate::surfaces::kubernetes::api::{
 /// The object's name; ASM ignores all others.
 const NAME: &str = "default";
 /// What problems are told under.
-const SERVER: &str = "mesh API server";
-const OBJECT: &str = "mesh object";
-const FILE: &str = "mesh file";
+const SERVER: Subject = Subject::MeshServer;
+const OBJECT: Subject = Subject::MeshObject;
+const FILE: Subject = Subject::MeshFile;
 
 /// Follows the object for ever and sends the switch whenever it changes. `sender` should hold what
 /// [`last_known`] returned. What goes wrong is told on the board; the switch then keeps its last value.

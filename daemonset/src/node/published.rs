@@ -8,6 +8,7 @@ use smc_attach::{Anew, Mended, Mender};
 use smc_host::{HostError, former_guard};
 use smc_model::{Guard, Missing, NodeFacts, Reason, Verdict};
 use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, Record, StateError, Store};
+use smc_surfaces::Subject;
 use smc_verbs::DeviceLimits;
 use tokio::sync::watch;
 
@@ -115,7 +116,7 @@ impl<'a> PublishedNode<'a> {
                 error.with_cause()
             )
         });
-        self.board.problem("state", problem);
+        self.board.problem(Subject::State, problem);
         Ok(changed.unwrap_or(false))
     }
 

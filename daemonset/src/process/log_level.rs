@@ -14,6 +14,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use smc_surfaces::Subject;
+
 use crate::board::Board;
 use crate::process::logging::{LevelSetter, LoggingError, parse_level};
 
@@ -21,7 +23,7 @@ use crate::process::logging::{LevelSetter, LoggingError, parse_level};
 pub const FILE: &str = "log-level";
 /// No filter is longer.
 const LONGEST: u64 = 4096;
-const SUBJECT: &str = "log level";
+const SUBJECT: Subject = Subject::LogLevel;
 
 /// Follows the file.
 #[derive(Debug)]

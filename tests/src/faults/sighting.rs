@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smc_model::reasons::{self, finding};
+use smc_surfaces::smcctl::{Doctor, Pods, State};
 
 use super::prometheus::{Sample, samples};
 
@@ -78,9 +79,9 @@ pub(super) fn news(now: &Seen, before: &Seen) -> Seen {
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
     /// `smcctl --json pods`.
-    pub pods: Value,
+    pub pods: Pods,
     /// `smcctl --json doctor`.
-    pub doctor: Value,
+    pub doctor: Doctor,
     /// The agent's metrics; none while it does not run.
     pub metrics: Vec<Sample>,
     /// Every write of an Event so far.
@@ -93,12 +94,11 @@ impl Answers {
         let mut answers = Self::default();
         for section in text.split("\n@@").skip(1) {
             let (name, body) = section.split_once('\n').unwrap_or((section, ""));
-            let json = || serde_json::from_str(body).unwrap_or(Value::Null);
             match name {
-                "pods" => answers.pods = json(),
-                "doctor" => answers.doctor = json(),
+                "pods" => answers.pods = serde_json::from_str(body).unwrap_or_default(),
+                "doctor" => answers.doctor = serde_json::from_str(body).unwrap_or_default(),
                 "metrics" => answers.metrics = samples(body),
-                "events" => answers.events = json(),
+                "events" => answers.events = serde_json::from_str(body).unwrap_or_default(),
                 _ => {}
             }
         }
@@ -112,23 +112,20 @@ impl Answers {
             let sighting = Sighting { node, place, name: name.to_owned(), kind };
             *seen.entry(sighting).or_default() += count;
         };
-        for row in items(&self.pods["pods"]) {
-            let wrong = ["degraded", "refused", "needs-restart"].map(Some).contains(&row["verdict"].as_str());
-            if wrong {
-                add(
-                    Place::Verdict,
-                    row["top_reason"]["name"].as_str().unwrap_or("no reason"),
-                    Kind::Standing,
-                    1,
-                );
+        for row in &self.pods.pods {
+            if ["degraded", "refused", "needs-restart"].contains(&&*row.verdict) {
+                let reason = row.top_reason.as_ref().map_or("no reason", |top| &top.name);
+                add(Place::Verdict, reason, Kind::Standing, 1);
             }
         }
-        for check in items(&self.doctor["checks"]).filter(|check| check["state"] == "problem") {
-            add(Place::Doctor, check["reason"].as_str().unwrap_or("no reason"), Kind::Standing, 1);
-        }
-        let notes = items(&self.doctor["checks"]).filter(|check| check["state"] == "note");
-        for name in notes.filter_map(|check| check["reason"].as_str()) {
-            add(Place::Doctor, name, Kind::Noted, 1);
+        for check in &self.doctor.checks {
+            match (check.state, check.reason.as_deref()) {
+                (State::Problem, reason) => {
+                    add(Place::Doctor, reason.unwrap_or("no reason"), Kind::Standing, 1);
+                }
+                (State::Note, Some(reason)) => add(Place::Doctor, reason, Kind::Noted, 1),
+                _ => {}
+            }
         }
         for event in items(&self.events).filter(|event| event["type"] == "Warning") {
             add(Place::Event, named_by(event), Kind::Happened, 1);
@@ -143,13 +140,13 @@ impl Answers {
 
     /// The verdict of a pod.
     pub fn verdict(&self, pod: &str) -> Option<&str> {
-        items(&self.pods["pods"]).find(|row| row["name"] == pod)?["verdict"].as_str()
+        self.pods.pods.iter().find(|row| row.name == pod).map(|row| &*row.verdict)
     }
 
     /// What an alarm says, in its own words, for a person.
     pub fn words(&self) -> Vec<String> {
-        let checks = items(&self.doctor["checks"]).filter(|check| check["state"] == "problem");
-        let checks = checks.map(|check| format!("doctor: {}: {}", check["name"], check["seen"]));
+        let checks = self.doctor.checks.iter().filter(|check| check.state == State::Problem);
+        let checks = checks.map(|check| format!("doctor: {}: {}", check.name, check.seen));
         let events = items(&self.events).filter(|event| event["type"] == "Warning");
         checks
             .chain(events.map(|event| format!("event: {}: {}", event["reason"], event["message"])))

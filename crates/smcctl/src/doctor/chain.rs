@@ -2,16 +2,15 @@
 
 use smc_model::Switch;
 use smc_model::reasons::{self, finding, refusal};
+use smc_surfaces::Subject;
+use smc_surfaces::status::ChainState;
 
-use super::Check;
-use crate::facts::Facts;
 use crate::output::counted;
+use smc_surfaces::facts::Facts;
+use smc_surfaces::smcctl::Check;
 
 /// In seconds.
 const AN_HOUR: u64 = 3600;
-
-/// Subjects of the agent's problems that keep no pod from SMC-R: others are not told of it.
-const ABOUT_TELLING: [&str; 3] = ["events", "node condition", "port"];
 
 pub(super) fn entry(facts: &Facts) -> Check {
     let name = "chain entry";
@@ -24,8 +23,10 @@ pub(super) fn entry(facts: &Facts) -> Check {
     };
     // The agent has judged list and entry, and says what is wrong with them and what to do; a usual remedy beside it misleads.
     let problems = facts.agent.iter().flat_map(|agent| &agent.problems);
-    let judged =
-        problems.filter(|(subject, _)| subject == "chain").map(|(_, problem)| problem.as_str()).next();
+    let judged = problems
+        .filter(|(subject, _)| *subject == Subject::Chain)
+        .map(|(_, problem)| problem.as_str())
+        .next();
     let Some(entry) = &chain.entry else {
         let problem = |seen| Check::problem(name, &finding::CHAIN_ENTRY_MISSING, seen);
         let seen = format!("{list} has no entry of smc-cni");
@@ -38,9 +39,11 @@ pub(super) fn entry(facts: &Facts) -> Check {
         let seen = format!("{entry} has the entry of smc-cni, and the program is not there");
         return Check::problem(name, &finding::PLUGIN_MISSING, seen);
     }
-    match facts.agent.as_ref().map(|agent| (agent.chain.as_str(), &agent.chain_why)) {
-        Ok(("loaded", _)) => Check::fine(name, format!("in {entry}, and the runtime has loaded it")),
-        Ok(("not-loaded", why)) => {
+    match facts.agent.as_ref().map(|agent| (agent.chain, &agent.chain_why)) {
+        Ok((ChainState::Loaded, _)) => {
+            Check::fine(name, format!("in {entry}, and the runtime has loaded it"))
+        }
+        Ok((ChainState::NotLoaded, why)) => {
             let problem = |why| {
                 let seen = format!("in {entry}, but the runtime has not loaded it: {why}");
                 Check::problem(name, &finding::CHAIN_ENTRY_NOT_LOADED, seen)
@@ -50,8 +53,10 @@ pub(super) fn entry(facts: &Facts) -> Check {
                 None => problem(why.as_deref().unwrap_or("it does not say why")),
             }
         }
-        Ok(("unmanaged", _)) => Check::fine(name, format!("in {entry}; the agent does not look after it")),
-        Ok(("untold", _)) => {
+        Ok((ChainState::Unmanaged, _)) => {
+            Check::fine(name, format!("in {entry}; the agent does not look after it"))
+        }
+        Ok((ChainState::Untold, _)) => {
             let seen = format!("in {entry}; this container runtime does not tell whether it has loaded it");
             Check::unknown(name, seen)
         }
@@ -72,18 +77,18 @@ pub(super) fn agent(facts: &Facts) -> Check {
         Err(why) => return Check::problem(name, &refusal::AGENT_NOT_READY, why),
     };
     // What the runtime has not loaded is told by the line above, and is not the agent's own trouble.
-    let not_loaded = agent.chain_why.as_deref().filter(|_| agent.chain == "not-loaded");
+    let not_loaded = agent.chain_why.as_deref().filter(|_| agent.chain == ChainState::NotLoaded);
     let by_chain = |why: &str| not_loaded.is_some_and(|chain| why.ends_with(chain));
     if let Some(why) = agent.not_ready.as_deref().filter(|why| !by_chain(why)) {
         return Check::problem(name, &refusal::AGENT_NOT_READY, format!("not ready: {why}"));
     }
     let (about_telling, about_the_node): (Vec<_>, Vec<_>) =
-        agent.problems.iter().partition(|(subject, _)| ABOUT_TELLING.contains(&subject.as_str()));
+        agent.problems.iter().partition(|(subject, _)| subject.is_about_telling());
     let about_the_node: Vec<_> = about_the_node
         .into_iter()
-        .filter(|(subject, _)| not_loaded.is_none() || subject != "chain")
+        .filter(|(subject, _)| not_loaded.is_none() || *subject != Subject::Chain)
         .collect();
-    let told = |problems: &[&(String, String)]| {
+    let told = |problems: &[&(Subject, String)]| {
         let told = problems.iter().map(|(subject, problem)| format!("{subject}: {problem}"));
         told.collect::<Vec<_>>().join("; ")
     };

@@ -3,8 +3,8 @@
 use smc_model::reasons::finding;
 
 use super::{Check, smc};
-use crate::facts::Facts;
 use crate::output::counted;
+use smc_surfaces::facts::Facts;
 
 /// kube-proxy takes the addresses of pods that stand on the anchor link for the node's own, unless it is told which are.
 pub(super) fn node_ports(facts: &Facts) -> Option<Check> {

@@ -3,8 +3,8 @@
 use smc_model::reasons::{finding, refusal};
 use smc_model::{Defect, Defects, KernelFamily, TABLE_DATE, defects};
 
-use super::Check;
-use crate::facts::{Device, Facts};
+use smc_surfaces::facts::{Device, Facts};
+use smc_surfaces::smcctl::Check;
 
 /// Alibaba Cloud Linux 3: the first kernel that takes mapped IPv6 addresses, which most programs' listeners have.
 const OLDEST_ALIBABA: &[u32] = &[5, 10, 134, 17, 3];

@@ -3,9 +3,9 @@
 use smc_model::reasons::{finding, refusal};
 use smc_model::{Inbound, NodeFacts, Reason};
 
-use super::Check;
-use crate::facts::{Facts, GuardFacts};
 use crate::output::counted;
+use smc_surfaces::facts::{Facts, GuardFacts};
+use smc_surfaces::smcctl::Check;
 
 pub(super) fn inbound(facts: &Facts) -> Option<Check> {
     let name = "inbound peers";

@@ -4,8 +4,8 @@ use smc_model::reasons::{self, finding};
 use smc_model::{Failures, LiveVerdict, NodeFacts, Plan, Reason, Verdict, standing_cause};
 use smc_state::{Phase, Record};
 
-use super::Check;
-use crate::facts::{Facts, PodNow, PodState};
+use smc_surfaces::facts::{Facts, PodNow, PodState};
+use smc_surfaces::smcctl::Check;
 
 /// `told` are the names of what is wrong with the node.
 pub(super) fn pods(facts: &Facts, told: &[&str]) -> Vec<Check> {

@@ -3,8 +3,8 @@
 use smc_model::RdmaNetnsMode;
 use smc_model::reasons::{finding, refusal};
 
-use super::Check;
-use crate::facts::{Device, Facts};
+use smc_surfaces::facts::{Device, Facts};
+use smc_surfaces::smcctl::Check;
 
 /// Ethernet's.
 const ORDINARY_MTU: u32 = 1500;

@@ -7,9 +7,9 @@ use smc_model::reasons::{finding, refusal};
 use smc_model::{Guard, Owned, QueuePairs};
 use smc_state::Made;
 
-use super::Check;
-use crate::facts::{Facts, GuardFacts, SmcPort};
 use crate::output::counted;
+use smc_surfaces::facts::{Facts, GuardFacts, SmcPort};
+use smc_surfaces::smcctl::Check;
 
 fn ports(facts: &Facts) -> &[SmcPort] {
     facts.ports.as_deref().unwrap_or_default()
@@ -196,7 +196,7 @@ pub(super) fn anchored(facts: &Facts) -> impl Iterator<Item = &Ipv4Addr> {
     facts.anchor.iter().flatten().flat_map(|anchor| &anchor.addresses)
 }
 
-fn set_up(facts: &Facts) -> impl Iterator<Item = &crate::facts::PodState> {
+fn set_up(facts: &Facts) -> impl Iterator<Item = &smc_surfaces::facts::PodState> {
     facts.pods.iter().filter(|pod| pod.record.verdict.as_ref().is_some_and(smc_model::Verdict::is_set_up))
 }
 

@@ -3,9 +3,13 @@ use smc_model::{
     Verdict, reasons,
 };
 
+use smc_surfaces::Subject;
+use smc_surfaces::status::ChainState;
+
 use super::*;
-use crate::facts::{AnchorFacts, GuardFacts, Look, LossFacts, SmcPort};
 use crate::recorded::{alibaba, golden_outcome, rig};
+use smc_surfaces::Look;
+use smc_surfaces::facts::{AnchorFacts, GuardFacts, LossFacts, SmcPort};
 
 /// Names of the problems that the doctor sees once `change` was made to a healthy node of the rig.
 fn problems(change: impl FnOnce(&mut Facts)) -> Vec<String> {
@@ -15,7 +19,7 @@ fn problems(change: impl FnOnce(&mut Facts)) -> Vec<String> {
 fn problems_of(mut facts: Facts, change: impl FnOnce(&mut Facts)) -> Vec<String> {
     change(&mut facts);
     let found = checks(&facts).into_iter().filter(|check| check.state == State::Problem);
-    found.map(|check| check.reason.unwrap().to_owned()).collect()
+    found.map(|check| check.reason.clone().unwrap().into_owned()).collect()
 }
 
 fn port(facts: &mut Facts) -> &mut SmcPort {
@@ -142,14 +146,14 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.chain.entry = None), ["ChainEntryMissing"]);
     assert_eq!(problems(|facts| facts.chain.program = false), ["PluginMissing"]);
     assert_eq!(
-        problems(|facts| facts.agent.as_mut().unwrap().chain = "not-loaded".to_owned()),
+        problems(|facts| facts.agent.as_mut().unwrap().chain = ChainState::NotLoaded),
         ["ChainEntryNotLoaded"]
     );
     let not_loaded = |facts: &mut Facts| {
         let agent = facts.agent.as_mut().unwrap();
-        (agent.chain, agent.chain_why) = ("not-loaded".to_owned(), Some("its list lacks it".to_owned()));
+        (agent.chain, agent.chain_why) = (ChainState::NotLoaded, Some("its list lacks it".to_owned()));
         agent.not_ready = Some("the container runtime has not loaded smc-cni: its list lacks it".to_owned());
-        agent.problems = vec![("chain".to_owned(), "x".to_owned())];
+        agent.problems = vec![(Subject::Chain, "x".to_owned())];
     };
     assert_eq!(problems(not_loaded), ["ChainEntryNotLoaded"], "the agent waits for the runtime");
     let line = |change: &dyn Fn(&mut Facts)| {
@@ -159,7 +163,7 @@ fn each_fault_of_a_node_is_named() {
     };
     let judged = |facts: &mut Facts| {
         not_loaded(facts);
-        facts.agent.as_mut().unwrap().problems = vec![("chain".to_owned(), "its policy is wrong".to_owned())];
+        facts.agent.as_mut().unwrap().problems = vec![(Subject::Chain, "its policy is wrong".to_owned())];
     };
     assert!(line(&judged).ends_with("has not loaded it: its policy is wrong"), "{}", line(&judged));
     let refused = |facts: &mut Facts| {
@@ -178,7 +182,10 @@ fn each_fault_of_a_node_is_named() {
     let not_ready = Reason::AgentNotReady { path: "/run/kube-smc/node.json".to_owned() };
     assert_eq!(problems(|facts| facts.published = Err(not_ready)), ["AgentNotReady"]);
     let says = |subject: &str| {
-        problems(|facts| facts.agent.as_mut().unwrap().problems = vec![(subject.to_owned(), "x".to_owned())])
+        problems(|facts| {
+            facts.agent.as_mut().unwrap().problems =
+                vec![(Subject::from(subject.to_owned()), "x".to_owned())];
+        })
     };
     assert_eq!(says("chain"), ["AgentNotReady"]);
     assert!(says("events").is_empty(), "an API server that cannot be reached keeps no pod from SMC-R");
@@ -279,7 +286,7 @@ fn what_is_no_fault_is_named_and_leaves_the_node_healthy() {
     let named = |facts: &Facts, name: &str| {
         let checks = checks(facts);
         assert_eq!(status(&checks), Status::Fine, "{}", render(&checks, Paint::PLAIN));
-        checks.into_iter().find(|check| check.reason == Some(name)).unwrap()
+        checks.into_iter().find(|check| check.reason.as_deref() == Some(name)).unwrap()
     };
     assert_eq!(named(&alibaba(), "ForeignPnetid").name, "PNETIDs");
     let mut facts = rig();
@@ -289,7 +296,7 @@ fn what_is_no_fault_is_named_and_leaves_the_node_healthy() {
     let check = named(&facts, "NoUeid");
     assert!(check.seen.contains("2 times, last 40 s ago"), "{check:?}");
     facts.agent.as_mut().unwrap().losses[0].seconds_ago = 3601;
-    assert!(checks(&facts).iter().all(|check| check.reason != Some("NoUeid")), "an old story");
+    assert!(checks(&facts).iter().all(|check| check.reason.as_deref() != Some("NoUeid")), "an old story");
 }
 
 #[test]
@@ -311,7 +318,7 @@ fn who_may_speak_smc_with_pods_is_told_and_saying_nothing_is_no_fault() {
         (node.guard, node.guard_pins) = (Guard::NotNeeded, None);
         node.inbound = Inbound::Only("10.0.0.0/8".parse().unwrap());
     });
-    assert_eq!(without_program.reason, Some("PeerFilterMissing"));
+    assert_eq!(without_program.reason.as_deref(), Some("PeerFilterMissing"));
 }
 
 #[test]
@@ -350,7 +357,10 @@ fn every_problem_has_a_fix_and_a_name_in_the_table() {
     facts.ueids = Ok(Vec::new());
     facts.smc_diag = false;
     for check in checks(&facts).into_iter().filter(|check| check.state == State::Problem) {
-        assert!(check.fix.is_some() && reasons::by_name(check.reason.unwrap()).is_some(), "{check:?}");
+        assert!(
+            check.fix.is_some() && reasons::by_name(check.reason.as_deref().unwrap()).is_some(),
+            "{check:?}"
+        );
     }
 }
 

@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cni_spec::{PLUGIN_TYPE, conflist};
-use serde_json::Value;
 
-use crate::facts::ChainFacts;
+use smc_surfaces::facts::ChainFacts;
 
 pub(super) fn look(conf_dir: &Path, bin_dir: &Path) -> ChainFacts {
     let program = fs::metadata(bin_dir.join(PLUGIN_TYPE))
@@ -28,11 +27,7 @@ fn list(conf_dir: &Path) -> Result<Option<PathBuf>, String> {
     let entries =
         fs::read_dir(conf_dir).map_err(|error| format!("cannot list {}: {error}", conf_dir.display()))?;
     let files = entries.flatten().map(|entry| entry.path()).filter(|path| !path.is_dir());
-    let known = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))
-    };
-    Ok(files.filter(known).min())
+    Ok(files.filter(|path| conflist::is_configuration(path)).min())
 }
 
 /// Where our entry stands.
@@ -40,9 +35,7 @@ fn entry(conf_dir: &Path, list: &Path) -> Result<Option<String>, String> {
     let bytes = fs::read(list).map_err(|error| format!("cannot read {}: {error}", list.display()))?;
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", list.display());
     let description = conflist::describe(&bytes).map_err(|error| told(&error))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| told(&error))?;
-    let mut plugins = value["plugins"].as_array().into_iter().flatten();
-    if plugins.any(|plugin| plugin["type"] == PLUGIN_TYPE) {
+    if conflist::find(&bytes, PLUGIN_TYPE).map_err(|error| told(&error))?.is_some() {
         return Ok(Some(list.display().to_string()));
     }
     let Some(beside) = description.drop_in_directory() else { return Ok(None) };

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 
-use crate::facts::Look;
+use smc_surfaces::Look;
 
 /// Of the thread's network namespace, which is the host's.
 const SERVERS: &str = "/proc/thread-self/net/ip_vs";

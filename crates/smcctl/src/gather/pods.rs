@@ -10,8 +10,9 @@ use smc_model::Verdict;
 use smc_state::{LivePod, Record};
 
 use super::Smc;
-use crate::facts::{Look, PodNow, PodState};
 use crate::pods;
+use smc_surfaces::Look;
+use smc_surfaces::facts::{PodNow, PodState};
 
 pub(super) fn states(records: Vec<Arc<Record>>, judged: &[LivePod], smc: &mut Look<Smc>) -> Vec<PodState> {
     let mut pods: Vec<PodState> = records

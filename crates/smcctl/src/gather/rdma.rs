@@ -12,7 +12,8 @@ use smc_host::{HostError, observe, rdma, smc};
 use smc_model::RdmaNetnsMode;
 
 use super::{families, text};
-use crate::facts::{Device, DevicePort, Look, SmcPort};
+use smc_surfaces::Look;
+use smc_surfaces::facts::{Device, DevicePort, SmcPort};
 
 const SYS: &str = "/sys";
 

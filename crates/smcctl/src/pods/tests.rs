@@ -56,7 +56,7 @@ fn what_the_agent_judges_degraded_is_a_problem_with_its_reason() {
     let mut seen = named(recorded(), "client").unwrap().remove(0);
     seen.live = Some(live(&seen.record, degraded));
     let row = row(&seen);
-    assert_eq!((row.verdict, row.top_reason.unwrap().name), ("degraded", "RdmaTimeout"));
+    assert_eq!((&*row.verdict, &*row.top_reason.unwrap().name), ("degraded", "RdmaTimeout"));
     assert_eq!(status(std::slice::from_ref(&seen)), Status::Problem);
     let text = crate::pod::pod(&[seen], Paint::PLAIN).unwrap().text;
     assert!(text.contains("2 times: RdmaTimeout (0x02010000)"), "{text}");

@@ -64,17 +64,15 @@ impl Agent {
         *tokio::time::timeout(PATIENCE, becoming).await.unwrap().unwrap()
     }
 
-    fn problem(&self, subject: &str) -> Option<String> {
-        self.board.read(|view| {
-            view.problems.iter().find(|(of, _)| *of == subject).map(|(_, problem)| problem.to_owned())
-        })
+    fn problem(&self, subject: &Subject) -> Option<String> {
+        self.board.read(|view| view.problems.of(subject).map(str::to_owned))
     }
 
-    async fn has_problem(&self, subject: &str) -> String {
-        eventually(subject, || self.problem(subject)).await
+    async fn has_problem(&self, subject: &Subject) -> String {
+        eventually(subject.name(), || self.problem(subject)).await
     }
 
-    async fn has_no_problem(&self, subject: &str) {
+    async fn has_no_problem(&self, subject: &Subject) {
         eventually("the end of a problem", || self.problem(subject).is_none().then_some(())).await;
     }
 }
@@ -128,7 +126,7 @@ async fn an_ended_watch_goes_on_where_the_bookmark_was() {
     let seen = api.seen();
     assert!(seen[1].query.contains("resourceVersion=100"), "{}", seen[1].query);
     assert!(seen[2].watches() && seen[2].query.contains("resourceVersion=150"), "{}", seen[2].query);
-    assert_eq!(agent.problem(SERVER), None);
+    assert_eq!(agent.problem(&SERVER), None);
 }
 
 #[tokio::test]
@@ -146,7 +144,7 @@ async fn an_expired_history_leads_to_a_new_list_and_is_no_problem() {
         .await;
         let mut agent = Agent::follow(source);
         agent.becomes(Why::SmcNotEnabled).await;
-        assert_eq!(agent.problem(SERVER), None);
+        assert_eq!(agent.problem(&SERVER), None);
     }
 }
 
@@ -167,10 +165,10 @@ async fn a_busy_server_is_asked_again_no_sooner_than_it_says() {
     })
     .await;
     let mut agent = Agent::follow(source);
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("429") && problem.contains("Too many requests"), "{problem}");
     agent.becomes(Why::SmcEnabled).await;
-    assert_eq!(agent.problem(SERVER), None);
+    assert_eq!(agent.problem(&SERVER), None);
     let times = times.lock().unwrap();
     assert!(times[1] - times[0] >= Duration::from_secs(2), "{:?}", times[1] - times[0]);
 }
@@ -190,7 +188,7 @@ async fn a_watch_that_breaks_off_in_the_middle_of_a_line_is_taken_up_again() {
     let mut agent = Agent::follow(source);
     agent.becomes(Why::SmcEnabled).await;
     agent.becomes(Why::SmcNotEnabled).await;
-    agent.has_no_problem(SERVER).await;
+    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
@@ -204,14 +202,14 @@ async fn missing_rights_are_told_once_and_their_coming_ends_it() {
     })
     .await;
     let mut agent = Agent::follow(source);
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     for part in ["403", "rbac.yaml", "nothing is known"] {
         assert!(problem.contains(part), "{part}: {problem}");
     }
     assert!(!agent.switch.borrow().is_known());
     allowed.store(true, Ordering::SeqCst);
     agent.becomes(Why::SmcEnabled).await;
-    agent.has_no_problem(SERVER).await;
+    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
@@ -219,12 +217,12 @@ async fn a_watch_that_is_refused_while_the_list_works_keeps_what_the_list_said()
     let (api, source) = server(|_, seen| if seen.watches() { no_rights() } else { list(&[on()]) }).await;
     let mut agent = Agent::follow(source);
     agent.becomes(Why::SmcEnabled).await;
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("the last known value holds: on"), "{problem}");
     // The list's success, before that, does not end it.
     let tries = api.seen().len();
     eventually("more tries", || {
-        assert!(agent.problem(SERVER).is_some());
+        assert!(agent.problem(&SERVER).is_some());
         (api.seen().len() > tries + 2).then_some(())
     })
     .await;
@@ -242,10 +240,10 @@ async fn a_server_that_is_back_is_no_problem_even_if_the_object_never_changes() 
     .await;
     let mut agent = Agent::follow(source);
     agent.becomes(Why::SmcEnabled).await;
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("502"), "{problem}");
     back.store(true, Ordering::SeqCst);
-    agent.has_no_problem(SERVER).await;
+    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
@@ -263,11 +261,11 @@ async fn garbage_is_told_and_changes_nothing() {
     })
     .await;
     let mut agent = Agent::follow(source);
-    agent.has_problem(SERVER).await;
+    agent.has_problem(&SERVER).await;
     assert!(!agent.switch.borrow().is_known());
     mended.store(true, Ordering::SeqCst);
     agent.becomes(Why::SmcNotEnabled).await;
-    agent.has_no_problem(SERVER).await;
+    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
@@ -285,12 +283,12 @@ async fn a_malformed_object_keeps_the_last_value_and_its_mending_ends_the_proble
     })
     .await;
     let mut agent = Agent::follow(source);
-    let problem = agent.has_problem(OBJECT).await;
+    let problem = agent.has_problem(&OBJECT).await;
     assert!(problem.contains("smcEnabled is a string"), "{problem}");
     assert_eq!(agent.switch.borrow().why, Why::SmcEnabled);
     mended.store(true, Ordering::SeqCst);
     agent.becomes(Why::SmcNotEnabled).await;
-    agent.has_no_problem(OBJECT).await;
+    agent.has_no_problem(&OBJECT).await;
 }
 
 #[tokio::test]
@@ -309,7 +307,7 @@ async fn a_cluster_without_the_object_or_the_resource_is_off_and_says_which() {
         let (_api, source) = server(move |_, _| reply.clone()).await;
         let mut agent = Agent::follow(source);
         assert!(!agent.becomes(Why::NoResource).await.on);
-        let problem = agent.has_problem(SERVER).await;
+        let problem = agent.has_problem(&SERVER).await;
         for part in
             ["has no resource ASMMeshConfig", "not accelerated", "overlays/ack-asm", "SMC_AGENT_MESH=enabled"]
         {
@@ -328,14 +326,14 @@ async fn a_resource_that_comes_later_ends_the_problem() {
     .await;
     let mut agent = Agent::follow(source);
     assert!(agent.becomes(Why::SmcEnabled).await.on);
-    eventually("the end of the problem", || agent.problem(SERVER).is_none().then_some(())).await;
+    eventually("the end of the problem", || agent.problem(&SERVER).is_none().then_some(())).await;
 }
 
 #[tokio::test]
 async fn the_404_of_something_that_is_no_api_server_says_nothing_about_the_cluster() {
     let (_api, source) = server(|_, _| Reply::text(404, "<html>no such site</html>")).await;
     let agent = Agent::follow(source);
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("no such site"), "{problem}");
     assert!(!agent.switch.borrow().is_known());
 }
@@ -360,11 +358,11 @@ async fn an_expired_token_is_read_anew_from_the_kubeconfig() {
     .await;
     let path = api.kubeconfig();
     let mut agent = Agent::follow(source);
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("401") && problem.contains("credentials"), "{problem}");
     api.write_kubeconfig(&path, "second-token");
     agent.becomes(Why::SmcEnabled).await;
-    agent.has_no_problem(SERVER).await;
+    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
@@ -374,7 +372,7 @@ async fn a_kubeconfig_may_come_later_and_a_wrong_one_is_told_without_its_secrets
             .await;
     let path = api.dir().join("later");
     let mut agent = Agent::follow(Source::Kubeconfig(path.clone()));
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("cannot read the kubeconfig") && problem.contains("later"), "{problem}");
     assert!(problem.contains("Secret smc-agent-asm"), "{problem}");
 
@@ -387,13 +385,13 @@ async fn a_kubeconfig_may_come_later_and_a_wrong_one_is_told_without_its_secrets
     ] {
         std::fs::write(&path, wrong).unwrap();
         let told = eventually("another problem", || {
-            agent.problem(SERVER).filter(|problem| !problem.contains("cannot read"))
+            agent.problem(&SERVER).filter(|problem| !problem.contains("cannot read"))
         })
         .await;
         assert!(told.contains("kubeconfig") && !told.contains("geheim"), "{wrong:?}: {told}");
         std::fs::remove_file(&path).unwrap();
         eventually("the file is missed", || {
-            agent.problem(SERVER).filter(|problem| problem.contains("cannot read"))
+            agent.problem(&SERVER).filter(|problem| problem.contains("cannot read"))
         })
         .await;
     }
@@ -413,13 +411,13 @@ async fn a_kubeconfig_with_a_wrong_address_or_of_another_cluster_is_read_anew_wh
     let good = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, good.replace("http://127.0.0.1:", "http://127.255.255.254:")).unwrap();
     let mut agent = Agent::follow(Source::Kubeconfig(path.clone()));
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("127.255.255.254"), "{problem}");
     other.write_kubeconfig(&path, "token");
     agent.becomes(Why::NoResource).await;
     std::fs::write(&path, good).unwrap();
     agent.becomes(Why::SmcEnabled).await;
-    agent.has_no_problem(SERVER).await;
+    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
@@ -436,7 +434,7 @@ async fn a_restart_without_an_api_server_holds_the_last_known_value() {
         std::fs::read_to_string(&kubeconfig).unwrap().replace("http://127.0.0.1:", "http://127.255.255.254:");
     std::fs::write(&kubeconfig, text).unwrap();
     let agent = Agent::follow_in(dir, Source::Kubeconfig(kubeconfig), &store);
-    let problem = agent.has_problem(SERVER).await;
+    let problem = agent.has_problem(&SERVER).await;
     assert!(problem.contains("the last known value holds: on"), "{problem}");
     assert_eq!(*agent.switch.borrow(), last);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use smc_model::{NodeFacts, Reason, Verdict};
 use smc_state::{AttachmentId, Phase, Record};
+use smc_surfaces::Subject;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -148,7 +149,7 @@ async fn look_again_and_again(
             repairer.look(wanted, &lost.take()).await
         };
         board.problem(
-            "repair",
+            Subject::Repair,
             result.err().map(|error| {
                 format!("{error}; pods that started without the plugin are not set up until it answers (--cri-socket)")
             }),

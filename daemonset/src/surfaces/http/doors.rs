@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use smc_model::Process;
+use smc_surfaces::Subject;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -16,8 +17,8 @@ use super::{Limits, serve};
 use crate::board::Board;
 use crate::surfaces::metrics::Metrics;
 
-const PORT: &str = "port";
-const SOCKET: &str = "socket";
+const PORT: Subject = Subject::Port;
+const SOCKET: Subject = Subject::Socket;
 /// How soon a door that could not be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether the socket is still where others look for it.
@@ -136,9 +137,8 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(10);
 
-    fn problem(board: &Board, subject: &str) -> Option<String> {
-        board
-            .read(|view| view.problems.iter().find(|(of, _)| *of == subject).map(|(_, told)| told.to_owned()))
+    fn problem(board: &Board, subject: &Subject) -> Option<String> {
+        board.read(|view| view.problems.of(subject).map(str::to_owned))
     }
 
     async fn asked(path: &Path) -> Option<String> {
@@ -155,14 +155,14 @@ mod tests {
         let (address, board) = (taken.local_addr().unwrap(), board());
         let (of_task, metrics) = (board.clone(), Metrics::new(board.clone()));
         tokio::spawn(async move { keep_port(address, Path::new("/proc"), SOON, &of_task, &metrics).await });
-        let told = eventually("a problem", || problem(&board, PORT)).await;
+        let told = eventually("a problem", || problem(&board, &PORT)).await;
         let us = format!("process {}", std::process::id());
         for part in [&address.to_string(), &us, "in use", "SMC_AGENT_LISTEN"] {
             assert!(told.contains(part), "{part}: {told}");
         }
         drop(taken);
         eventually("the port", || std::net::TcpStream::connect(address).ok()).await;
-        eventually("no problem", || problem(&board, PORT).is_none().then_some(())).await;
+        eventually("no problem", || problem(&board, &PORT).is_none().then_some(())).await;
     }
 
     #[tokio::test]
@@ -191,7 +191,7 @@ mod tests {
         let (of_task, path) = (board.clone(), dir.path().join("absent/agent.sock"));
         let metrics = Metrics::new(board.clone());
         tokio::spawn(async move { keep_socket(&path, &of_task, &metrics).await });
-        let told = eventually("a problem", || problem(&board, SOCKET)).await;
+        let told = eventually("a problem", || problem(&board, &SOCKET)).await;
         assert!(told.contains("absent/agent.sock") && told.contains("probes"), "{told}");
     }
 }

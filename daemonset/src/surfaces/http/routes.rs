@@ -63,9 +63,9 @@ pub fn answer(
             Ok(()) => Answer::text(StatusCode::OK, "ok"),
             Err(why) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
         },
-        _ => {
-            let body = board.read(|view| status(view, now, wall));
-            Answer { status: StatusCode::OK, media_type: JSON, body: format!("{body:#}\n") }
-        }
+        _ => match serde_json::to_string_pretty(&board.read(|view| status(view, now, wall))) {
+            Ok(body) => Answer { status: StatusCode::OK, media_type: JSON, body: body + "\n" },
+            Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "the status cannot be written"),
+        },
     }
 }

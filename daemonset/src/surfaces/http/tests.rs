@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use smc_model::{Reason, Verdict};
+use smc_surfaces::Subject;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -50,8 +51,8 @@ async fn readiness_comes_with_the_node_and_the_chain_and_does_not_flap() {
     assert_eq!(get(address, "/readyz").await, (200, "ok\n".to_owned()));
 
     // None of this has anything to do with being ready.
-    board.problem("mesh API server", Some("unreachable".to_owned()));
-    board.problem("events", Some("forbidden".to_owned()));
+    board.problem(Subject::MeshServer, Some("unreachable".to_owned()));
+    board.problem(Subject::Events, Some("forbidden".to_owned()));
     board.update(|view| {
         view.events.dropped_full = 1000;
         view.node = Some(NodeCheck { kernel: "6.1".to_owned(), obstacle: Some(Reason::NoRdmaDevice) });
@@ -124,7 +125,7 @@ async fn the_status_keeps_its_fields() {
         );
         view.devices = vec![crate::board::DeviceUse::default()];
     });
-    board.problem("events", Some("forbidden".to_owned()));
+    board.problem(Subject::Events, Some("forbidden".to_owned()));
     let (status, body) = get(address, "/status").await;
     assert_eq!(status, 200);
     let value: Value = serde_json::from_str(&body).unwrap();

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use kube::runtime::utils::Backoff;
 use tokio::sync::mpsc;
 
+use smc_surfaces::Subject;
+
 use super::announcement::Announcement;
 use super::api::{ApiClient, Fault, Pace, Source, create, explain_connect, fault, patch};
 use super::event_queue::{EventQueue, Job, Outcome, Turn};
 use crate::board::{Board, EventCounts, wall};
 
-const SUBJECT: &str = "events";
+const SUBJECT: Subject = Subject::Events;
 
 /// Writes what comes, for as long as somebody may send. Trouble is told on the board; meanwhile the queue fills, drops
 /// and counts.

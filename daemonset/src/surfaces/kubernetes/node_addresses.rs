@@ -21,10 +21,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use smc_surfaces::Subject;
+
 use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, node_call_failed};
 use crate::board::{Board, View};
 
-const SUBJECT: &str = "node addresses";
+const SUBJECT: Subject = Subject::NodeAddresses;
 const NODES: &str = "/api/v1/nodes";
 const AS_TABLE: HeaderValue = HeaderValue::from_static("application/json;as=Table;v=v1;g=meta.k8s.io");
 /// The columns that have addresses.
@@ -238,6 +240,6 @@ mod tests {
         eventually("a request", || (!api.seen().is_empty()).then_some(())).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(*receiver.borrow(), known);
-        assert!(board.read(|view| view.problems.iter().all(|(subject, _)| subject != SUBJECT)));
+        assert!(board.read(|view| view.problems.of(&SUBJECT).is_none()));
     }
 }

@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kube::runtime::utils::Backoff;
 use smc_state::Store;
+use smc_surfaces::Subject;
 use tokio::sync::watch;
 
 use super::api::{ApiClient, Pace, Source, explain_connect, node_call_failed, patch_status};
 use super::condition::{Condition, Since, patch};
 use crate::board::Board;
 
-const SUBJECT: &str = "node condition";
+const SUBJECT: Subject = Subject::NodeCondition;
 /// How often the condition is written when it did not change: somebody may have made the node anew, and a `lastHeartbeatTime` that
 /// is older says that no agent speaks for the node any more. As often as kubelets do.
 pub const HEARTBEAT: Duration = Duration::from_secs(300);

@@ -15,10 +15,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use smc_surfaces::Subject;
+
 use super::api::{ApiClient, Fault, Pace, Source, explain_connect, fault, node_call_failed, patch};
 use crate::board::Board;
 
-const SUBJECT: &str = "startup taint";
+const SUBJECT: Subject = Subject::StartupTaint;
 const NODES: &str = "/api/v1/nodes";
 /// How often it is looked whether the agent is ready.
 const LOOK_WHETHER_READY: Duration = Duration::from_millis(500);

@@ -52,7 +52,7 @@ fn node(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         "1 when the container runtime runs smc-cni; else 0, with the state",
     )?;
     let chain = view.readiness.chain();
-    family.put(&[("state", chain.name())], i64::from(*chain == crate::board::Chain::Loaded))?;
+    family.put(&[("state", chain.state().name())], i64::from(*chain == crate::board::Chain::Loaded))?;
     let mut family = Values::gauges(encoder, "mesh_on", "1 when the mesh switch is on")?;
     family.put(&[("mode", view.mesh_mode.to_string().as_str())], i64::from(view.mesh.on))?;
     let mut family = Values::gauges(
@@ -61,7 +61,7 @@ fn node(view: &View, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         "1 for each subject with which something is wrong; see the log or /status",
     )?;
     for (subject, _) in view.problems.iter() {
-        family.put(&[("subject", subject)], 1)?;
+        family.put(&[("subject", subject.name())], 1)?;
     }
     let mut family = Values::counters(
         encoder,

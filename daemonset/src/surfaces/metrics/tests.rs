@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smc_model::{Failure, Failures, LiveVerdict, PeersWithoutSmc, Reason, Verdict};
 use smc_state::{AttachmentId, FallbackCount, LivePod, PodName, StepTiming};
+use smc_surfaces::Subject;
 
 use super::*;
 use crate::board::{Chain, DeviceUse, NodeCheck, PodVerdict};
@@ -162,7 +163,7 @@ fn full() -> (Board, Metrics) {
         view.readiness.chain_is(Chain::Loaded, std::time::Instant::now());
         view.node = Some(NodeCheck { kernel: "6.12".to_owned(), obstacle: None });
     });
-    board.problem("mesh API server", Some("unreachable".to_owned()));
+    board.problem(Subject::MeshServer, Some("unreachable".to_owned()));
     board.node_lost(Reason::NoUeid);
     board.lost("PnetidLost", "eth0".to_owned());
     let metrics = Metrics::new(board.clone());

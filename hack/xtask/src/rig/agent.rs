@@ -8,7 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use k8s_cri::v1;
-use serde_json::Value;
+use smc_surfaces::smcctl::NodeStatus;
+use smc_surfaces::status::ChainState;
 
 use super::cri::Cri;
 use super::logs::ContainerLogs;
@@ -103,8 +104,8 @@ impl Agent<'_> {
         let chained = started.and_then(|()| {
             self.eventually("the runtime's loading of the plugin's chain entry", || {
                 let status = self.exec(&["/smcctl", "status", "--json"])?;
-                let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
-                Ok(status["chain"]["state"] == "loaded")
+                let status: NodeStatus = serde_json::from_slice(&status.stdout).unwrap_or_default();
+                Ok(status.chain.state == Some(ChainState::Loaded))
             })
         });
         chained.map_err(|error| RigError::AgentNotStarted {

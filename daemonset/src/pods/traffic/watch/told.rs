@@ -2,6 +2,7 @@
 
 use smc_model::Reason;
 use smc_state::{BoundPort, LivePod, Made};
+use smc_surfaces::Subject;
 
 use super::{WRITE_EVERY, Watch};
 use crate::pods::traffic::pod::Pod;
@@ -35,7 +36,7 @@ impl Watch {
         let unwritten = file.clone();
         file.written = wall();
         let written = self.tools.store.write_document(&file);
-        self.tools.board.problem("traffic file", written.err().map(|error| error.with_cause()));
+        self.tools.board.problem(Subject::TrafficFile, written.err().map(|error| error.with_cause()));
         self.published = Some((unwritten, now));
     }
 }

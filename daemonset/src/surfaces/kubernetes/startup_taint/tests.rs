@@ -42,9 +42,7 @@ fn start(api: &FakeApi, board: &Board) -> tokio::task::JoinHandle<()> {
 }
 
 fn problem(board: &Board) -> Option<String> {
-    board.read(|view| {
-        view.problems.iter().find(|(subject, _)| *subject == SUBJECT).map(|(_, told)| told.to_owned())
-    })
+    board.read(|view| view.problems.of(&SUBJECT).map(str::to_owned))
 }
 
 #[tokio::test]

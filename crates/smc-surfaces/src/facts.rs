@@ -10,8 +10,8 @@ use smc_model::{
 };
 use smc_state::{Made, Record};
 
-/// Something that was looked at, or why it could not be.
-pub type Look<T> = Result<T, String>;
+use crate::status::{self, ChainState, Loss, Status};
+use crate::{Look, Subject};
 
 /// A node, as it was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,17 +178,39 @@ pub struct AgentFacts {
     pub version: String,
     /// Why it is not ready, if it is not.
     pub not_ready: Option<String>,
-    /// The chain's state: `loaded`, `not-loaded`, `unknown`, `unmanaged`.
-    pub chain: String,
+    /// Whether the container runtime runs the plugin.
+    pub chain: ChainState,
     /// Why the entry is not loaded.
     pub chain_why: Option<String>,
     /// What is wrong, by subject.
-    pub problems: Vec<(String, String)>,
+    pub problems: Vec<(Subject, String)>,
     /// Queue pairs that each device has at all, where the agent may ask it.
     pub queue_pairs_max: Vec<(String, u64)>,
     /// What others took away or changed.
     #[serde(default)]
     pub losses: Vec<LossFacts>,
+}
+
+impl From<Status> for AgentFacts {
+    fn from(told: Status) -> Self {
+        let now = told.agent.now;
+        let loss = |loss: Loss| LossFacts {
+            reason: loss.reason,
+            count: loss.count,
+            seconds_ago: now.saturating_sub(loss.last),
+            seen: loss.seen,
+        };
+        let device = |device: status::Device| Some((device.device, device.queue_pairs_max?));
+        Self {
+            version: told.agent.version,
+            not_ready: told.not_ready_because,
+            chain: told.chain.state,
+            chain_why: told.chain.why,
+            problems: told.problems.into_iter().map(|told| (told.subject, told.problem)).collect(),
+            queue_pairs_max: told.devices.into_iter().filter_map(device).collect(),
+            losses: told.losses.into_iter().map(loss).collect(),
+        }
+    }
 }
 
 /// What others took away or changed, for one reason.
@@ -263,6 +285,27 @@ pub struct PodNow {
     pub unguarded: Vec<String>,
 }
 
+/// What of a node may have changed since the agent published it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeNow {
+    /// Whether the module smc is there.
+    pub smc_loaded: bool,
+    /// Whether pods may use the RDMA devices.
+    pub rdma_netns_mode: RdmaNetnsMode,
+    /// The RDMA ports that SMC knows.
+    pub ports: Vec<RdmaPort>,
+    /// The node's enterprise ids.
+    pub ueids: Vec<Ueid>,
+}
+
+impl NodeNow {
+    /// The node as it decides about pods: what the agent published, with what is seen now.
+    pub fn over(self, published: NodeFacts) -> NodeFacts {
+        let Self { smc_loaded, rdma_netns_mode, ports, ueids } = self;
+        NodeFacts { smc_loaded, rdma_netns_mode, ports, ueids, ..published }
+    }
+}
+
 impl Facts {
     /// The node in the words of [`smc_model`]: what the agent published, with what is seen now.
     pub fn node(&self) -> Option<NodeFacts> {
@@ -278,13 +321,14 @@ impl Facts {
             }),
             pods: 0,
         };
-        Some(NodeFacts {
+        let ports = self.ports.as_ref().ok()?.iter().map(port).collect();
+        let now = NodeNow {
             smc_loaded: self.smc,
             rdma_netns_mode: self.netns_mode.clone().ok()?,
-            ports: self.ports.as_ref().ok()?.iter().map(port).collect(),
+            ports,
             ueids: self.ueids.clone().ok()?,
-            ..self.published.clone().ok()?
-        })
+        };
+        Some(now.over(self.published.clone().ok()?))
     }
 
     /// The most queue pairs that the agent knows of a device.
