@@ -9,7 +9,7 @@
 //     fallbacks. Programs for traffic control that kernel takes.
 //
 // What it is not: there a converted socket is one object, here it is SMC's and its TCP socket.
-// Built by hack/rig-module against the headers of the rig's kernel; loaded right after smc (guest/conversion.rs of xtask).
+// Built by hack/rig-module against the headers of the rig's kernel; loaded right after smc (guest/conversion.rs of tests/rig).
 
 #include <linux/bpf.h>
 #include <linux/kprobes.h>
