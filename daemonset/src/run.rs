@@ -74,7 +74,7 @@ pub async fn run(
     let mut node = PublishedNode::new(store, read.clone(), board, boot_id, last, addresses);
     node.look(options, settings.wishes(switch)).await?;
     let wanted = if node.is_published() { switch.into() } else { Wanted::Unknown };
-    let mut repair = Looks::start(repairer, wanted, surfaces.board.clone());
+    let repair = Looks::start(repairer, wanted, surfaces.board.clone());
     let (board, announcer) = (surfaces.board.clone(), surfaces.announcer());
     let tools = Tools { store: store.clone(), board, announcer, lost: repair.lost() };
     let traffic = Traffic::start(tools).context("cannot start the thread that looks at traffic")?;
@@ -91,60 +91,10 @@ pub async fn run(
         };
         Some(keep_chain(chain, &cri, runtime)?)
     };
-    let mut chain = kept.as_ref().map(ChainThread::status);
-    let mut told = ChainTold::default();
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
-
-    let mut watch = records::Watch::new(&store.pods_dir());
-    surfaces.board.problem(Subject::Records, watch.begin().err());
-
-    let mut records = Records::new(read);
-    let first = records.look(store);
-    surfaces.records_changed(&first);
-    traffic.records_changed(&first);
-    // Whether pods came or went since memory was given back.
-    let mut worked = true;
-    let mut again = tokio::time::interval(LOOK_AGAIN);
-    again.tick().await;
-    loop {
-        // Every branch only waits; what it leads to is done after the select, so nothing is ever cut off half way.
-        let mut records_changed = false;
-        tokio::select! {
-            () = ending.wanted() => break,
-            heard = watch.changed() => records_changed = heard,
-            Some(status) = next(&mut chain) => told.tell(&status, surfaces),
-            Ok(()) = mesh.changed() => {
-                look(&mut node, options, *mesh.borrow_and_update(), &settings, &mut repair).await?;
-            }
-            () = settings.changed() => {
-                if settings.look(&surfaces.board) {
-                    look(&mut node, options, *mesh.borrow_and_update(), &settings, &mut repair).await?;
-                }
-            }
-            _ = again.tick() => {
-                let switch = *mesh.borrow_and_update();
-                settings.look(&surfaces.board);
-                look(&mut node, options, switch, &settings, &mut repair).await?;
-                level.look(&surfaces.board);
-                surfaces.board.problem(Subject::Records, watch.begin().err());
-                if std::mem::take(&mut worked) {
-                    memory::give_back();
-                }
-            }
-        }
-        surfaces.main_loop_turned();
-        tell(&node, surfaces, &traffic);
-        if records_changed {
-            tokio::time::sleep(GATHER).await;
-        }
-        if records_changed || records.need_a_look(store) {
-            let news = records.look(store);
-            worked |= !news.is_empty();
-            repair.make_up_for(&news);
-            surfaces.records_changed(&news);
-            traffic.records_changed(&news);
-        }
-    }
+    let chain = kept.as_ref().map(ChainThread::status);
+    let parts = Parts { store, read, options, node, mesh, settings, repair, traffic, chain };
+    parts.follow(surfaces, level, ending).await?;
     if let Some(kept) = kept {
         kept.stop();
     }
@@ -152,22 +102,90 @@ pub async fn run(
     Ok(())
 }
 
-/// Looks at the node, and has pods repaired by what was published: what pods are told and what is done to them must not differ.
-async fn look(
-    node: &mut PublishedNode<'_>,
-    options: &Options,
-    switch: MeshSwitch,
-    settings: &SettingsWatch,
-    repair: &mut Looks,
-) -> Result<()> {
-    let changed = node.look(options, settings.wishes(switch)).await?;
-    if let Some(facts) = node.facts().filter(|_| node.is_published())
-        && !repair.want(switch.into(), facts)
-        && changed
-    {
-        repair.look_now();
+/// What the main loop works with.
+struct Parts<'a> {
+    store: &'a Store,
+    read: ReadBefore,
+    options: &'a Options,
+    node: PublishedNode<'a>,
+    mesh: watch::Receiver<MeshSwitch>,
+    settings: SettingsWatch,
+    repair: Looks,
+    traffic: Traffic,
+    chain: Option<watch::Receiver<Status>>,
+}
+
+impl Parts<'_> {
+    /// Keeps the node, and follows the pods' records, until the agent shall end.
+    async fn follow(
+        mut self,
+        surfaces: &mut Surfaces,
+        level: &mut LogLevel,
+        ending: &mut Ending,
+    ) -> Result<()> {
+        let mut told = ChainTold::default();
+        let mut watch = records::Watch::new(&self.store.pods_dir());
+        surfaces.board.problem(Subject::Records, watch.begin().err());
+
+        let mut records = Records::new(self.read.clone());
+        let first = records.look(self.store);
+        surfaces.records_changed(&first);
+        self.traffic.records_changed(&first);
+        // Whether pods came or went since memory was given back.
+        let mut worked = true;
+        let mut again = tokio::time::interval(LOOK_AGAIN);
+        again.tick().await;
+        loop {
+            // Every branch only waits; what it leads to is done after the select, so nothing is ever cut off half way.
+            let mut records_changed = false;
+            tokio::select! {
+                () = ending.wanted() => return Ok(()),
+                heard = watch.changed() => records_changed = heard,
+                Some(status) = next(&mut self.chain) => told.tell(&status, surfaces),
+                Ok(()) = self.mesh.changed() => self.look().await?,
+                () = self.settings.changed() => {
+                    if self.settings.look(&surfaces.board) {
+                        self.look().await?;
+                    }
+                }
+                _ = again.tick() => {
+                    self.settings.look(&surfaces.board);
+                    self.look().await?;
+                    level.look(&surfaces.board);
+                    surfaces.board.problem(Subject::Records, watch.begin().err());
+                    if std::mem::take(&mut worked) {
+                        memory::give_back();
+                    }
+                }
+            }
+            surfaces.main_loop_turned();
+            tell(&self.node, surfaces, &self.traffic);
+            if records_changed {
+                tokio::time::sleep(GATHER).await;
+            }
+            if records_changed || records.need_a_look(self.store) {
+                let news = records.look(self.store);
+                worked |= !news.is_empty();
+                self.repair.make_up_for(&news);
+                surfaces.records_changed(&news);
+                self.traffic.records_changed(&news);
+            }
+        }
     }
-    Ok(())
+
+    /// Looks at the node, and has pods repaired by what was published: what pods are told and what is done to them must not
+    /// differ.
+    async fn look(&mut self) -> Result<()> {
+        let switch = *self.mesh.borrow_and_update();
+        let changed = self.node.look(self.options, self.settings.wishes(switch)).await?;
+        if let Some(facts) = self.node.facts().filter(|_| self.node.is_published())
+            && !self.repair.want(switch.into(), facts)
+            && changed
+        {
+            self.repair.look_now();
+        }
+        Ok(())
+    }
 }
 
 fn tell(node: &PublishedNode<'_>, surfaces: &Surfaces, traffic: &Traffic) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::json;
+use smc_model::Reason;
 use smc_surfaces::smcctl::NodeChain;
 
 use crate::output::{Outcome, Paint, Status, counted, field};
@@ -21,16 +22,47 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
     };
     let verdicts = verdicts(facts);
     let ports = facts.ports.as_deref().unwrap_or_default();
-    let ueids: Vec<String> =
-        facts.ueids.as_deref().unwrap_or_default().iter().map(ToString::to_string).collect();
     let groups = facts.link_groups.clone().unwrap_or_default();
     let agent = facts.agent.as_ref().ok();
 
+    let text = text(facts, obstacle.as_ref(), &verdicts, problems, paint);
+    let json = json!({
+        "accelerates": obstacle.is_none(),
+        "obstacle": obstacle.as_ref().map(|reason| json!({
+            "name": reason.name(), "seen": reason.to_string(), "remedy": reason.remedy(),
+        })),
+        "pods": verdicts,
+        "kernel": facts.kernel,
+        "ports": ports,
+        "ueids": ueids(facts),
+        "link_groups": groups.groups,
+        "connections": groups.connections,
+        "agent": agent.map(|agent| json!({
+            "version": agent.version, "ready": agent.not_ready.is_none(), "not_ready_because": agent.not_ready,
+        })),
+        "chain": NodeChain { entry: facts.chain.entry.clone(), state: agent.map(|agent| agent.chain) },
+        "problems": problems,
+    });
+    let status = if obstacle.is_some() { Status::Problem } else { Status::Fine };
+    Outcome::new(status, &json, text)
+}
+
+/// The same for a person.
+fn text(
+    facts: &Facts,
+    obstacle: Option<&Reason>,
+    verdicts: &BTreeMap<&'static str, u64>,
+    problems: usize,
+    paint: Paint,
+) -> String {
+    let groups = facts.link_groups.clone().unwrap_or_default();
+    let agent = facts.agent.as_ref().ok();
+    let ueids = ueids(facts);
     let mut text = String::new();
     field(
         &mut text,
         "pods",
-        match &obstacle {
+        match obstacle {
             None => paint.good("annotated pods are accelerated"),
             Some(reason) => paint.bad(&format!("annotated pods stay on TCP: {reason} [{}]", reason.name())),
         },
@@ -38,7 +70,7 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
     let all: Vec<String> = verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
     field(&mut text, "", if all.is_empty() { "none on record".to_owned() } else { all.join(", ") });
     field(&mut text, "kernel", &facts.kernel);
-    for port in ports {
+    for port in facts.ports.as_deref().unwrap_or_default() {
         let netdev = port.netdev.as_deref().unwrap_or("no network device");
         let pnetid = port.pnetid.as_ref().map_or("none", |pnetid| pnetid.as_str());
         let state = if port.active { "ACTIVE" } else { "not ACTIVE" };
@@ -91,26 +123,11 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
             count => paint.bad(&format!("sees {}: see smcctl doctor", counted(count as u64, "problem"))),
         },
     );
+    text
+}
 
-    let json = json!({
-        "accelerates": obstacle.is_none(),
-        "obstacle": obstacle.as_ref().map(|reason| json!({
-            "name": reason.name(), "seen": reason.to_string(), "remedy": reason.remedy(),
-        })),
-        "pods": verdicts,
-        "kernel": facts.kernel,
-        "ports": ports,
-        "ueids": ueids,
-        "link_groups": groups.groups,
-        "connections": groups.connections,
-        "agent": agent.map(|agent| json!({
-            "version": agent.version, "ready": agent.not_ready.is_none(), "not_ready_because": agent.not_ready,
-        })),
-        "chain": NodeChain { entry: facts.chain.entry.clone(), state: agent.map(|agent| agent.chain) },
-        "problems": problems,
-    });
-    let status = if obstacle.is_some() { Status::Problem } else { Status::Fine };
-    Outcome::new(status, &json, text)
+fn ueids(facts: &Facts) -> Vec<String> {
+    facts.ueids.as_deref().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// How many pods have each verdict.
@@ -124,7 +141,7 @@ fn verdicts(facts: &Facts) -> BTreeMap<&'static str, u64> {
 
 #[cfg(test)]
 mod tests {
-    use smc_model::{LiveVerdict, Reason};
+    use smc_model::LiveVerdict;
 
     use super::*;
     use crate::recorded::{alibaba, golden_outcome, rig};

@@ -39,6 +39,13 @@ pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry,
 }
 
+impl Seen<'_> {
+    /// Our entry, in force at a place.
+    fn present(&self, at: PathBuf) -> Present {
+        Present { at, owner: Owner::Agent, entry: Some(self.entry.clone()) }
+    }
+}
+
 /// The list's name and the directory of its drop-ins, once its bytes make sense.
 pub(super) fn describe(path: &Path, list: &[u8]) -> Result<conflist::Description, Problem> {
     conflist::describe(list).map_err(|error| unusable(path, error))
@@ -124,54 +131,64 @@ pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Pro
     }
 
     match seen.placement {
-        Placement::Managed => {
-            let at = found.as_ref().map(|_| seen.path.to_owned()).or_else(|| ours.first().cloned());
-            let present = at.map(|at| Present { at, owner: Owner::Agent, entry: Some(seen.entry.clone()) });
-            let problem = present
-                .is_none()
-                .then(|| Problem::NotManaged { path: seen.path.to_owned(), why: seen.why.to_owned() });
-            let was_present = present.is_some();
-            let list_is_ours = found.is_some();
-            Ok((Decision { list_is_ours, was_present, present, ..Decision::default() }, problem))
-        }
-        Placement::Inject => {
-            let edited =
-                conflist::insert(seen.list, seen.entry).map_err(|error| unusable(seen.path, error))?;
-            let present =
-                Present { at: seen.path.to_owned(), owner: Owner::Agent, entry: Some(seen.entry.clone()) };
-            let decision = Decision {
-                was_present: found.is_some(),
-                write_list: (edited.change != Change::Unchanged).then_some(edited.bytes),
-                list_is_ours: true,
-                remove_drop_ins: ours,
-                present: Some(present),
-                ..Decision::default()
-            };
-            Ok((decision, None))
-        }
+        Placement::Managed => Ok(managed(seen, found.is_some(), &ours)),
+        Placement::Inject => Ok((inject(seen, found.is_some(), ours)?, None)),
         Placement::DropIn => {
-            let Some(directory) = description.drop_in_directory() else {
-                return Err(Problem::NoDropIns { path: seen.path.to_owned() });
-            };
-            if let (Some(false), Some(runtime)) = (reads_drop_ins, seen.runtime) {
-                return Err(Problem::RuntimeIgnoresDropIns { runtime: runtime.to_string() });
-            }
-            let path = Path::new(directory).join(DROP_IN_NAME);
-            let text = conflist::drop_in(seen.entry);
-            let there = seen.drop_ins.iter().find(|(name, ..)| *name == path);
-            let equal = there.is_some_and(|(_, bytes, _)| *bytes == text.as_bytes());
-            let present = Present { at: path.clone(), owner: Owner::Agent, entry: Some(seen.entry.clone()) };
-            let decision = Decision {
-                was_present: there.is_some() || found.is_some(),
-                write_drop_in: (!equal).then_some((path.clone(), text)),
-                write_list: without_ours()?,
-                list_is_ours: false,
-                remove_drop_ins: ours.into_iter().filter(|ours| *ours != path).collect(),
-                present: Some(present),
-            };
+            let directory = description.drop_in_directory();
+            let decision = drop_in(seen, directory, found.is_some(), without_ours()?, ours)?;
             Ok((decision, None))
         }
     }
+}
+
+/// Somebody else places the entry, and says that it is ours.
+fn managed(seen: &Seen<'_>, found: bool, ours: &[PathBuf]) -> (Decision, Option<Problem>) {
+    let at = found.then(|| seen.path.to_owned()).or_else(|| ours.first().cloned());
+    let present = at.map(|at| seen.present(at));
+    let problem = present
+        .is_none()
+        .then(|| Problem::NotManaged { path: seen.path.to_owned(), why: seen.why.to_owned() });
+    let was_present = present.is_some();
+    (Decision { list_is_ours: found, was_present, present, ..Decision::default() }, problem)
+}
+
+/// Into the list.
+fn inject(seen: &Seen<'_>, found: bool, ours: Vec<PathBuf>) -> Result<Decision, Problem> {
+    let edited = conflist::insert(seen.list, seen.entry).map_err(|error| unusable(seen.path, error))?;
+    Ok(Decision {
+        was_present: found,
+        write_list: (edited.change != Change::Unchanged).then_some(edited.bytes),
+        list_is_ours: true,
+        remove_drop_ins: ours,
+        present: Some(seen.present(seen.path.to_owned())),
+        ..Decision::default()
+    })
+}
+
+/// Beside the list, in `directory`; `without_ours` is the list without an entry of ours.
+fn drop_in(
+    seen: &Seen<'_>,
+    directory: Option<&str>,
+    found: bool,
+    without_ours: Option<Vec<u8>>,
+    ours: Vec<PathBuf>,
+) -> Result<Decision, Problem> {
+    let directory = directory.ok_or_else(|| Problem::NoDropIns { path: seen.path.to_owned() })?;
+    if let Some(runtime) = seen.runtime.filter(|runtime| runtime.reads_drop_ins() == Some(false)) {
+        return Err(Problem::RuntimeIgnoresDropIns { runtime: runtime.to_string() });
+    }
+    let path = Path::new(directory).join(DROP_IN_NAME);
+    let text = conflist::drop_in(seen.entry);
+    let there = seen.drop_ins.iter().find(|(name, ..)| *name == path);
+    let equal = there.is_some_and(|(_, bytes, _)| *bytes == text.as_bytes());
+    Ok(Decision {
+        was_present: there.is_some() || found,
+        write_drop_in: (!equal).then_some((path.clone(), text)),
+        write_list: without_ours,
+        list_is_ours: false,
+        remove_drop_ins: ours.into_iter().filter(|ours| *ours != path).collect(),
+        present: Some(seen.present(path)),
+    })
 }
 
 /// The operator's entry, which stays as it is, whatever is wrong with it.

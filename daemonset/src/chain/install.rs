@@ -124,19 +124,18 @@ impl Installer {
         let mut ours = provenance.ours();
 
         let key = PathBuf::from(conf.path.file_name().unwrap_or_default());
-        let has_entry = conflist::find(&list, PLUGIN_TYPE).is_ok_and(|found| found.is_some());
         // Late bytes come while the entry stands in the list: nothing was lost.
-        let was_missing = !is_late && replace_missing(&mut self.missing, conf.id(), has_entry);
-        if has_entry && was_missing && ours.lists.remove(&key).is_some() {
-            // We and other processes of ours only ever put another file in its place.
-            tracing::info!(
-                list = %conf.path.display(),
-                "the list's owner now brings the entry itself; it is left to them"
-            );
-            provenance.record(ours.clone())?;
-        }
-        if !has_entry && !is_late && ours.lists.contains_key(&key) {
-            self.fight.gone(now);
+        if !is_late {
+            let has_entry = conflist::find(&list, PLUGIN_TYPE).is_ok_and(|found| found.is_some());
+            let was_missing = replace_missing(&mut self.missing, conf.id(), has_entry);
+            if has_entry && was_missing && ours.lists.remove(&key).is_some() {
+                // We and other processes of ours only ever put another file in its place.
+                tracing::info!(list = %conf.path.display(), "the list's owner now brings the entry itself; it is left to them");
+                provenance.record(ours.clone())?;
+            }
+            if !has_entry && ours.lists.contains_key(&key) {
+                self.fight.gone(now);
+            }
         }
 
         let description = decide::describe(&conf.path, &list)?;
@@ -176,7 +175,19 @@ impl Installer {
         let (mut decision, problem) = decided?;
         look.problem = problem;
         decision.was_present |= is_late;
+        self.carry_out(look, &mut provenance, Decided { key, ours, conf, list, decision }, now, closed)
+    }
 
+    /// Writes what was decided, unless nothing is to be written, or not now.
+    fn carry_out(
+        &mut self,
+        look: &mut Look,
+        provenance: &mut Provenance,
+        decided: Decided,
+        now: Instant,
+        closed: bool,
+    ) -> Result<(), Problem> {
+        let Decided { key, ours, conf, list, mut decision } = decided;
         let new_list = decision.write_list.take().unwrap_or(list);
         let new_list = (new_list != conf.bytes).then_some(new_list);
         let pending =
@@ -199,7 +210,7 @@ impl Installer {
             look.present = decision.present.take().filter(|_| decision.was_present);
             return Ok(());
         }
-        self.apply(look, &mut provenance, Pending { key, ours, conf, new_list, decision }, now)
+        self.apply(look, provenance, Pending { key, ours, conf, new_list, decision }, now)
     }
 
     /// The list's newest bytes: those that its owner wrote late to a file that we had replaced, unless somebody wrote
@@ -292,6 +303,17 @@ impl Installer {
         });
         ours
     }
+}
+
+/// What was decided, with what it was decided by.
+struct Decided {
+    /// The list's name in the record.
+    key: PathBuf,
+    ours: Ours,
+    conf: ConfFile,
+    /// The list's newest bytes.
+    list: Vec<u8>,
+    decision: Decision,
 }
 
 /// What is to be done, with all that it takes.

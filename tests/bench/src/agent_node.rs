@@ -61,49 +61,21 @@ pub struct AgentFigures {
 
 /// Measures; `agent` is the agent's program.
 pub fn measure(agent: &Path, say: &dyn Fn(&str)) -> Result<AgentFigures> {
-    let work = PathBuf::from("/run/bench-agent");
-    fs::create_dir_all(&work).with_context(|| format!("make {}", work.display()))?;
-    let state_dir = PathBuf::from("/run/kube-smc");
-    let start = Start {
-        program: agent.to_owned(),
-        cri_socket: work.join("cri.sock"),
-        state_dir: state_dir.clone(),
-        log: work.join("agent.log"),
-    };
-    let store = Store::new(&state_dir);
-    let sandboxes = Sandboxes::default();
-    serve(sandboxes.clone(), start.cri_socket.clone(), &work.join("kubeconfig"))?;
     let mut figures = AgentFigures::default();
-
     // One subnet has not enough addresses.
     run_program("ip", &["address", "add", "10.0.1.1/24", "dev", RDMA_NIC], "")?;
-    // Once without pods: what a node gets once is there then.
-    let first = start.agent(&[])?;
-    first.await_ready()?;
-    first.end()?;
-    let again = start.agent(&[])?;
-    again.await_ready()?;
-    // The program that tells of fallbacks is loaded by a thread of its own.
-    sleep(START_SETTLES);
-    figures.start_cpu_s = again.used()?.cpu.as_secs_f64();
-    again.end()?;
+    let mut node = BenchNode::new(agent)?;
+    figures.start_cpu_s = node.start_cpu_s()?;
     say("making the network namespaces");
-    let pods = (0..REAL_PODS + TRACED_PODS).map(pod).collect::<Result<Vec<_>>>()?;
-    let (real, more) = pods.split_at(REAL_PODS);
+    node.pods = (0..REAL_PODS + TRACED_PODS).map(pod).collect::<Result<_>>()?;
 
     say("repair after a restart");
-    sandboxes.set(real.to_vec());
+    node.sandboxes.set(node.pods[..REAL_PODS].to_vec());
     let begun = Instant::now();
-    let running = start.agent(&[])?;
-    wait("the repair of every pod", || (files(&store) >= REAL_PODS).then_some(()))?;
+    let running = node.start.agent(&[])?;
+    wait("the repair of every pod", || (files(&node.store) >= REAL_PODS).then_some(()))?;
     figures.repaired_s = begun.elapsed().as_secs_f64();
-    let settled = wait("settled records", || {
-        let records = store.list().records;
-        records.iter().all(|record| record.phase == Phase::Settled).then_some(records)
-    })?;
-    if let Some(record) = settled.iter().find(|record| record.verdict != Some(Verdict::Configured)) {
-        bail!("a pod was not set up: {record:?}");
-    }
+    let like = node.settled()?;
 
     say("the idle agent");
     sleep(UNTIL_IDLE);
@@ -112,37 +84,14 @@ pub fn measure(agent: &Path, say: &dyn Fn(&str)) -> Result<AgentFigures> {
     running.end()?;
 
     say("system calls");
-    let calls = |name: &str, pods: usize| -> Result<u64> {
-        let summary = work.join(name);
-        let traced = start.traced(&["-f", "-c", "-o", &summary.display().to_string()])?;
-        traced.await_ready()?;
-        // An agent under strace is slow.
-        wait("the traced agent's repairs", || (files(&store) >= pods).then_some(()))?;
-        sleep(SETTLE);
-        traced.end()?;
-        counted_calls(&summary)
-    };
-    let without = calls("without", REAL_PODS)?;
-    sandboxes.set(real.iter().chain(more).cloned().collect());
-    let with = calls("with", REAL_PODS + TRACED_PODS)?;
+    let without = node.calls("without", REAL_PODS)?;
+    node.sandboxes.set(node.pods.clone());
+    let with = node.calls("with", REAL_PODS + TRACED_PODS)?;
     figures.calls_per_pod = (float(with) - float(without)) / float(TRACED_PODS as u64);
 
     say("many pods");
-    let like = settled.first().context("no record")?;
-    let mut all = pods.clone();
-    let mut add = |store: &Store, up_to: usize| -> Result<()> {
-        while all.len() < up_to {
-            let number = all.len();
-            let stand_in = named(number);
-            // Listed before it is on record: what is on record and not listed is released.
-            all.push(stand_in.clone());
-            sandboxes.set(all.clone());
-            store.write(&record_like(like, &stand_in)?)?;
-        }
-        Ok(())
-    };
-    add(&store, MANY_PODS)?;
-    let running = start.agent(&[])?;
+    node.add_like(&like, MANY_PODS)?;
+    let running = node.start.agent(&[])?;
     running.await_ready()?;
     sleep(UNTIL_IDLE);
     figures.idle_many = idle(&running)?;
@@ -150,22 +99,104 @@ pub fn measure(agent: &Path, say: &dyn Fn(&str)) -> Result<AgentFigures> {
     running.end()?;
 
     say("the API server");
-    let kubeconfig = work.join("kubeconfig").display().to_string();
-    let watching = ["--mesh", "watch", "--mesh-kubeconfig", &kubeconfig, "--kubeconfig", &kubeconfig];
-    let running = start.agent(&[watching.as_slice(), &["--node-name", "node1"]].concat())?;
-    running.await_ready()?;
-    // Not switched off while it counts: every record would change.
-    put_mesh()?;
-    sleep(SETTLE);
-    let before = requests()?;
-    add(&store, 2 * MANY_PODS)?;
-    wait("the first events", || requests().ok().filter(|now| now.1 > before.1))?;
-    sleep(SETTLE);
-    let after = requests()?;
-    figures.api_reads = after.0 - before.0;
-    figures.api_writes = after.1 - before.1;
-    running.end()?;
+    (figures.api_reads, figures.api_writes) = node.requests_for_many(&like)?;
     Ok(figures)
+}
+
+/// The node with its stand-ins.
+struct BenchNode {
+    work: PathBuf,
+    start: Start,
+    store: Store,
+    sandboxes: Sandboxes,
+    /// Those that the runtime lists.
+    pods: Vec<StandIn>,
+}
+
+impl BenchNode {
+    fn new(agent: &Path) -> Result<Self> {
+        let work = PathBuf::from("/run/bench-agent");
+        fs::create_dir_all(&work).with_context(|| format!("make {}", work.display()))?;
+        let state_dir = PathBuf::from("/run/kube-smc");
+        let start = Start {
+            program: agent.to_owned(),
+            cri_socket: work.join("cri.sock"),
+            state_dir: state_dir.clone(),
+            log: work.join("agent.log"),
+        };
+        let sandboxes = Sandboxes::default();
+        serve(sandboxes.clone(), start.cri_socket.clone(), &work.join("kubeconfig"))?;
+        Ok(Self { work, start, store: Store::new(&state_dir), sandboxes, pods: Vec::new() })
+    }
+
+    /// Time on a CPU of a start on a node that had an agent before, in seconds.
+    fn start_cpu_s(&self) -> Result<f64> {
+        // Once without pods: what a node gets once is there then.
+        let first = self.start.agent(&[])?;
+        first.await_ready()?;
+        first.end()?;
+        let again = self.start.agent(&[])?;
+        again.await_ready()?;
+        // The program that tells of fallbacks is loaded by a thread of its own.
+        sleep(START_SETTLES);
+        let cpu = again.used()?.cpu.as_secs_f64();
+        again.end()?;
+        Ok(cpu)
+    }
+
+    /// Waits until every record is settled, and returns one of them; every pod must have been set up.
+    fn settled(&self) -> Result<Record> {
+        let settled = wait("settled records", || {
+            let records = self.store.list().records;
+            records.iter().all(|record| record.phase == Phase::Settled).then_some(records)
+        })?;
+        if let Some(record) = settled.iter().find(|record| record.verdict != Some(Verdict::Configured)) {
+            bail!("a pod was not set up: {record:?}");
+        }
+        settled.first().map(|record| Record::clone(record)).context("no record")
+    }
+
+    /// System calls of an agent that finds `pods`.
+    fn calls(&self, name: &str, pods: usize) -> Result<u64> {
+        let summary = self.work.join(name);
+        let traced = self.start.traced(&["-f", "-c", "-o", &summary.display().to_string()])?;
+        traced.await_ready()?;
+        // An agent under strace is slow.
+        wait("the traced agent's repairs", || (files(&self.store) >= pods).then_some(()))?;
+        sleep(SETTLE);
+        traced.end()?;
+        counted_calls(&summary)
+    }
+
+    /// Lists pods and puts them on record, until there are `up_to`.
+    fn add_like(&mut self, like: &Record, up_to: usize) -> Result<()> {
+        while self.pods.len() < up_to {
+            let stand_in = named(self.pods.len());
+            // Listed before it is on record: what is on record and not listed is released.
+            self.pods.push(stand_in.clone());
+            self.sandboxes.set(self.pods.clone());
+            self.store.write(&record_like(like, &stand_in)?)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and writes at the API server while [`MANY_PODS`] start.
+    fn requests_for_many(&mut self, like: &Record) -> Result<(u64, u64)> {
+        let kubeconfig = self.work.join("kubeconfig").display().to_string();
+        let watching = ["--mesh", "watch", "--mesh-kubeconfig", &kubeconfig, "--kubeconfig", &kubeconfig];
+        let running = self.start.agent(&[watching.as_slice(), &["--node-name", "node1"]].concat())?;
+        running.await_ready()?;
+        // Not switched off while it counts: every record would change.
+        put_mesh()?;
+        sleep(SETTLE);
+        let before = requests()?;
+        self.add_like(like, 2 * MANY_PODS)?;
+        wait("the first events", || requests().ok().filter(|now| now.1 > before.1))?;
+        sleep(SETTLE);
+        let after = requests()?;
+        running.end()?;
+        Ok((after.0 - before.0, after.1 - before.1))
+    }
 }
 
 fn float(count: u64) -> f64 {

@@ -143,6 +143,18 @@ fn each_fault_of_a_node_is_named() {
     assert_eq!(problems(|facts| facts.conversion.link_pinned = false), ["NoConversion"]);
     assert_eq!(problems(|facts| facts.conversion.tried = Ok(false)), ["NoConversion"]);
     assert_eq!(problems(|facts| facts.guard = Ok(None)), ["SameNodeGuardMissing"]);
+    assert_eq!(problems(|facts| facts.memory.as_mut().unwrap().available = 1000), ["MemoryLow"]);
+    let devices = |facts: &mut Facts| {
+        facts.devices = Ok(Vec::new());
+        facts.ports = Ok(Vec::new());
+    };
+    assert_eq!(problems(devices), ["NoRdmaDevice"]);
+    let mtu = |facts: &mut Facts| facts.devices.as_mut().unwrap()[0].ports[0].netdev_mtu = Some(1280);
+    assert_eq!(problems(mtu), ["RdmaMtu"]);
+}
+
+#[test]
+fn each_fault_of_the_chain_is_named_once_and_in_the_words_of_who_judged_it() {
     assert_eq!(problems(|facts| facts.chain.entry = None), ["ChainEntryMissing"]);
     assert_eq!(problems(|facts| facts.chain.program = false), ["PluginMissing"]);
     assert_eq!(
@@ -176,7 +188,10 @@ fn each_fault_of_a_node_is_named() {
         facts.agent.as_mut().unwrap().not_ready = Some("the node has not been checked yet".to_owned());
     };
     assert_eq!(problems(not_checked), ["ChainEntryNotLoaded", "AgentNotReady"]);
-    assert_eq!(problems(|facts| facts.memory.as_mut().unwrap().available = 1000), ["MemoryLow"]);
+}
+
+#[test]
+fn what_the_agent_says_of_itself_is_a_problem_where_it_keeps_pods_from_smc() {
     let off = Switch::Off { why: "smcEnabled is not true".to_owned() };
     assert_eq!(problems(|facts| facts.published.as_mut().unwrap().switch = off), ["SwitchedOff"]);
     let not_ready = Reason::AgentNotReady { path: "/run/kube-smc/node.json".to_owned() };
@@ -191,13 +206,6 @@ fn each_fault_of_a_node_is_named() {
     assert!(says("events").is_empty(), "an API server that cannot be reached keeps no pod from SMC-R");
     assert!(says("port").is_empty(), "nor does a port that is another program's");
     assert_eq!(says("startup taint"), ["AgentNotReady"], "pods may not start at all");
-    let devices = |facts: &mut Facts| {
-        facts.devices = Ok(Vec::new());
-        facts.ports = Ok(Vec::new());
-    };
-    assert_eq!(problems(devices), ["NoRdmaDevice"]);
-    let mtu = |facts: &mut Facts| facts.devices.as_mut().unwrap()[0].ports[0].netdev_mtu = Some(1280);
-    assert_eq!(problems(mtu), ["RdmaMtu"]);
 }
 
 #[test]

@@ -120,10 +120,8 @@ for _ in range(times):
 print(wrong, round(slowest * 1000))
 "#;
 
-fn neighbours(world: &mut World) -> Result<String> {
-    const TIMES: u32 = 50;
-    let nodes = world.nodes();
-    let [near, far] = nodes.as_slice() else { bail!("two nodes are needed: {nodes:?}") };
+/// Two annotated pods of one node, and the Services of the one that serves.
+fn place_neighbours(world: &World, near: &str) -> Result<()> {
     let mount =
         |path: &str| json!({ "name": path.trim_start_matches('/'), "mountPath": path, "readOnly": true });
     let volume = |path: &str| json!({ "name": path.trim_start_matches('/'), "hostPath": { "path": path } });
@@ -161,6 +159,25 @@ fn neighbours(world: &mut World) -> Result<String> {
     for role in ["client", "server"] {
         set_up(world, &world.pod("default", &format!("role={role},{NEIGHBOURS}"))?)?;
     }
+    Ok(())
+}
+
+/// Posts a body a number of times from the client; returns how many failed or came back changed, and the slowest connect in
+/// milliseconds.
+fn post(world: &World, address: &str, port: &str, times: u32) -> Result<(u32, u32)> {
+    let times = times.to_string();
+    let said =
+        world.kubectl(&["exec", "neighbour-client", "--", "python3", "-c", POST, address, port, &times])?;
+    let numbers: Vec<u32> = said.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [wrong, slowest_ms] = numbers[..] else { bail!("{address}:{port}: {said}") };
+    Ok((wrong, slowest_ms))
+}
+
+fn neighbours(world: &mut World) -> Result<String> {
+    const TIMES: u32 = 50;
+    let nodes = world.nodes();
+    let [near, far] = nodes.as_slice() else { bail!("two nodes are needed: {nodes:?}") };
+    place_neighbours(world, near)?;
     let balancer = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": BALANCER }] } } }).to_string();
     world.kubectl(&[
         "patch",
@@ -180,32 +197,15 @@ fn neighbours(world: &mut World) -> Result<String> {
         ("the own node's port", world.node(near)?.ip().to_string(), node_port.as_str()),
         ("the other node's port", world.node(far)?.ip().to_string(), node_port.as_str()),
     ];
-    let post = |address: &str, port: &str, times: u32| -> Result<(u32, u32)> {
-        let times = times.to_string();
-        let said = world.kubectl(&[
-            "exec",
-            "neighbour-client",
-            "--",
-            "python3",
-            "-c",
-            POST,
-            address,
-            port,
-            &times,
-        ])?;
-        let numbers: Vec<u32> = said.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-        let [wrong, slowest_ms] = numbers[..] else { bail!("{address}:{port}: {said}") };
-        Ok((wrong, slowest_ms))
-    };
     let mut seen = Vec::new();
     for (way, address, port) in &ways {
         // Until kube-proxy has it.
-        world.eventually(|_| {
-            let (wrong, _) = post(address, port, 1)?;
+        world.eventually(|world| {
+            let (wrong, _) = post(world, address, port, 1)?;
             ensure!(wrong == 0, "{way} ({address}:{port}) does not answer");
             Ok(())
         })?;
-        let (wrong, slowest_ms) = post(address, port, TIMES)?;
+        let (wrong, slowest_ms) = post(world, address, port, TIMES)?;
         ensure!(wrong == 0, "{wrong} of {TIMES} by {way} ({address}:{port}) failed or came back changed");
         ensure!(slowest_ms < 1000, "by {way} ({address}:{port}) a connect took {slowest_ms} ms");
         seen.push(format!("{way} {slowest_ms} ms"));
