@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Lab, Namespace, PREV_RESULT, VERSIONS, node_facts, part_with};
+use support::{Lab, PREV_RESULT, VERSIONS, node_facts, part_with};
+use test_support::TestNetns;
 
 /// The refusal's name in the record, after what every settled refusal has was checked: what was seen and what to do
 /// for people, the pod's names, and one log line with the same id.
@@ -41,7 +42,7 @@ fn refusal(lab: &Lab) -> Value {
 
 #[test]
 fn without_an_agent_the_pod_starts_on_tcp_and_the_reason_is_recorded() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     for version in VERSIONS {
         let lab = Lab::new();
         let conf = lab.conf(version).annotated("true");
@@ -56,7 +57,7 @@ fn without_an_agent_the_pod_starts_on_tcp_and_the_reason_is_recorded() {
 
 #[test]
 fn a_pod_whose_annotation_is_misspelt_starts_on_tcp_also_where_smc_is_required_and_is_told_so() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     for key in ["smc.asm.alibabacloud.com/enable", "smc.asm.alibabacloud.com/Enabled"] {
         let lab = Lab::new();
         for conf in [lab.conf("1.0.0"), lab.conf("1.0.0").required()] {
@@ -70,7 +71,7 @@ fn a_pod_whose_annotation_is_misspelt_starts_on_tcp_also_where_smc_is_required_a
 
 #[test]
 fn only_the_record_its_lock_and_the_log_are_made() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     lab.add(&lab.conf("0.4.0").annotated("true"), &netns).run().succeeded_with(PREV_RESULT);
     let container = &lab.container;
@@ -95,7 +96,7 @@ fn only_the_record_its_lock_and_the_log_are_made() {
 
 #[test]
 fn the_same_add_twice_changes_nothing() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let call = lab.add(&lab.conf("0.4.0").annotated("true"), &netns);
     call.run().succeeded_with(PREV_RESULT);
@@ -110,7 +111,7 @@ fn the_same_add_twice_changes_nothing() {
 
 #[test]
 fn a_reason_that_changed_is_recorded_anew() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let call = lab.add(&lab.conf("0.4.0").annotated("true"), &netns);
     call.run().succeeded_with(PREV_RESULT);
@@ -125,7 +126,7 @@ fn a_reason_that_changed_is_recorded_anew() {
 
 #[test]
 fn a_node_file_that_cannot_be_trusted_is_told() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let with = |key: &str, value: Value| {
         let mut facts = node_facts();
         part_with(&mut facts, key)[key] = value;
@@ -163,7 +164,7 @@ fn a_node_file_that_cannot_be_trusted_is_told() {
 
 #[test]
 fn a_node_file_that_is_no_file_is_told() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     fs::create_dir_all(lab.state().join("node.json")).unwrap();
     lab.add(&lab.conf("0.4.0").annotated("true"), &netns).run().succeeded_with(PREV_RESULT);
@@ -172,7 +173,7 @@ fn a_node_file_that_is_no_file_is_told() {
 
 #[test]
 fn unknown_fields_of_a_newer_agent_are_tolerated() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let mut facts = node_facts();
     facts["x-new"] = json!({ "deep": [1, null] });
@@ -193,7 +194,7 @@ fn unknown_fields_of_a_newer_agent_are_tolerated() {
 
 #[test]
 fn an_annotation_that_is_neither_true_nor_false_is_told_and_never_guessed() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     for value in ["yes", "True", "", "TRUE", "1", "true ", "\u{1f600}\n\"", "truefalse"] {
         let lab = Lab::new();
         // Not even on a node where nothing is in the way.
@@ -211,7 +212,7 @@ fn an_annotation_that_is_neither_true_nor_false_is_told_and_never_guessed() {
 
 #[test]
 fn where_acceleration_is_required_the_pod_does_not_start() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     for version in VERSIONS {
         let lab = Lab::new();
         let conf = lab.conf(version).annotated("true").required();
@@ -227,7 +228,7 @@ fn where_acceleration_is_required_the_pod_does_not_start() {
 
 #[test]
 fn a_state_directory_that_cannot_be_written_is_no_concern_of_a_preferred_pod() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let file = lab.path().join("file");
     fs::write(&file, "not a directory").unwrap();
@@ -247,7 +248,7 @@ fn a_state_directory_that_cannot_be_written_is_no_concern_of_a_preferred_pod() {
 
 #[test]
 fn a_full_state_directory_leaves_no_half_record() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     fs::create_dir_all(lab.state()).unwrap();
     // In a mount namespace of its own, so that nothing stays mounted. One page, taken by a file.
@@ -266,7 +267,7 @@ fn a_full_state_directory_leaves_no_half_record() {
 
 #[test]
 fn a_log_that_cannot_be_written_fails_no_pod() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true").set("logDir", "\"/proc/kube-smc\"");
     lab.add(&conf, &netns).run().succeeded_with(PREV_RESULT);
@@ -277,7 +278,7 @@ fn a_log_that_cannot_be_written_fails_no_pod() {
 
 #[test]
 fn a_corrupt_record_is_made_anew() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     for content in [&b""[..], b"{", b"[]", b"\xff\xff", b"{\"version\":1}"] {
         let lab = Lab::new();
         lab.corrupt_record(content);
@@ -288,7 +289,7 @@ fn a_corrupt_record_is_made_anew() {
 
 #[test]
 fn a_pod_whose_names_the_runtime_does_not_tell_is_served_too() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true");
     lab.add(&conf, &netns).unset("CNI_ARGS").run().succeeded_with(PREV_RESULT);
@@ -299,7 +300,7 @@ fn a_pod_whose_names_the_runtime_does_not_tell_is_served_too() {
 
 #[test]
 fn on_a_node_that_booted_a_moment_ago_an_annotated_pod_waits_for_the_agent_and_others_do_not() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     // Many years: as if this machine had booted a moment ago.
     let conf = lab.conf("1.0.0").set("bootWaitSeconds", "4000000000");
@@ -318,7 +319,7 @@ fn on_a_node_that_booted_a_moment_ago_an_annotated_pod_waits_for_the_agent_and_o
 
 #[test]
 fn a_node_that_the_agent_has_prepared_since_its_boot_lets_no_pod_wait() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("1.0.0").annotated("true").set("bootWaitSeconds", "4000000000");
     let mut facts = node_facts();

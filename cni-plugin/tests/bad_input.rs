@@ -6,8 +6,9 @@ mod support;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
+use test_support::TestNetns;
 
-use support::{Lab, Namespace, PREV_RESULT, VERSIONS, quoted};
+use support::{Lab, PREV_RESULT, VERSIONS, quoted};
 
 /// What the plugin answers in when it could not read the caller's version.
 const LATEST: &str = "1.1.0";
@@ -174,7 +175,7 @@ fn where_the_runtime_passes_no_annotations_a_policy_that_cannot_hold_is_told() {
 
 #[test]
 fn standing_first_in_its_list_the_plugin_leaves_pods_to_those_that_follow() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let mut expected = 0;
     for version in VERSIONS {
@@ -264,7 +265,7 @@ fn names_that_could_leave_the_state_directory_are_refused() {
 
 #[test]
 fn names_too_long_for_a_record_are_refused_only_when_one_is_needed() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     for (name, value) in [("CNI_CONTAINERID", "a".repeat(250)), ("CNI_IFNAME", "éth0".to_owned())] {
         lab.add(&lab.conf("0.4.0"), &netns).env(name, &value).run().succeeded_with(PREV_RESULT);

@@ -9,10 +9,11 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
-use support::{Lab, Namespace, PREV_RESULT, VERSIONS, ends_in_time};
+use support::{Lab, PREV_RESULT, VERSIONS, ends_in_time};
+use test_support::TestNetns;
 
 /// A lab in which this pod was added, and refused.
-fn added(netns: &Namespace) -> Lab {
+fn added(netns: &TestNetns) -> Lab {
     let lab = Lab::new();
     lab.add(&lab.conf("0.4.0").annotated("true"), netns).run().succeeded_with(PREV_RESULT);
     lab
@@ -32,7 +33,7 @@ fn the_del_of_a_plain_pod_makes_no_directories() {
 
 #[test]
 fn del_leaves_a_tombstone_once() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = added(&netns);
     let before = lab.record();
     let del = lab.call("DEL", &lab.conf("0.4.0").annotated("true")).env("CNI_NETNS", netns.path());
@@ -62,7 +63,7 @@ fn del_leaves_a_tombstone_once() {
 #[test]
 fn del_needs_no_namespace() {
     for netns_of_del in [None, Some(""), Some("/run/netns/smctest-that-is-gone"), Some("/proc/self/ns/net")] {
-        let Some(netns) = Namespace::new() else { return };
+        let Some(netns) = TestNetns::new() else { return };
         let lab = added(&netns);
         drop(netns);
         let call = lab.call("DEL", &lab.conf("0.4.0")).unset("CNI_NETNS");
@@ -74,7 +75,7 @@ fn del_needs_no_namespace() {
 
 #[test]
 fn del_of_one_attachment_leaves_the_others() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = added(&netns);
     let before = lab.record_bytes();
     let call = lab.call("DEL", &lab.conf("0.4.0"));
@@ -85,7 +86,7 @@ fn del_of_one_attachment_leaves_the_others() {
 
 #[test]
 fn an_attachment_may_come_back_after_its_del() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = added(&netns);
     let first = lab.record();
     lab.call("DEL", &lab.conf("0.4.0")).run().succeeded_with("");
@@ -176,7 +177,7 @@ fn del_does_not_mind_what_stands_in_the_state_directory() {
 
 #[test]
 fn del_succeeds_when_the_tombstone_cannot_be_written() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = added(&netns);
     let before = lab.record_bytes();
     // Read-only in a mount namespace of its own, so that nothing stays mounted.
@@ -192,7 +193,7 @@ fn del_succeeds_when_the_tombstone_cannot_be_written() {
 
 #[test]
 fn del_ends_in_time_when_somebody_else_holds_the_lock() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = added(&netns);
     let lock = File::open(lab.state().join(format!("locks/{}-eth0", lab.container))).unwrap();
     lock.lock().unwrap();

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Lab, Namespace, PREV_RESULT, held};
+use support::{Lab, PREV_RESULT, held};
+use test_support::TestNetns;
 
 #[track_caller]
 fn once(lab: &Lab, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
@@ -25,7 +26,7 @@ fn once(lab: &Lab, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
 
 #[test]
 fn an_add_that_the_kernel_holds_hands_the_pod_on_and_its_worker_settles_the_record() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let add = lab.add(&lab.conf("0.4.0").annotated("true"), &netns);
     held(&lab, &add).succeeded_with(PREV_RESULT);
@@ -40,7 +41,7 @@ fn an_add_that_the_kernel_holds_hands_the_pod_on_and_its_worker_settles_the_reco
 
 #[test]
 fn a_pod_that_requires_smc_fails_for_a_kernel_that_holds_it() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let add = lab.add(&lab.conf("1.0.0").annotated("true").required(), &netns);
     let said = held(&lab, &add).failed_with(101, "1.0.0");
@@ -50,7 +51,7 @@ fn a_pod_that_requires_smc_fails_for_a_kernel_that_holds_it() {
 
 #[test]
 fn a_del_that_the_kernel_holds_succeeds_and_its_worker_releases_the_pod() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true");
     lab.add(&conf, &netns).run().succeeded_with(PREV_RESULT);

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 
 use serde_json::Value;
-use support::{Lab, Namespace, PREV_RESULT, ends_in_time};
+use support::{Lab, PREV_RESULT, ends_in_time};
+use test_support::TestNetns;
 
 #[test]
 fn every_annotated_call_is_one_line_of_json() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true");
     for calls in 1..=5 {
@@ -31,7 +32,7 @@ fn every_annotated_call_is_one_line_of_json() {
 
 #[test]
 fn a_line_stays_one_line_whatever_the_pod_is_called() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("a\nb\u{2028}\"\\").set("name", "\"net\\nwork\\u0000\"");
     let args = "K8S_POD_NAMESPACE=n\ns;K8S_POD_NAME=\"}\r\n{\"";
@@ -48,7 +49,7 @@ fn a_line_stays_one_line_whatever_the_pod_is_called() {
 #[test]
 fn the_log_never_outgrows_twice_its_limit() {
     const LIMIT: usize = 4096;
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true").set("logMaxBytes", LIMIT.to_string());
     let mut ids = Vec::new();
@@ -74,7 +75,7 @@ fn the_log_never_outgrows_twice_its_limit() {
 
 #[test]
 fn lines_of_concurrent_calls_do_not_mix() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true");
     let calls: Vec<_> = (0..20)
@@ -91,7 +92,7 @@ fn lines_of_concurrent_calls_do_not_mix() {
 
 #[test]
 fn concurrent_calls_that_start_a_new_log_lose_and_mix_nothing_of_it() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     // Room for about ten lines: twenty fill the first file and begin the second.
     let conf = lab.conf("0.4.0").annotated("true").set("logMaxBytes", "8000");
@@ -110,7 +111,7 @@ fn concurrent_calls_that_start_a_new_log_lose_and_mix_nothing_of_it() {
 
 #[test]
 fn the_same_call_at_the_same_time_makes_one_record() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let call = lab.add(&lab.conf("0.4.0").annotated("true"), &netns);
     let calls: Vec<_> = (0..10).map(|_| call.spawn()).collect();
@@ -126,7 +127,7 @@ fn the_same_call_at_the_same_time_makes_one_record() {
 
 #[test]
 fn an_attachment_that_somebody_else_works_on_holds_no_pod_up() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let locks = lab.state().join("locks");
     fs::create_dir_all(&locks).unwrap();
@@ -157,7 +158,7 @@ fn an_attachment_that_somebody_else_works_on_holds_no_pod_up() {
 
 #[test]
 fn a_log_that_somebody_else_locked_holds_no_pod_up() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true").set("logMaxBytes", "1");
     let call = lab.add(&conf, &netns);
@@ -176,7 +177,7 @@ fn a_log_that_somebody_else_locked_holds_no_pod_up() {
 
 #[test]
 fn a_line_longer_than_the_limit_is_kept_with_the_one_before_it() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let conf = lab.conf("0.4.0").annotated("true").set("logMaxBytes", "0");
     for (calls, files) in

@@ -3,7 +3,8 @@
 #[cfg(test)]
 mod support;
 
-use support::{Lab, Namespace, PREV_RESULT, strace_works, trace};
+use support::{Lab, PREV_RESULT, strace_works, trace};
+use test_support::TestNetns;
 
 /// Calls that would change something outside the process, enter another namespace, or start a second thread.
 const FORBIDDEN: &[&str] = &[
@@ -101,7 +102,7 @@ fn the_del_of_a_plain_pod_only_looks_for_record_lock_and_mark() {
 
 #[test]
 fn the_trace_would_show_what_an_annotated_pod_costs() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     if !strace_works() {
         return;
     }
@@ -117,7 +118,7 @@ fn the_trace_would_show_what_an_annotated_pod_costs() {
 
 #[test]
 fn a_line_of_the_log_is_one_appending_write() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     if !strace_works() {
         return;
     }

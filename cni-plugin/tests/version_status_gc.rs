@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Conf, Lab, Namespace, PREV_RESULT, VERSIONS, node_facts, part_with, quoted};
+use support::{Conf, Lab, PREV_RESULT, VERSIONS, node_facts, part_with, quoted};
+use test_support::TestNetns;
 
 #[test]
 fn version_is_answered_whatever_is_asked() {
@@ -70,7 +71,7 @@ fn status_says_that_plain_pods_can_be_served_whatever_keeps_annotated_ones_from_
 
 #[test]
 fn check_costs_no_pod_that_may_run_on_tcp() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     for version in ["0.4.0", "1.0.0", "1.1.0"] {
         for conf in [lab.conf(version), lab.conf(version).required(), lab.conf(version).annotated("true")] {
@@ -83,7 +84,7 @@ fn check_costs_no_pod_that_may_run_on_tcp() {
 
 #[test]
 fn check_under_required_tells_why_the_pod_is_not_accelerated() {
-    let Some(netns) = Namespace::new() else { return };
+    let Some(netns) = TestNetns::new() else { return };
     let lab = Lab::new();
     let required = lab.conf("1.0.0").annotated("true").required();
     let text = lab.call("CHECK", &required).run().failed_with(100, "1.0.0");
@@ -102,8 +103,8 @@ fn check_under_required_tells_why_the_pod_is_not_accelerated() {
 }
 
 /// A lab with settled records of containers `a` and `b` of this network and `c` of another.
-fn three_pods() -> Option<(Lab, Namespace)> {
-    let netns = Namespace::new()?;
+fn three_pods() -> Option<(Lab, TestNetns)> {
+    let netns = TestNetns::new()?;
     let lab = Lab::new();
     for (container, network) in [("a", "terway-chainer"), ("b", "terway-chainer"), ("c", "other")] {
         let conf = lab.conf("1.1.0").annotated("true").set("name", quoted(network));

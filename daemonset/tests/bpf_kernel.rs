@@ -18,7 +18,7 @@ use smc_agent::node::bpf::{self, BpfError, ConversionProgram, Ensured, LINK_NAME
 use smc_host::{conversion, netns::Netns};
 use smc_model::NetnsCookie;
 use socket2::{Domain, Protocol, Socket, Type};
-use support::TestNetns;
+use test_support::{TestNetns, as_root, kernel_lacks};
 
 /// `IPPROTO_SMC` of mainline, `IPPROTO_MPTCP` (another number that a socket can really be converted to), `IPPROTO_TCP`.
 const SMC: i32 = 256;
@@ -34,15 +34,14 @@ struct Node {
 impl Node {
     fn new(label: &str) -> Option<Self> {
         let alone = support::alone();
-        let ready = if support::is_root() {
-            bpf::probe()
-                .map_err(|error| error.to_string())
-                .and_then(|()| bpf::smc_protocol().ok_or("this kernel makes no SMC sockets".to_owned()))
-        } else {
-            Err("loading BPF programs needs root".to_owned())
-        };
+        if !as_root() {
+            return None;
+        }
+        let ready = bpf::probe()
+            .map_err(|error| error.to_string())
+            .and_then(|()| bpf::smc_protocol().ok_or("this kernel makes no SMC sockets".to_owned()));
         if let Err(why) = ready {
-            support::cannot_run(&why);
+            kernel_lacks(&why);
             return None;
         }
         let pins = Path::new("/sys/fs/bpf").join(format!("kube-smc-{}-{label}", std::process::id()));
@@ -73,14 +72,21 @@ impl Drop for Node {
     }
 }
 
-impl TestNetns {
+/// What a namespace shows from inside.
+trait Inside {
+    fn cookie(&self) -> NetnsCookie;
+    /// `SO_PROTOCOL` of a new socket in the namespace.
+    fn protocol(&self, family: Domain, kind: Type, protocol: i32) -> i32;
+    fn tcp_protocol(&self) -> i32;
+}
+
+impl Inside for TestNetns {
     fn cookie(&self) -> NetnsCookie {
-        Netns::open(&self.path()).unwrap().connect().unwrap().cookie.unwrap()
+        Netns::open(self.path()).unwrap().connect().unwrap().cookie.unwrap()
     }
 
-    /// `SO_PROTOCOL` of a new socket in the namespace.
     fn protocol(&self, family: Domain, kind: Type, protocol: i32) -> i32 {
-        let made = Netns::open(&self.path()).unwrap().run(|| {
+        let made = Netns::open(self.path()).unwrap().run(|| {
             let socket = Socket::new_raw(family, kind, Some(Protocol::from(protocol)))?;
             Ok::<_, std::io::Error>(socket.protocol()?.map_or(0, i32::from))
         });
@@ -101,7 +107,7 @@ fn the_smc_protocol_number_is_mainlines() {
 #[test]
 fn stream_sockets_of_a_namespace_in_the_map_become_smc_and_no_others() {
     let Some(node) = Node::new("convert") else { return };
-    let (accelerated, other) = (TestNetns::new("a"), TestNetns::new("b"));
+    let (accelerated, other) = (support::netns(), support::netns());
     let ensured = node.ensure(SMC);
     assert_eq!(ensured, Ensured { map_path: node.map(), adopted: false, replaced: false });
     assert_eq!(accelerated.tcp_protocol(), TCP, "not before it is in the map");
@@ -130,10 +136,10 @@ fn stream_sockets_of_a_namespace_in_the_map_become_smc_and_no_others() {
 #[test]
 fn converted_programs_still_talk_to_each_other() {
     let Some(node) = Node::new("talk") else { return };
-    let netns = TestNetns::new("talk");
+    let netns = support::netns();
     node.ensure(SMC);
     conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
-    let heard = Netns::open(&netns.path()).unwrap().run(|| {
+    let heard = Netns::open(netns.path()).unwrap().run(|| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.write_all(b"over SMC or its fallback").unwrap();
@@ -155,7 +161,7 @@ fn an_agent_that_ends_leaves_conversion_on_and_the_next_one_adopts_it() {
         return;
     }
     let Some(node) = Node::new("restart") else { return };
-    let netns = TestNetns::new("restart");
+    let netns = support::netns();
     let agent = || {
         let test = "an_agent_that_ends_leaves_conversion_on_and_the_next_one_adopts_it";
         let ended = Command::new(std::env::current_exe().unwrap())
@@ -178,7 +184,7 @@ fn an_agent_that_ends_leaves_conversion_on_and_the_next_one_adopts_it() {
 #[test]
 fn another_build_replaces_the_program_without_a_socket_slipping_through() {
     let Some(node) = Node::new("replace") else { return };
-    let netns = TestNetns::new("replace");
+    let netns = support::netns();
     node.ensure(MPTCP);
     conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
     assert_eq!(netns.tcp_protocol(), MPTCP);
@@ -195,7 +201,7 @@ fn another_build_replaces_the_program_without_a_socket_slipping_through() {
                 }
                 made
             };
-            Netns::open(&netns.path()).unwrap().run(make).unwrap()
+            Netns::open(netns.path()).unwrap().run(make).unwrap()
         });
         for protocol in [SMC, MPTCP, SMC] {
             assert_eq!(
@@ -216,7 +222,7 @@ fn another_build_replaces_the_program_without_a_socket_slipping_through() {
 #[test]
 fn an_agent_killed_while_replacing_is_tidied_up_after() {
     let Some(node) = Node::new("killed") else { return };
-    let netns = TestNetns::new("killed");
+    let netns = support::netns();
     node.ensure(SMC);
     conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
     let (link, next) = (node.link_id(), node.pins.join("smcify_link_next"));
@@ -235,7 +241,7 @@ fn an_agent_killed_while_replacing_is_tidied_up_after() {
 #[test]
 fn a_map_that_lost_its_pin_is_made_again_with_a_program_that_reads_it() {
     let Some(node) = Node::new("lost") else { return };
-    let netns = TestNetns::new("lost");
+    let netns = support::netns();
     node.ensure(SMC);
     std::fs::remove_file(node.map()).unwrap();
     assert!(node.ensure(SMC).replaced);
@@ -256,7 +262,7 @@ fn two_agents_at_once_attach_one_program() {
 #[test]
 fn a_full_map_refuses_the_next_namespace_and_keeps_converting_the_others() {
     let Some(node) = Node::new("full") else { return };
-    let (first, late) = (TestNetns::new("first"), TestNetns::new("late"));
+    let (first, late) = (support::netns(), support::netns());
     node.ensure(SMC);
     conversion::add_to_map(&node.map(), first.cookie()).unwrap();
     let map = ConversionProgram::open_map(&node.pins).unwrap().unwrap();
@@ -277,7 +283,7 @@ fn a_full_map_refuses_the_next_namespace_and_keeps_converting_the_others() {
 #[test]
 fn removing_stops_conversion_and_leaves_nothing_pinned() {
     let Some(node) = Node::new("remove") else { return };
-    let netns = TestNetns::new("remove");
+    let netns = support::netns();
     node.ensure(SMC);
     conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
     let removed = ConversionProgram::remove(&node.pins).unwrap();

@@ -16,7 +16,8 @@ use smc_host::netlink::Connection;
 use smc_host::netns::Netns;
 use smc_host::peers::PEERS_NAME;
 use smc_model::{StripCause, SynOption};
-use support::{BpfFs, TestNetns, run};
+use support::{BpfFs, run};
+use test_support::TestNetns;
 
 fn mainlines_offer() -> SynOption {
     SynOption { kind: 254, data: vec![0xe2, 0xd4, 0xc3, 0xd9] }
@@ -127,14 +128,25 @@ fn an_interface_gets_the_program_beside_those_of_others_and_loses_it_again() {
         ("ingress", &["qdisc add dev eth0 ingress"][..]),
         ("others", &["qdisc add dev eth0 clsact", &theirs][..]),
     ] {
-        let netns = TestNetns::new(label);
-        support::ip(&["-n", netns.name(), "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"]);
-        support::ip(&["-n", netns.name(), "address", "add", "10.0.0.5/24", "dev", "eth0"]);
+        let netns = support::netns();
+        test_support::ip(&[
+            "-n",
+            netns.name(),
+            "link",
+            "add",
+            "eth0",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth1",
+        ]);
+        test_support::ip(&["-n", netns.name(), "address", "add", "10.0.0.5/24", "dev", "eth0"]);
         for command in before {
             let command: Vec<&str> = command.split(' ').collect();
             run(&[&["ip", "netns", "exec", netns.name(), "tc"][..], &command].concat());
         }
-        let mut route: Connection = Netns::open(&netns.path()).unwrap().connect().unwrap().route;
+        let mut route: Connection = Netns::open(netns.path()).unwrap().connect().unwrap().route;
         let eth0 = route.link_index("eth0").unwrap().unwrap();
         assert_eq!(guard::unguarded(&mut route, None).unwrap(), ["eth0"], "{label}");
         assert!(!guard.is_attached(&mut route, eth0).unwrap(), "{label}");
@@ -169,8 +181,8 @@ fn an_interface_whose_first_place_is_taken_is_refused_with_the_kernels_words() {
     let Some(bpffs) = BpfFs::mount() else { return };
     ensure(&bpffs.pins());
     let guard = Guard::open(&bpffs.pins()).unwrap();
-    let netns = TestNetns::new("taken");
-    support::ip(&["-n", netns.name(), "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"]);
+    let netns = support::netns();
+    test_support::ip(&["-n", netns.name(), "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"]);
     // The kernel has one kind of filter, for one protocol, at each priority.
     let theirs = format!(
         "filter add dev eth0 ingress prio 1 protocol ip bpf da pinned {}",
@@ -180,7 +192,7 @@ fn an_interface_whose_first_place_is_taken_is_refused_with_the_kernels_words() {
         let command: Vec<&str> = command.split(' ').collect();
         run(&[&["ip", "netns", "exec", netns.name(), "tc"][..], &command].concat());
     }
-    let mut route = Netns::open(&netns.path()).unwrap().connect().unwrap().route;
+    let mut route = Netns::open(netns.path()).unwrap().connect().unwrap().route;
     let eth0 = route.link_index("eth0").unwrap().unwrap();
     let error = guard.attach(&mut route, eth0).unwrap_err();
     assert!(error.with_cause().contains("attach the same-node guard"), "{}", error.with_cause());

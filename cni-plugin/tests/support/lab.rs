@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use test_support::TestNetns;
 
-use super::{Call, Conf, Namespace};
+use super::{Call, Conf};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -70,7 +71,7 @@ impl Lab {
     }
 
     /// ADD of a pod that has this namespace.
-    pub(crate) fn add(&self, conf: &Conf, netns: &Namespace) -> Call {
+    pub(crate) fn add(&self, conf: &Conf, netns: &TestNetns) -> Call {
         self.call("ADD", conf).env("CNI_NETNS", netns.path())
     }
 

@@ -8,7 +8,6 @@ mod call;
 mod conf;
 mod held;
 mod lab;
-mod netns;
 mod node;
 mod trace;
 
@@ -16,6 +15,5 @@ pub(crate) use call::{Call, Outcome, ends_in_time};
 pub(crate) use conf::{Conf, PREV_RESULT, VERSIONS, quoted};
 pub(crate) use held::held;
 pub(crate) use lab::{Lab, files_below};
-pub(crate) use netns::Namespace;
 pub(crate) use node::{node_facts, part_with};
 pub(crate) use trace::{strace_works, trace};

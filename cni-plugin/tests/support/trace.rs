@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{Call, Outcome};
 
-/// Whether this user can trace a process; if not, a person is told that the test was skipped.
+/// Whether this user can trace a process; if not, a person is told.
 pub(crate) fn strace_works() -> bool {
     let output =
         Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::piped()).output();
@@ -14,7 +14,7 @@ pub(crate) fn strace_works() -> bool {
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
         Err(error) => error.to_string(),
     };
-    eprintln!("SKIPPED: needs strace: {problem}");
+    test_support::cannot_run(&format!("it needs strace: {problem}"));
     false
 }
 

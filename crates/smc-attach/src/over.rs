@@ -84,11 +84,12 @@ fn is_reachable(record: &Record, inside: &mut Connection) -> Result<bool, HostEr
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::process::Command;
 
     use smc_model::{Owned, Plan, Verdict};
     use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION};
+
+    use test_support::TestNetns;
 
     use super::*;
 
@@ -116,50 +117,18 @@ mod tests {
         }
     }
 
-    /// A namespace's path as `ip netns` makes it; removed with the value.
-    struct Named(String);
-
-    impl Named {
-        fn new() -> Option<Self> {
-            static NEXT: AtomicU32 = AtomicU32::new(0);
-            let name =
-                format!("kube-smc-over-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let made = Command::new("ip").args(["netns", "add", &name]).stderr(Stdio::null()).status();
-            if made.is_ok_and(|status| status.success()) {
-                return Some(Self(name));
-            }
-            assert!(std::env::var_os("CI").is_none(), "CI must run this as root with iproute2");
-            eprintln!("SKIPPED: needs a network namespace (root, iproute2)");
-            None
-        }
-
-        fn path(&self) -> std::path::PathBuf {
-            Path::new("/run/netns").join(&self.0)
-        }
-
-        fn delete(&self) {
-            let _ = Command::new("ip").args(["netns", "delete", &self.0]).stderr(Stdio::null()).status();
-        }
-    }
-
-    impl Drop for Named {
-        fn drop(&mut self) {
-            self.delete();
-        }
-    }
-
     #[test]
     fn what_is_left_of_a_pod_is_told_by_its_namespace_its_processes_and_the_hosts_way_to_it() {
-        let Some(named) = Named::new() else { return };
+        let Some(named) = TestNetns::new() else { return };
         // Of this machine's processes only the pod's: not every user may see all of them.
         let seen = tempfile::tempdir().unwrap();
         let (path, proc) = (named.path(), seen.path());
-        let mut pod = record(&path);
+        let mut pod = record(path);
         let empty = Remains::Namespace { processes: false, reachable: false };
         assert_eq!(Remains::of(&pod, proc).unwrap(), empty);
 
         let mut running =
-            Command::new("ip").args(["netns", "exec", &named.0, "sleep", "60"]).spawn().unwrap();
+            Command::new("ip").args(["netns", "exec", named.name(), "sleep", "60"]).spawn().unwrap();
         let id = running.id().to_string();
         std::os::unix::fs::symlink(Path::new("/proc").join(&id), proc.join(&id)).unwrap();
         let mut remains = empty;
@@ -187,8 +156,8 @@ mod tests {
 
     #[test]
     fn an_address_that_the_host_still_sends_into_the_namespace_is_reachable() {
-        let Some(outer) = Named::new() else { return };
-        let home = Netns::open(&outer.path()).unwrap();
+        let Some(outer) = TestNetns::new() else { return };
+        let home = Netns::open(outer.path()).unwrap();
         let pod = Netns::make().unwrap();
         let address = "10.99.0.7".parse().unwrap();
         let pair = smc_host::veth::Pair { host: "vethover", inside: "eth0", address };

@@ -171,8 +171,7 @@ mod tests {
     /// Both ends in namespaces made for it, so that nothing outside is touched. Needs root.
     #[test]
     fn a_pair_carries_packets_and_goes_with_its_namespace() {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("not run: needs root");
+        if !test_support::as_root() {
             return;
         }
         let (outer, inner) = (Netns::make().unwrap(), Netns::make().unwrap());

@@ -23,27 +23,13 @@ mod pods;
 mod snapshot;
 mod traffic;
 
-use std::fmt::Display;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use cluster::{Cluster, OLD_NODE, TWO_NODES, not_run, old_node, two_nodes};
 pub use kernel::{Kernel, kernel_tests, run_kernel_test, shell};
 pub use pods::{TestPod, start, start_both};
+pub use test_support::eventually;
 pub use traffic::{Fetched, client, fetch, lasting_server, server, wait_until_served};
 
 /// What is awaited comes within seconds; a busy machine that emulates its nodes may take this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Looks until there is what is looked for; fails with what was seen last when `limit` is over.
-#[track_caller]
-pub fn eventually<T, E: Display>(limit: Duration, mut look: impl FnMut() -> Result<T, E>) -> T {
-    let end = Instant::now() + limit;
-    loop {
-        match look() {
-            Ok(found) => return found,
-            Err(seen) if Instant::now() > end => panic!("after {} s: {seen}", limit.as_secs()),
-            Err(_) => sleep(Duration::from_millis(200)),
-        }
-    }
-}

@@ -1,4 +1,5 @@
 use std::process::Command;
+use test_support::as_root;
 
 use smc_host::route::Way;
 use smc_host::veth::Pair;
@@ -34,17 +35,11 @@ fn record(pod: &Netns) -> Record {
     }
 }
 
-fn is_root() -> bool {
-    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    assert!(root || std::env::var_os("CI").is_none(), "CI must run this as root");
-    root
-}
-
 /// The subnet of RDMA's network device holds the pods' addresses, so there always is some route.
 #[test]
 fn an_address_is_held_again_towards_its_own_pod_and_by_no_other_route() {
-    if !is_root() {
-        return eprintln!("SKIPPED: needs root");
+    if !as_root() {
+        return;
     }
     let (host, pod) = (Netns::make().unwrap(), Netns::make().unwrap());
     let mut route = host.run(|| Connection::open(Protocol::Route)).unwrap().unwrap();
