@@ -1,4 +1,9 @@
 //! A blocking netlink connection with extended acknowledgements.
+//!
+//! One dialect for all that SMC needs: frames and attributes are [`smc_abi`]'s, and the fixed headers of rtnetlink's families
+//! are netlink-packet-route's. That crate's messages would make a value of every attribute of every link and route, on the path
+//! of each pod's start, for the two or three that are asked for; and it does not know SMC's families. Only the agent's anchor
+//! link is made by the crate rtnetlink, which is asynchronous like the agent and knows how links are made.
 
 use std::fs::File;
 use std::os::fd::AsFd;
