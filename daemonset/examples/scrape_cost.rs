@@ -26,7 +26,7 @@ use smc_agent::surfaces::http::{Door, Limits, serve};
 use smc_agent::surfaces::metrics::Metrics;
 use smc_host::genl;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::netns::{Netns, wander};
+use smc_host::netns::{Netns, visit};
 use smc_model::{LiveVerdict, PeersWithoutSmc, Verdict, fallback_label};
 use smc_state::{AttachmentId, FallbackCount, LivePod, PodName};
 use tokio::net::TcpListener;
@@ -47,11 +47,11 @@ fn main() -> Result<()> {
     let (mut looks, mut scrapes, mut length) = (Vec::new(), Vec::new(), 0);
     for _ in 0..rounds {
         let begin = cpu()?;
-        let seen = wander(|wanderer| -> Result<Vec<(Stats, FallbackStats)>> {
+        let seen = visit(|visitor| -> Result<Vec<(Stats, FallbackStats)>> {
             namespaces
                 .iter()
                 .map(|netns| {
-                    wanderer.enter(&Netns::open(&netns.path())?)?;
+                    visitor.enter(&Netns::open(&netns.path())?)?;
                     ask()
                 })
                 .collect()

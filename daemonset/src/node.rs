@@ -17,13 +17,13 @@ mod facts;
 mod losses;
 mod modules;
 mod observe;
+mod observed;
 mod plan;
 pub mod published;
-mod seen;
 mod standing;
 mod step;
 #[cfg(test)]
-mod test_seen;
+mod test_nodes;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -37,7 +37,7 @@ use crate::node::bpf::{Pinned, PinnedGuard};
 use crate::settings::Wishes;
 use facts::Failures;
 use losses::LookedAt;
-use seen::{GuardPins, Seen};
+use observed::{GuardPins, Observed};
 use step::Step;
 
 /// How often a node is looked at and worked on before what is still due is left to the next look. SMC, its ports and what
@@ -100,13 +100,13 @@ impl<'a> Asked<'a> {
     }
 
     /// Known defects for which pods of this node are refused.
-    fn refused_defects(&self, seen: &Seen) -> Vec<String> {
+    fn refused_defects(&self, seen: &Observed) -> Vec<String> {
         if self.refuse_defects { seen.open_defects.clone() } else { Vec::new() }
     }
 
     /// Who may speak SMC with the node's pods; `None` while nobody knows. Where the kernel is refused nobody may: listeners that
     /// were made before stay open to whom SMC's handshake code answers.
-    fn let_in(&self, seen: &Seen) -> Option<Inbound> {
+    fn let_in(&self, seen: &Observed) -> Option<Inbound> {
         if self.refused_defects(seen).is_empty() {
             return self.inbound.clone();
         }
@@ -194,7 +194,7 @@ pub async fn prepare(
 }
 
 /// Who may speak SMC with the node's pods, as the guard's map says.
-fn rules(seen: &Seen) -> Option<smc_model::PeerRules> {
+fn rules(seen: &Observed) -> Option<smc_model::PeerRules> {
     match &seen.rest.as_ref()?.guard {
         GuardPins::There { maps: Ok(maps), .. } => Some(maps.rules.clone()),
         _ => None,
@@ -219,7 +219,7 @@ impl Work {
     /// again.
     async fn round(
         &mut self,
-        seen: &Seen,
+        seen: &Observed,
         asked: &Asked<'_>,
         options: &Options,
         last: &mut LastLook,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use smc_host::{kernel, memory};
-use smc_state::{ReadBefore, Store};
+use smc_state::{RecordCache, Store};
 use smc_surfaces::Subject;
 use tokio::sync::watch;
 
@@ -18,8 +18,8 @@ use crate::pods::records::{self, Records};
 use crate::pods::repair::due::Wanted;
 use crate::pods::repair::{Looks, Repairer};
 use crate::pods::traffic::{Tools, Traffic};
-use crate::process::ending::Ending;
 use crate::process::log_level::LogLevel;
+use crate::process::shutdown::Shutdown;
 use crate::settings::SettingsWatch;
 use crate::surfaces::Surfaces;
 
@@ -48,7 +48,7 @@ pub async fn run(
     store: &Store,
     surfaces: &mut Surfaces,
     level: &mut LogLevel,
-    ending: &mut Ending,
+    shutdown: &mut Shutdown,
 ) -> Result<()> {
     let Work { node: options, chain, cri_socket, settings_dir } = work;
     let cri = Cri::at(cri_socket.clone());
@@ -58,7 +58,7 @@ pub async fn run(
 
     let mut mesh = surfaces.mesh();
     let switch = *mesh.borrow_and_update();
-    let read = ReadBefore::default();
+    let read = RecordCache::default();
     let repairer = Repairer::new(
         cri.clone(),
         store.clone(),
@@ -84,7 +84,7 @@ pub async fn run(
     } else {
         let runtime = tokio::select! {
             runtime = runtime_version(&cri) => runtime,
-            () = ending.wanted() => {
+            () = shutdown.wanted() => {
                 ended();
                 return Ok(());
             }
@@ -94,7 +94,7 @@ pub async fn run(
     tracing::info!(state = %store.dir().display(), "the node is prepared; watching pods");
     let chain = kept.as_ref().map(ChainThread::status);
     let parts = Parts { store, read, options, node, mesh, settings, repair, traffic, chain };
-    parts.follow(surfaces, level, ending).await?;
+    parts.follow(surfaces, level, shutdown).await?;
     if let Some(kept) = kept {
         kept.stop();
     }
@@ -105,7 +105,7 @@ pub async fn run(
 /// What the main loop works with.
 struct Parts<'a> {
     store: &'a Store,
-    read: ReadBefore,
+    read: RecordCache,
     options: &'a Options,
     node: PublishedNode<'a>,
     mesh: watch::Receiver<MeshSwitch>,
@@ -121,7 +121,7 @@ impl Parts<'_> {
         mut self,
         surfaces: &mut Surfaces,
         level: &mut LogLevel,
-        ending: &mut Ending,
+        shutdown: &mut Shutdown,
     ) -> Result<()> {
         let mut told = ChainTold::default();
         let mut watch = records::Watch::new(&self.store.pods_dir());
@@ -139,7 +139,7 @@ impl Parts<'_> {
             // Every branch only waits; what it leads to is done after the select, so nothing is ever cut off half way.
             let mut records_changed = false;
             tokio::select! {
-                () = ending.wanted() => return Ok(()),
+                () = shutdown.wanted() => return Ok(()),
                 heard = watch.changed() => records_changed = heard,
                 Some(status) = next(&mut self.chain) => told.tell(&status, surfaces),
                 Ok(()) = self.mesh.changed() => self.look().await?,

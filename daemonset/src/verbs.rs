@@ -10,9 +10,9 @@ use smc_agent::chain::{self, Mode, Runtime as _};
 use smc_agent::cri::LoadedByRuntime;
 use smc_agent::mesh::{MeshMode, MeshSwitch};
 use smc_agent::node::{self, Asked, LastLook, Options};
-use smc_agent::process::ending::Ending;
 use smc_agent::process::log_level::LogLevel;
 use smc_agent::process::logging::LevelSetter;
+use smc_agent::process::shutdown::Shutdown;
 use smc_agent::process::sole::{self, Work};
 use smc_agent::surfaces::kubernetes::api::Source;
 use smc_agent::surfaces::{self, Surfaces};
@@ -31,13 +31,13 @@ pub(crate) fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Re
         return dry_run(args);
     }
     let runtime = runtime()?;
-    let mut ending = listen(&runtime)?;
+    let mut shutdown = listen(&runtime)?;
     let mut level = LogLevel::new(&args.state_dir, setter, usual_level);
     let store = Store::new(args.state_dir);
     let taken = runtime.block_on(async {
         tokio::select! {
             taken = sole::take(&store, Work::Run) => Some(taken),
-            () = ending.wanted() => None,
+            () = shutdown.wanted() => None,
         }
     });
     let Some(taken) = taken else { return Ok(()) };
@@ -57,7 +57,7 @@ pub(crate) fn run(args: RunArgs, setter: LevelSetter, usual_level: String) -> Re
     let node = Options { pin_dir: args.pin_dir, proc: args.proc, ueids: args.ueids };
     let chain = args.chain.options(store.dir())?;
     let work = run::Work { node, chain, cri_socket: args.cri_socket, settings_dir: args.settings_dir };
-    runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut ending))
+    runtime.block_on(run::run(&work, &store, &mut surfaces, &mut level, &mut shutdown))
 }
 
 fn dry_run(args: RunArgs) -> Result<()> {
@@ -86,9 +86,9 @@ fn runtime() -> Result<Runtime> {
 }
 
 /// Listens from now on for the wish that the agent ends.
-fn listen(runtime: &Runtime) -> Result<Ending> {
+fn listen(runtime: &Runtime) -> Result<Shutdown> {
     let _context = runtime.enter();
-    Ending::listen().context("cannot listen for SIGTERM and SIGINT")
+    Shutdown::listen().context("cannot listen for SIGTERM and SIGINT")
 }
 
 pub(crate) fn uninstall(args: UninstallArgs) -> Result<()> {
@@ -132,8 +132,8 @@ fn tell_kubelet(left: &[String]) {
 
 pub(crate) fn pause() -> Result<()> {
     let runtime = runtime()?;
-    let mut ending = listen(&runtime)?;
-    runtime.block_on(ending.wanted());
+    let mut shutdown = listen(&runtime)?;
+    runtime.block_on(shutdown.wanted());
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use smc_host::apply;
 use smc_model::{Owned, Release, release};
-use smc_state::{AttachmentId, Lock, Phase, ReadBefore, Record, StateError, StepTiming, Store};
+use smc_state::{AttachmentId, Lock, Phase, Record, RecordCache, StateError, StepTiming, Store};
 
 /// What came of [`detach`] or of one record's [`sweep`].
 #[derive(Debug, Default)]
@@ -131,7 +131,7 @@ fn release_owned(store: &Store, record: &Record, deadline: Instant, problems: &m
         return Released { left: owned, addresses: None };
     }
     // Read before the lock is taken, for which others wait: with it only what was written meanwhile is.
-    let before = ReadBefore::default();
+    let before = RecordCache::default();
     store.list_again(&before);
     let others = store
         .lock_addresses(deadline)

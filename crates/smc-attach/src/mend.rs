@@ -22,7 +22,7 @@ use smc_model::{
     Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, PeerRanges, Release, StripCause,
     Verdict,
 };
-use smc_state::{AttachmentId, Phase, ReadBefore, Record, Store};
+use smc_state::{AttachmentId, Phase, Record, RecordCache, Store};
 
 use crate::inside::namespace_of;
 
@@ -80,7 +80,7 @@ impl Found {
 
 impl Mender {
     /// Compares the host's kernel with the records, and mends both ways. What was made `anew` every pod gets.
-    pub fn mend(&mut self, store: &Store, read: &ReadBefore, node: &NodeFacts, anew: Anew) -> Mended {
+    pub fn mend(&mut self, store: &Store, read: &RecordCache, node: &NodeFacts, anew: Anew) -> Mended {
         self.renew |= anew.guard;
         let mut mended = Mended::default();
         if let Err(error) = self.try_mend(store, read, node, anew, &mut mended) {
@@ -92,7 +92,7 @@ impl Mender {
     fn try_mend(
         &mut self,
         store: &Store,
-        read: &ReadBefore,
+        read: &RecordCache,
         node: &NodeFacts,
         anew: Anew,
         mended: &mut Mended,
@@ -144,7 +144,7 @@ impl Mended {
     }
 }
 
-fn compare(store: &Store, read: &ReadBefore, node: &NodeFacts, anew: Anew) -> Result<Found, String> {
+fn compare(store: &Store, read: &RecordCache, node: &NodeFacts, anew: Anew) -> Result<Found, String> {
     let state = observe::host_state(node).map_err(|error| error.with_cause())?;
     let listing = store.list_again(read);
     let deleted: BTreeSet<&AttachmentId> = listing.deleted.iter().collect();

@@ -157,13 +157,13 @@ impl AsRawFd for Netns {
 
 /// Runs `work` on a thread of its own that may go from one namespace to the next, and ends afterwards. For many
 /// namespaces, where a thread for each would cost more than the look at it.
-pub fn wander<T: Send>(work: impl FnOnce(&Wanderer) -> T + Send) -> Result<T, HostError> {
+pub fn visit<T: Send>(work: impl FnOnce(&Visitor) -> T + Send) -> Result<T, HostError> {
     let attempt = "start a thread to look into network namespaces";
     thread::scope(|scope| {
         let worker = thread::Builder::new()
             .name("in-netns".to_owned())
             .stack_size(256 * 1024)
-            .spawn_scoped(scope, || work(&Wanderer(PhantomData)))
+            .spawn_scoped(scope, || work(&Visitor(PhantomData)))
             .map_err(HostError::at(attempt))?;
         worker.join().map_err(|_| HostError::new(attempt, Cause::Unexpected("it panicked".to_owned())))
     })
@@ -171,9 +171,9 @@ pub fn wander<T: Send>(work: impl FnOnce(&Wanderer) -> T + Send) -> Result<T, Ho
 
 /// A thread that may change its namespace; it cannot be given to another.
 #[derive(Debug)]
-pub struct Wanderer(PhantomData<Rc<()>>);
+pub struct Visitor(PhantomData<Rc<()>>);
 
-impl Wanderer {
+impl Visitor {
     /// Goes into a namespace, and stays there until the next; only so long it is kept alive.
     pub fn enter(&self, netns: &Netns) -> Result<(), HostError> {
         let attempt = format_args!("enter the network namespace {}", netns.shown.display());

@@ -41,7 +41,7 @@ pub use ipv4_net::{Ipv4Net, Ipv4NetError};
 pub use judge::{Counted, Elsewhere, Fallback, Judgement, PeersWithoutSmc, SmcPeers, failed_by_counters};
 pub use kernel::{Kernel, KernelFamily, SmcTraits};
 pub use listener::{Listener, Process, SmcListener, TcpListener, old_listeners};
-pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Seen, live_name};
+pub use live::{Failure, Failures, LOOK_AGAIN, Live, LiveVerdict, Observation, live_name};
 pub use netns::{NetnsCookie, NetnsId};
 pub use node::{
     Anchor, Conversion, Datapath, Guard, Inbound, NodeFacts, RdmaNetdev, RdmaNetnsMode, RdmaPort, SmcModule,

@@ -156,7 +156,7 @@ pub fn live_name(set_up: &Verdict, live: Option<&LiveVerdict>) -> &'static str {
 
 /// What was seen since the look before.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct Observation {
     /// New SMC-R connections.
     pub successes: u64,
     /// Whether there is an SMC-R connection now, as far as was looked.
@@ -206,9 +206,9 @@ impl Live {
     }
 
     /// Takes in what was seen; whether the verdict's name changed.
-    pub fn look(&mut self, now: Duration, seen: Seen) -> bool {
+    pub fn look(&mut self, now: Duration, seen: Observation) -> bool {
         let before = self.verdict.name();
-        let Seen { successes, live, failed, mut diagnoses, cause } = seen;
+        let Observation { successes, live, failed, mut diagnoses, cause } = seen;
         for failure in failed.keys() {
             match diagnoses.remove(failure) {
                 Some(diagnosis) => drop(self.diagnoses.insert(*failure, diagnosis)),

@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<AttachmentId>, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ReadBefore;
+    use crate::RecordCache;
 
     #[test]
     fn a_mark_is_listed_until_it_is_removed() {
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(store.list().errors.len(), 1);
         assert!(
             store
-                .addresses_of_others(&AttachmentId::new("b", "eth0").unwrap(), &ReadBefore::default())
+                .addresses_of_others(&AttachmentId::new("b", "eth0").unwrap(), &RecordCache::default())
                 .is_ok()
         );
     }

@@ -12,8 +12,8 @@ use std::time::Instant;
 use nix::unistd::{AccessFlags, access};
 use smc_model::{NodeFacts, Reason};
 
-use crate::read_before::{self, ReadBefore};
 use crate::reading::read_record;
+use crate::record_cache::{self, RecordCache};
 use crate::{AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, Record, StateError, Text, atomic, deleted};
 
 /// Where the state is unless the chain entry or a flag says otherwise.
@@ -206,11 +206,11 @@ impl Store {
 
     /// Every record. One that cannot be read does not hide the others.
     pub fn list(&self) -> Listing {
-        self.list_again(&ReadBefore::default())
+        self.list_again(&RecordCache::default())
     }
 
     /// As [`Store::list`], reading only the records that were written since `before` was filled.
-    pub fn list_again(&self, before: &ReadBefore) -> Listing {
+    pub fn list_again(&self, before: &RecordCache) -> Listing {
         let mut now = before.lock();
         let mut known = std::mem::take(&mut *now);
         let dir = self.pods_dir();
@@ -227,7 +227,7 @@ impl Store {
         for entry in entries.flatten() {
             let path = entry.path();
             match path.extension().and_then(OsStr::to_str) {
-                Some("json") => match read_before::record(&path, entry.file_name(), &mut known, &mut now) {
+                Some("json") => match record_cache::record(&path, entry.file_name(), &mut known, &mut now) {
                     Ok(record) => listing.records.extend(record),
                     Err(error) => listing.errors.push(error),
                 },
@@ -247,7 +247,7 @@ impl Store {
     pub fn addresses_of_others(
         &self,
         attachment: &AttachmentId,
-        before: &ReadBefore,
+        before: &RecordCache,
     ) -> Result<BTreeSet<IpAddr>, StateError> {
         let listing = self.list_again(before);
         let of_record =
@@ -259,7 +259,7 @@ impl Store {
         let mut addresses: BTreeSet<IpAddr> =
             others.flat_map(|record| record.owned.all_addresses()).collect();
         if let Some(node) = &self.node {
-            addresses.extend(node.addresses_of_others(attachment, &ReadBefore::default())?);
+            addresses.extend(node.addresses_of_others(attachment, &RecordCache::default())?);
         }
         Ok(addresses)
     }

@@ -11,7 +11,7 @@ use smc_model::reasons;
 use smc_model::{Connection, Connections, Failure, Known, Reason, Side, TrafficPath, Transport, diagnose};
 
 use crate::output::{Outcome, Paint, Status, Table};
-use crate::pods::Seen;
+use crate::pods::ObservedPod;
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,7 +72,7 @@ impl Why {
 }
 
 /// The rows of these pods.
-pub(crate) fn rows(all: &[Seen]) -> Vec<Row> {
+pub(crate) fn rows(all: &[ObservedPod]) -> Vec<Row> {
     let mut rows = Vec::new();
     for seen in all {
         let Some(Ok(traffic)) = &seen.traffic else { continue };
@@ -82,8 +82,8 @@ pub(crate) fn rows(all: &[Seen]) -> Vec<Row> {
 }
 
 /// Why connections of these pods could not be listed.
-fn unknown(all: &[Seen]) -> Vec<String> {
-    let why = |seen: &Seen| match &seen.traffic {
+fn unknown(all: &[ObservedPod]) -> Vec<String> {
+    let why = |seen: &ObservedPod| match &seen.traffic {
         Some(Err(why)) => Some(why.clone()),
         Some(Ok(traffic)) => match &traffic.connections {
             Connections::Unknown { why } => Some(why.clone()),
@@ -98,7 +98,7 @@ fn unknown(all: &[Seen]) -> Vec<String> {
         .collect()
 }
 
-fn row(seen: &Seen, connection: &Connection) -> Row {
+fn row(seen: &ObservedPod, connection: &Connection) -> Row {
     let pod = &seen.record.pod;
     let plain = Row {
         namespace: pod.namespace.clone(),
@@ -139,7 +139,7 @@ fn row(seen: &Seen, connection: &Connection) -> Row {
 }
 
 /// The fault behind a fallback, where the node as it is now tells it.
-fn likely(seen: &Seen, connection: &Connection, code: u32, peer_diagnosis: u32) -> Option<Reason> {
+fn likely(seen: &ObservedPod, connection: &Connection, code: u32, peer_diagnosis: u32) -> Option<Reason> {
     if !connection.path.can_be_rdma() {
         return None;
     }
@@ -157,7 +157,7 @@ fn likely(seen: &Seen, connection: &Connection, code: u32, peer_diagnosis: u32) 
 }
 
 /// The table.
-pub(crate) fn conns(all: &[Seen], paint: Paint) -> Result<Outcome> {
+pub(crate) fn conns(all: &[ObservedPod], paint: Paint) -> Result<Outcome> {
     let rows = rows(all);
     let unknown = unknown(all);
     let mut text = if rows.is_empty() { "No connections.\n".to_owned() } else { render(&rows, paint) };

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use capacity::Question;
 use cli::{Cli, Command, Options};
 use output::{Outcome, Paint, Status};
-use pods::Seen;
+use pods::ObservedPod;
 use smc_state::Store;
 use smc_surfaces::facts::Facts;
 
@@ -86,7 +86,7 @@ struct Recording {
     facts: Facts,
     /// `None` where an older smcctl printed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    attachments: Option<Vec<Seen>>,
+    attachments: Option<Vec<ObservedPod>>,
 }
 
 impl Recording {
@@ -122,7 +122,7 @@ fn facts(options: &Options) -> Result<Facts> {
 }
 
 /// The annotated pods of this node, or of the one that a file tells of.
-fn seen(options: &Options) -> Result<Vec<Seen>> {
+fn seen(options: &Options) -> Result<Vec<ObservedPod>> {
     let Some(path) = &options.facts else { return Ok(pods::seen(options)) };
     Recording::read(path)?.attachments.with_context(|| {
         format!(

@@ -10,20 +10,20 @@ use smc_state::Record;
 
 use crate::conns;
 use crate::output::{Outcome, Paint, field};
-use crate::pods::{self, Seen};
+use crate::pods::{self, ObservedPod};
 
 /// Everything about a pod; one that has several attachments is told with each.
-pub(crate) fn pod(found: &[Seen], paint: Paint) -> Result<Outcome> {
+pub(crate) fn pod(found: &[ObservedPod], paint: Paint) -> Result<Outcome> {
     let text: Vec<String> = found.iter().map(|seen| render(seen, paint)).collect();
     let json: Vec<Value> = found.iter().map(value).collect();
     Outcome::new(pods::status(found), &json!({ "attachments": json }), text.join("\n"))
 }
 
-fn traffic(seen: &Seen) -> Option<&PodTraffic> {
+fn traffic(seen: &ObservedPod) -> Option<&PodTraffic> {
     seen.traffic.as_ref()?.as_ref().ok()
 }
 
-fn value(seen: &Seen) -> Value {
+fn value(seen: &ObservedPod) -> Value {
     json!({
         "record": seen.record,
         "counters": traffic(seen).map(|traffic| &traffic.counters),
@@ -34,7 +34,7 @@ fn value(seen: &Seen) -> Value {
     })
 }
 
-fn render(seen: &Seen, paint: Paint) -> String {
+fn render(seen: &ObservedPod, paint: Paint) -> String {
     let record = &seen.record;
     let mut text = paint.strong(&record.pod.to_string());
     text.push('\n');
@@ -126,7 +126,7 @@ fn set_up(text: &mut String, record: &Record) {
     field(text, "log id", &record.id);
 }
 
-fn connections(text: &mut String, seen: &Seen, traffic: &PodTraffic, paint: Paint) {
+fn connections(text: &mut String, seen: &ObservedPod, traffic: &PodTraffic, paint: Paint) {
     let counters = &traffic.counters;
     for (name, side) in [("as client", &counters.client), ("as server", &counters.server)] {
         let mut parts = vec![format!("{} SMC-R", side.smcr())];

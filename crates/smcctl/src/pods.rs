@@ -22,7 +22,7 @@ use smc_surfaces::Look;
 
 /// An annotated pod: its record, and what its namespace shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedPod {
     /// The record.
     pub(crate) record: Record,
     /// Its traffic; `None` when the pod is gone, or was never set up.
@@ -42,7 +42,7 @@ pub(crate) struct Seen {
 const CURRENT: Duration = Duration::from_secs(120);
 
 /// Every annotated pod that lives, by name. A pod's namespace is entered once, and not held.
-pub(crate) fn seen(options: &Options) -> Vec<Seen> {
+pub(crate) fn seen(options: &Options) -> Vec<ObservedPod> {
     let records = Store::new(&options.state_dir).list().records;
     let mut records: Vec<Record> =
         records.into_iter().map(Arc::unwrap_or_clone).filter(Record::is_live).collect();
@@ -55,7 +55,7 @@ pub(crate) fn seen(options: &Options) -> Vec<Seen> {
         let (traffic, inside) = look(&record, &same_node, &proc);
         let live = judgement_of(&record, &judged).cloned();
         let cause = node.as_ref().and_then(|node| cause(&record, node, inside.as_ref()));
-        Seen { record, traffic, live, cause, node: node.clone() }
+        ObservedPod { record, traffic, live, cause, node: node.clone() }
     };
     records.into_iter().map(look).collect()
 }
@@ -110,12 +110,12 @@ fn look(
 }
 
 /// Those that a person means by `NAME` or `NAMESPACE/NAME`.
-pub(crate) fn named(all: Vec<Seen>, name: &str) -> Result<Vec<Seen>> {
-    let is = |seen: &Seen| {
+pub(crate) fn named(all: Vec<ObservedPod>, name: &str) -> Result<Vec<ObservedPod>> {
+    let is = |seen: &ObservedPod| {
         let pod = &seen.record.pod;
         pod.name == name || name.split_once('/') == Some((pod.namespace.as_str(), pod.name.as_str()))
     };
-    let found: Vec<Seen> = all.into_iter().filter(is).collect();
+    let found: Vec<ObservedPod> = all.into_iter().filter(is).collect();
     if found.is_empty() {
         bail!("no annotated pod of this node is called {name} (`smcctl pods` lists them)");
     }
@@ -123,7 +123,7 @@ pub(crate) fn named(all: Vec<Seen>, name: &str) -> Result<Vec<Seen>> {
 }
 
 /// The table.
-pub(crate) fn pods(all: &[Seen], paint: Paint) -> Result<Outcome> {
+pub(crate) fn pods(all: &[ObservedPod], paint: Paint) -> Result<Outcome> {
     let rows: Vec<PodRow> = all.iter().map(row).collect();
     let status = status(all);
     let text = if rows.is_empty() {
@@ -135,7 +135,7 @@ pub(crate) fn pods(all: &[Seen], paint: Paint) -> Result<Outcome> {
 }
 
 /// A line for each pod of whose fallbacks it is not known whether they should have been SMC-R.
-fn unplaced(all: &[Seen]) -> String {
+fn unplaced(all: &[ObservedPod]) -> String {
     let open = all.iter().filter_map(|seen| {
         let count = seen.live.as_ref()?.unplaced;
         let pod = &seen.record.pod;
@@ -150,14 +150,14 @@ fn unplaced(all: &[Seen]) -> String {
 }
 
 /// A pod that is not set up, or only for some of its sockets, or whose connections fall back, is a problem.
-pub(crate) fn status(all: &[Seen]) -> Status {
-    let well = |seen: &Seen| {
+pub(crate) fn status(all: &[ObservedPod]) -> Status {
+    let well = |seen: &ObservedPod| {
         let degraded = seen.live.as_ref().is_some_and(|live| live.live.is_degraded());
         !degraded
             && seen.cause.is_none()
             && !matches!(seen.record.verdict, Some(Verdict::Refused { .. } | Verdict::NeedsRestart { .. }))
     };
-    let looked = |seen: &Seen| !matches!(seen.traffic, Some(Err(_)));
+    let looked = |seen: &ObservedPod| !matches!(seen.traffic, Some(Err(_)));
     if !all.iter().all(well) {
         Status::Problem
     } else if !all.iter().all(looked) {
@@ -167,7 +167,7 @@ pub(crate) fn status(all: &[Seen]) -> Status {
     }
 }
 
-fn row(seen: &Seen) -> PodRow {
+fn row(seen: &ObservedPod) -> PodRow {
     let record = &seen.record;
     let binding = record.plan.bindings.first();
     let counters =
@@ -198,7 +198,7 @@ pub(crate) fn fallbacks(sides: &[&SideCounters]) -> BTreeMap<u32, u64> {
     all
 }
 
-pub(crate) fn top_reason(seen: &Seen, fallbacks: &BTreeMap<u32, u64>) -> Option<TopReason> {
+pub(crate) fn top_reason(seen: &ObservedPod, fallbacks: &BTreeMap<u32, u64>) -> Option<TopReason> {
     match &seen.record.verdict {
         Some(Verdict::Refused { reason }) => {
             return Some(TopReason { name: reason.name().into(), code: None, connections: None });

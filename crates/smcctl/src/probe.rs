@@ -27,7 +27,7 @@ pub enum Stage {
 
 /// What came of asking once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
+enum Heard {
     /// The pod's own agent says so.
     Own { well: bool, said: String },
     /// Nobody answers, or somebody else.
@@ -45,23 +45,23 @@ pub(crate) fn probe(socket: &Path, stage: Stage, own: Option<&str>) -> Outcome {
         let left = end.saturating_duration_since(Instant::now());
         let seen = seen(agent::get(socket, path, left.max(agent::LIMIT)), own);
         match seen {
-            Seen::Not(_) if !left.is_zero() => sleep(AGAIN),
-            Seen::Not(said) => return told(false, &said),
-            Seen::Own { well, said } => return told(well, &said),
+            Heard::Not(_) if !left.is_zero() => sleep(AGAIN),
+            Heard::Not(said) => return told(false, &said),
+            Heard::Own { well, said } => return told(well, &said),
         }
     }
 }
 
-fn seen(answer: Result<Answer>, own: Option<&str>) -> Seen {
+fn seen(answer: Result<Answer>, own: Option<&str>) -> Heard {
     match answer {
-        Err(error) => Seen::Not(format!("{error:#}")),
+        Err(error) => Heard::Not(format!("{error:#}")),
         Ok(answer) if own.is_some() && answer.pod.as_deref() != own => {
             let whose = answer.pod.as_deref().unwrap_or("none");
-            Seen::Not(format!("another agent answers (of the pod with UID {whose}), this pod's own not yet"))
+            Heard::Not(format!("another agent answers (of the pod with UID {whose}), this pod's own not yet"))
         }
         Ok(answer) => {
             let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
-            Seen::Own { well: answer.status == 200, said }
+            Heard::Own { well: answer.status == 200, said }
         }
     }
 }
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn only_the_pods_own_agent_is_believed() {
-        let well = Seen::Own { well: true, said: "ok".to_owned() };
+        let well = Heard::Own { well: true, said: "ok".to_owned() };
         assert_eq!(seen(Ok(answer(200, Some("a"))), Some("a")), well);
         assert_eq!(seen(Ok(answer(200, None)), None), well, "by hand there is no pod");
-        assert!(matches!(seen(Ok(answer(503, Some("a"))), Some("a")), Seen::Own { well: false, .. }));
+        assert!(matches!(seen(Ok(answer(503, Some("a"))), Some("a")), Heard::Own { well: false, .. }));
         for pod in [Some("b"), None] {
-            let Seen::Not(said) = seen(Ok(answer(200, pod)), Some("a")) else {
+            let Heard::Not(said) = seen(Ok(answer(200, pod)), Some("a")) else {
                 panic!("{pod:?} is believed")
             };
             assert!(said.contains("another agent"), "{said}");

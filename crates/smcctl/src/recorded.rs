@@ -1,6 +1,6 @@
 //! Facts of two nodes, for tests.
 
-use crate::pods::Seen;
+use crate::pods::ObservedPod;
 use smc_surfaces::facts::Facts;
 
 fn read(text: &str) -> Facts {
@@ -20,7 +20,7 @@ pub(crate) fn alibaba() -> Facts {
 
 /// Three annotated pods in the rig's words, put together by hand: one that is set up, one whose program must be restarted, one with a misspelt
 /// annotation.
-pub(crate) fn pods() -> Vec<Seen> {
+pub(crate) fn pods() -> Vec<ObservedPod> {
     serde_json::from_str(include_str!("../tests/recorded/pods.json")).unwrap()
 }
 

@@ -24,7 +24,7 @@ pub enum Owner {
 
 /// What is known before deciding.
 #[derive(Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct OnDisk<'a> {
     pub(super) placement: Placement,
     pub(super) why: &'a str,
     pub(super) runtime: Option<&'a RuntimeVersion>,
@@ -39,7 +39,7 @@ pub(super) struct Seen<'a> {
     pub(super) entry: &'a Entry,
 }
 
-impl Seen<'_> {
+impl OnDisk<'_> {
     /// Our entry, in force at a place.
     fn present(&self, at: PathBuf) -> Present {
         Present { at, owner: Owner::Agent, entry: Some(self.entry.clone()) }
@@ -88,7 +88,7 @@ pub(super) struct Present {
 }
 
 /// Decides. A problem may come with a decision: then the decision still holds.
-pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Problem> {
+pub(super) fn decide(seen: &OnDisk<'_>) -> Result<(Decision, Option<Problem>), Problem> {
     let description = describe(seen.path, seen.list)?;
     if !is_named_as_list(seen.path) {
         return Err(Problem::NotAListsName { path: seen.path.to_owned() });
@@ -142,7 +142,7 @@ pub(super) fn decide(seen: &Seen<'_>) -> Result<(Decision, Option<Problem>), Pro
 }
 
 /// Somebody else places the entry, and says that it is ours.
-fn managed(seen: &Seen<'_>, found: bool, ours: &[PathBuf]) -> (Decision, Option<Problem>) {
+fn managed(seen: &OnDisk<'_>, found: bool, ours: &[PathBuf]) -> (Decision, Option<Problem>) {
     let at = found.then(|| seen.path.to_owned()).or_else(|| ours.first().cloned());
     let present = at.map(|at| seen.present(at));
     let problem = present
@@ -153,7 +153,7 @@ fn managed(seen: &Seen<'_>, found: bool, ours: &[PathBuf]) -> (Decision, Option<
 }
 
 /// Into the list.
-fn inject(seen: &Seen<'_>, found: bool, ours: Vec<PathBuf>) -> Result<Decision, Problem> {
+fn inject(seen: &OnDisk<'_>, found: bool, ours: Vec<PathBuf>) -> Result<Decision, Problem> {
     let edited = conflist::insert(seen.list, seen.entry).map_err(|error| unusable(seen.path, error))?;
     Ok(Decision {
         was_present: found,
@@ -167,7 +167,7 @@ fn inject(seen: &Seen<'_>, found: bool, ours: Vec<PathBuf>) -> Result<Decision, 
 
 /// Beside the list, in `directory`; `without_ours` is the list without an entry of ours.
 fn drop_in(
-    seen: &Seen<'_>,
+    seen: &OnDisk<'_>,
     directory: Option<&str>,
     found: bool,
     without_ours: Option<Vec<u8>>,

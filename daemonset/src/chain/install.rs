@@ -9,7 +9,7 @@ use cni_spec::conflist;
 
 use super::clean::{remove_drop_in, sweep_confs};
 use super::conf_dir::{self, ConfFile, FileId, Uses};
-use super::decide::{self, Decision, Present, Seen, decide};
+use super::decide::{self, Decision, OnDisk, Present, decide};
 use super::fight::Fight;
 use super::late::{QUIET, Replaced};
 use super::provenance::{DropIn, Ours, Provenance, Since};
@@ -160,7 +160,7 @@ impl Installer {
         let drop_ins = beside
             .iter()
             .map(|file| (file.path.clone(), file.bytes.as_slice(), ours.drop_ins.contains_key(&file.path)));
-        let seen = Seen {
+        let seen = OnDisk {
             placement: choice.placement,
             why: &choice.why,
             runtime: self.options.runtime.as_ref(),

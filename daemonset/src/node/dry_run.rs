@@ -6,8 +6,8 @@ use smc_host::HostError;
 use smc_model::NodeFacts;
 
 use super::facts::{Failures, facts};
+use super::observed::Observed;
 use super::plan::{Plan, plan};
-use super::seen::Seen;
 use super::step::Step;
 use super::{Asked, LastLook, Options, observe};
 
@@ -23,7 +23,7 @@ pub fn dry_run(options: &Options, asked: &Asked<'_>, mut last: LastLook) -> Resu
     Ok(words(&seen, &plan, &facts))
 }
 
-fn words(seen: &Seen, plan: &Plan, facts: &NodeFacts) -> String {
+fn words(seen: &Observed, plan: &Plan, facts: &NodeFacts) -> String {
     let devices: Vec<&str> = seen.devices.iter().map(|device| device.name.as_str()).collect();
     let devices = if devices.is_empty() { "none".to_owned() } else { devices.join(", ") };
     let smc = if seen.smc_loaded { "is loaded" } else { "is not loaded" };

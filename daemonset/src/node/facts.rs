@@ -7,8 +7,8 @@ use smc_model::{Anchor, Conversion, Datapath, Guard, Inbound, Kernel, NodeFacts}
 
 use super::Asked;
 use super::bpf::MAP_NAME;
+use super::observed::{GuardPins, Observed, Program, Rest, Smc};
 use super::plan::may_load_smc;
-use super::seen::{GuardPins, Program, Rest, Seen, Smc};
 use super::step::Step;
 
 const NO_SMC: &str = "SMC is not available";
@@ -29,7 +29,7 @@ impl Failures {
 
 /// The facts to publish. `inbound` is who may speak SMC with the node's pods, as far as anybody said.
 pub(super) fn facts(
-    seen: &Seen,
+    seen: &Observed,
     asked: &Asked<'_>,
     inbound: &Inbound,
     pin_dir: &Path,
@@ -66,11 +66,11 @@ pub(super) fn facts(
     }
 }
 
-fn kernel(seen: &Seen) -> Kernel {
+fn kernel(seen: &Observed) -> Kernel {
     Kernel { release: seen.release.clone(), family: seen.family() }
 }
 
-fn only_looked_at(seen: &Seen, asked: &Asked<'_>) -> NodeFacts {
+fn only_looked_at(seen: &Observed, asked: &Asked<'_>) -> NodeFacts {
     let why = "this node is only looked at".to_owned();
     NodeFacts {
         kernel: kernel(seen),
@@ -93,7 +93,7 @@ fn only_looked_at(seen: &Seen, asked: &Asked<'_>) -> NodeFacts {
     }
 }
 
-fn conversion(seen: &Seen, rest: &Rest, pin_dir: &Path, failures: &Failures) -> Conversion {
+fn conversion(seen: &Observed, rest: &Rest, pin_dir: &Path, failures: &Failures) -> Conversion {
     let none = |why: &str| Conversion::None { why: why.to_owned() };
     match &rest.program {
         _ if seen.has_tcp2smc => Conversion::Tcp2smc,
@@ -110,7 +110,7 @@ fn conversion(seen: &Seen, rest: &Rest, pin_dir: &Path, failures: &Failures) -> 
     }
 }
 
-fn anchor(seen: &Seen, rest: &Rest, failures: &Failures) -> Anchor {
+fn anchor(seen: &Observed, rest: &Rest, failures: &Failures) -> Anchor {
     let missing = |why: &str| Anchor::Missing { why: why.to_owned() };
     if !seen.traits().needs_anchor {
         return Anchor::NotNeeded;
@@ -129,7 +129,7 @@ fn anchor(seen: &Seen, rest: &Rest, failures: &Failures) -> Anchor {
 }
 
 fn guard(
-    seen: &Seen,
+    seen: &Observed,
     rest: &Rest,
     smc: &Smc,
     inbound: &Inbound,

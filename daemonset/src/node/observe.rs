@@ -18,19 +18,23 @@ use smc_host::{
 use smc_model::{Conversion, Defects, RdmaNetnsMode, SmcModule, Switch, SynOption, defects, terway};
 
 use super::bpf::{ConversionProgram, GuardProgram, MAP_NAME, Pinned, PinnedGuard, smc_protocol};
-use super::seen::{AnchorLink, GuardMaps, GuardPins, Look, Port, Program, Rest, Seen, Smc};
+use super::observed::{AnchorLink, GuardMaps, GuardPins, Look, Observed, Port, Program, Rest, Smc};
 use super::{LastLook, Options};
 
 /// Looks at everything that decides what is done to a node, and what its pods are told. `last` spares what is dear.
 ///
 /// # Errors
-/// When not even the kernel's release can be read; everything else is in [`Seen::problems`].
-pub(super) fn observe(options: &Options, switch: &Switch, last: &mut LastLook) -> Result<Seen, HostError> {
+/// When not even the kernel's release can be read; everything else is in [`Observed::problems`].
+pub(super) fn observe(
+    options: &Options,
+    switch: &Switch,
+    last: &mut LastLook,
+) -> Result<Observed, HostError> {
     let release = kernel::release()?;
     let mut problems = Problems::default();
     let (devices, rdma_netns_mode) = rdma(&mut problems);
     let proc_sys = Sysctl::at(options.proc.join("sys"));
-    let mut seen = Seen {
+    let mut seen = Observed {
         open_defects: known_defects(&release)?,
         release,
         devices,
@@ -80,7 +84,7 @@ fn rdma(problems: &mut Problems) -> (Vec<RdmaDevice>, RdmaNetnsMode) {
     (devices, mode.unwrap_or(RdmaNetnsMode::Shared))
 }
 
-fn rest(seen: &Seen, options: &Options, last: &mut LastLook, problems: &mut Problems) -> Rest {
+fn rest(seen: &Observed, options: &Options, last: &mut LastLook, problems: &mut Problems) -> Rest {
     let may_take_ports = seen.has_iwarp() && !seen.smc_loaded;
     let program = program(seen, &options.pin_dir, last);
     let offer = offer(seen, &program, &options.proc, last, problems);
@@ -109,7 +113,7 @@ fn rest(seen: &Seen, options: &Options, last: &mut LastLook, problems: &mut Prob
     }
 }
 
-fn program(seen: &Seen, pin_dir: &Path, last: &mut LastLook) -> Program {
+fn program(seen: &Observed, pin_dir: &Path, last: &mut LastLook) -> Program {
     if seen.has_tcp2smc || !seen.smc_loaded {
         return Program::NotLookedAt;
     }
@@ -130,7 +134,7 @@ fn program(seen: &Seen, pin_dir: &Path, last: &mut LastLook) -> Program {
 
 /// What SYNs offer SMC by. Looked at once for each way of converting: it is the kernel's.
 fn offer(
-    seen: &Seen,
+    seen: &Observed,
     program: &Program,
     proc: &Path,
     last: &mut LastLook,

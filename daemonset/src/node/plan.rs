@@ -11,7 +11,7 @@ use smc_model::{Inbound, PnetId, StripCause, terway};
 use smc_state::BoundPort;
 
 use super::Asked;
-use super::seen::{GuardMaps, GuardPins, Port, Program, Rest, Seen, Smc};
+use super::observed::{GuardMaps, GuardPins, Observed, Port, Program, Rest, Smc};
 use super::step::Step;
 
 /// What is due at a node.
@@ -24,7 +24,7 @@ pub(super) struct Plan {
 }
 
 /// Steps that bring a node from what was seen to what is asked; `named` are the ports that have their PNETIDs from us.
-pub(super) fn plan(seen: &Seen, asked: &Asked<'_>, named: &BTreeSet<BoundPort>) -> Plan {
+pub(super) fn plan(seen: &Observed, asked: &Asked<'_>, named: &BTreeSet<BoundPort>) -> Plan {
     let mut plan = Plan::default();
     let Some(rest) = &seen.rest else { return plan };
     if !seen.smc_loaded {
@@ -55,7 +55,7 @@ pub(super) fn plan(seen: &Seen, asked: &Asked<'_>, named: &BTreeSet<BoundPort>) 
 
 /// With an iWARP eRDMA device loading fails, or worse, later namespaces cannot be made, when somebody holds one of the
 /// reserved ports: then nothing is loaded.
-pub(super) fn may_load_smc(seen: &Seen, rest: &Rest) -> Result<(), String> {
+pub(super) fn may_load_smc(seen: &Observed, rest: &Rest) -> Result<(), String> {
     if !seen.has_iwarp() || rest.reserved_taken.is_empty() {
         return Ok(());
     }
@@ -85,7 +85,7 @@ fn anchor(plan: &mut Plan, rest: &Rest) {
 
 /// The program for every node, since it also takes out the offers of whoever may not speak SMC with its pods; where nothing else
 /// needs it, a node is as good without.
-fn guard(plan: &mut Plan, seen: &Seen, rest: &Rest, smc: &Smc, asked: &Asked<'_>) {
+fn guard(plan: &mut Plan, seen: &Observed, rest: &Rest, smc: &Smc, asked: &Asked<'_>) {
     let current = matches!(rest.guard, GuardPins::There { current: true, .. });
     if let (Ok(Some(offer)), false) = (&rest.offer, current) {
         // Over which maps is known afterwards.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use smc_attach::{Anew, Mended, Mender};
 use smc_host::{HostError, former_guard};
 use smc_model::{Guard, Missing, NodeFacts, Reason, Verdict};
-use smc_state::{Made, NODE_FILE_VERSION, NodeFile, ReadBefore, Record, StateError, Store};
+use smc_state::{Made, NODE_FILE_VERSION, NodeFile, Record, RecordCache, StateError, Store};
 use smc_surfaces::Subject;
 use smc_verbs::DeviceLimits;
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ pub struct PublishedNode<'a> {
     made: Made,
     told: Vec<String>,
     mender: Mender,
-    read: ReadBefore,
+    read: RecordCache,
     former_guard_is_gone: bool,
     /// The addresses of the cluster's nodes.
     node_addresses: watch::Receiver<Option<BTreeSet<IpAddr>>>,
@@ -41,7 +41,7 @@ impl<'a> PublishedNode<'a> {
     /// A node that was not looked at yet.
     pub fn new(
         store: &'a Store,
-        read: ReadBefore,
+        read: RecordCache,
         board: Board,
         boot_id: String,
         last: LastLook,

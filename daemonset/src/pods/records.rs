@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use smc_attach::sweep;
 use smc_model::Verdict;
-use smc_state::{AttachmentId, Phase, ReadBefore, Record, StateError, Store};
+use smc_state::{AttachmentId, Phase, Record, RecordCache, StateError, Store};
 
 use crate::surfaces::kubernetes::announcement::told;
 
@@ -24,7 +24,7 @@ const TELLS_CHANGES_APART: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Records {
     seen: BTreeMap<AttachmentId, (String, Phase, Option<Verdict>)>,
-    read: ReadBefore,
+    read: RecordCache,
     errors: Vec<String>,
     /// When the directory was changed last, before the last look.
     directory: Option<SystemTime>,
@@ -43,7 +43,7 @@ pub enum Change {
 
 impl Records {
     /// Nothing was seen yet; `read` is what others read of the same store.
-    pub fn new(read: ReadBefore) -> Self {
+    pub fn new(read: RecordCache) -> Self {
         Self { read, ..Self::default() }
     }
 

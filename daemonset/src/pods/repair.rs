@@ -21,7 +21,7 @@ use smc_attach::{AttachError, Budget, Job, Outcome, Remains, detach, undo_inside
 use smc_host::HostError;
 use smc_host::netns::Netns;
 use smc_model::{Reason, Verdict, Wish};
-use smc_state::{AttachmentId, AttachmentIdError, ReadBefore, Record, StateError, Store};
+use smc_state::{AttachmentId, AttachmentIdError, Record, RecordCache, StateError, Store};
 
 use crate::cri::{Cri, CriError, PodRuntime, Sandbox};
 use crate::surfaces::metrics::{Metrics, Repair as Ended};
@@ -46,7 +46,7 @@ pub struct Repairer {
     /// Counts what was done.
     pub metrics: Metrics,
     /// The records that were read, by whomever in this process.
-    pub read: ReadBefore,
+    pub read: RecordCache,
     /// Who had no sandbox at the last look.
     missing: BTreeSet<AttachmentId>,
     /// Whether sandboxes have a kernel of their own, by id.
@@ -77,7 +77,7 @@ impl Repairer {
     pub fn new(
         cri: Cri,
         store: Store,
-        read: ReadBefore,
+        read: RecordCache,
         boot_id: String,
         proc: PathBuf,
         metrics: Metrics,

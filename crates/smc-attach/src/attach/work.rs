@@ -8,7 +8,7 @@ use smc_model::{
     Guard, NetnsCookie, NodeFacts, Note, Owned, Plan, PodFacts, RdmaPort, Reason, Step, Switch, Verdict,
     Wish, decide,
 };
-use smc_state::{AttachmentId, Lock, ReadBefore, Record, StateError, StepTiming, Store};
+use smc_state::{AttachmentId, Lock, Record, RecordCache, StateError, StepTiming, Store};
 
 use super::machine::{Entered, Machine};
 use super::{Budget, Job};
@@ -211,7 +211,7 @@ impl<'a, M: Machine> Work<'a, M> {
         if pod.peers.is_none() {
             return Ok(());
         }
-        let others = self.store.addresses_of_others(&self.job.attachment, &ReadBefore::default())?;
+        let others = self.store.addresses_of_others(&self.job.attachment, &RecordCache::default())?;
         match pod.addresses_to_guard().intersection(&others).next() {
             Some(address) => {
                 let why = format!("its address {address} is another pod's as well");

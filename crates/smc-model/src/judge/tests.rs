@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Live, Seen};
+use crate::{Live, Observation};
 
 const NO_DEVICE: u32 = 0x0303_0000;
 const DECLINED: u32 = 0x0500_0000;
@@ -154,7 +154,7 @@ proptest! {
     ) {
         let mut live = Live::default();
         for (number, fallbacks) in (0_u64..).zip(looks) {
-            let mut seen = Seen::default();
+            let mut seen = Observation::default();
             for fallback in fallbacks {
                 if let Judgement::Failed(failure) = fallback.judge(false) {
                     *seen.failed.entry(failure).or_default() += 1;

@@ -9,22 +9,22 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn succeeded() -> Seen {
-    Seen { successes: 1, ..Seen::default() }
+fn succeeded() -> Observation {
+    Observation { successes: 1, ..Observation::default() }
 }
 
-fn failed() -> Seen {
-    Seen { failed: [(UEID, 2)].into(), ..Seen::default() }
+fn failed() -> Observation {
+    Observation { failed: [(UEID, 2)].into(), ..Observation::default() }
 }
 
-fn port_down() -> Seen {
-    Seen { cause: Some(Reason::RdmaPortDown { port: "rxe0/1".into() }), ..Seen::default() }
+fn port_down() -> Observation {
+    Observation { cause: Some(Reason::RdmaPortDown { port: "rxe0/1".into() }), ..Observation::default() }
 }
 
 /// What a look may find.
-fn any_seen() -> impl Strategy<Value = Seen> {
+fn any_seen() -> impl Strategy<Value = Observation> {
     (0_u64..3, any::<bool>(), 0_u64..3, prop::bool::weighted(0.1)).prop_map(|(successes, live, bad, down)| {
-        Seen {
+        Observation {
             successes,
             live,
             failed: (bad > 0).then_some((UEID, bad)).into_iter().collect(),
@@ -35,7 +35,7 @@ fn any_seen() -> impl Strategy<Value = Seen> {
 }
 
 /// Looks at random distances of up to 12 s, each with what it finds.
-fn any_history() -> impl Strategy<Value = Vec<(Duration, Seen)>> {
+fn any_history() -> impl Strategy<Value = Vec<(Duration, Observation)>> {
     prop::collection::vec((1_u64..12, any_seen()), 0..60).prop_map(|looks| {
         let mut now = 0;
         let at = |(wait, seen)| {
@@ -47,7 +47,7 @@ fn any_history() -> impl Strategy<Value = Vec<(Duration, Seen)>> {
 }
 
 /// The state after a history, and the time.
-fn after(history: &[(Duration, Seen)]) -> (Live, Duration) {
+fn after(history: &[(Duration, Observation)]) -> (Live, Duration) {
     let mut live = Live::default();
     for (now, seen) in history {
         live.look(*now, seen.clone());
@@ -58,11 +58,14 @@ fn after(history: &[(Duration, Seen)]) -> (Live, Duration) {
 #[test]
 fn the_first_smc_r_connection_makes_a_pod_active() {
     let mut live = Live::default();
-    assert!(!live.look(seconds(1), Seen::default()));
+    assert!(!live.look(seconds(1), Observation::default()));
     assert!(live.look(seconds(11), succeeded()));
     assert_eq!(live.verdict(), &LiveVerdict::Active);
     let mut resumed = Live::default();
-    assert!(resumed.look(seconds(1), Seen { live: true, ..Seen::default() }), "a connection from before");
+    assert!(
+        resumed.look(seconds(1), Observation { live: true, ..Observation::default() }),
+        "a connection from before"
+    );
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn a_pod_whose_connections_all_fall_back_is_degraded_with_the_code() {
     let mut live = Live::default();
     live.look(seconds(10), succeeded());
     // The interval in which the fault began has both.
-    let both = Seen { successes: 3, ..failed() };
+    let both = Observation { successes: 3, ..failed() };
     live.look(seconds(20), both);
     assert!(live.is_suspicious(seconds(20)));
     live.look(seconds(25), failed());
@@ -84,18 +87,18 @@ fn a_pod_whose_connections_all_fall_back_is_degraded_with_the_code() {
 
 #[test]
 fn a_degradation_is_named_by_the_fault_behind_it_for_as_long_as_that_explains_what_fails() {
-    let diagnosed = || Seen { diagnoses: [(UEID, Reason::NoUeid)].into(), ..failed() };
+    let diagnosed = || Observation { diagnoses: [(UEID, Reason::NoUeid)].into(), ..failed() };
     let mut live = Live::default();
     live.look(seconds(10), diagnosed());
     assert_eq!(live.verdict().reason(), Some("NoUeid"));
     let resumed = Live::resume(live.verdict().clone(), seconds(0));
     assert_eq!(resumed.verdict().reason(), Some("NoUeid"));
-    live.look(seconds(15), Seen::default());
+    live.look(seconds(15), Observation::default());
     assert_eq!(live.verdict().reason(), Some("NoUeid"), "nothing failed since");
     live.look(seconds(20), failed());
     assert_eq!(live.verdict().reason(), Some("NoSmcDevice"));
     live.look(seconds(25), diagnosed());
-    let down = Seen { cause: port_down().cause, ..diagnosed() };
+    let down = Observation { cause: port_down().cause, ..diagnosed() };
     live.look(seconds(30), down);
     assert_eq!(live.verdict().reason(), Some("RdmaPortDown"), "what is wrong now tells most");
 }
@@ -103,9 +106,9 @@ fn a_degradation_is_named_by_the_fault_behind_it_for_as_long_as_that_explains_wh
 #[test]
 fn one_failure_among_successes_degrades_nothing_also_when_traffic_ends_then() {
     let mut live = Live::default();
-    live.look(seconds(10), Seen { successes: 30, ..failed() });
+    live.look(seconds(10), Observation { successes: 30, ..failed() });
     for look in 2..20 {
-        assert!(!live.look(seconds(look * 10), Seen::default()));
+        assert!(!live.look(seconds(look * 10), Observation::default()));
     }
     assert_eq!(live.verdict(), &LiveVerdict::Active);
 }
@@ -126,8 +129,8 @@ fn a_pod_is_active_again_when_something_succeeded_and_nothing_failed_for_a_while
 fn a_pod_that_makes_no_more_connections_is_not_degraded_for_ever() {
     let mut live = Live::default();
     live.look(seconds(10), failed());
-    assert!(!live.look(seconds(600), Seen::default()));
-    assert!(live.look(seconds(610), Seen::default()));
+    assert!(!live.look(seconds(600), Observation::default()));
+    assert!(live.look(seconds(610), Observation::default()));
     assert_eq!(live.verdict(), &LiveVerdict::Configured);
 }
 
@@ -136,9 +139,9 @@ fn a_cause_is_told_at_once_also_without_traffic_and_ends_without_traffic() {
     let mut live = Live::default();
     assert!(live.look(seconds(5), port_down()));
     assert_eq!(live.verdict().reason(), Some("RdmaPortDown"));
-    assert!(!live.look(seconds(10), Seen::default()), "a port that flaps");
+    assert!(!live.look(seconds(10), Observation::default()), "a port that flaps");
     assert_eq!(live.verdict().reason(), Some("RdmaPortDown"));
-    assert!(live.look(seconds(65), Seen::default()));
+    assert!(live.look(seconds(65), Observation::default()));
     assert_eq!(live.verdict(), &LiveVerdict::Configured);
 }
 
@@ -177,7 +180,7 @@ fn a_resumed_degradation_needs_the_same_proof() {
 fn a_live_verdict_is_written_as_others_read_it() {
     let mut live = Live::default();
     let peer = Failure::PeerLostSmc { peer: "10.0.0.9".parse().unwrap() };
-    live.look(seconds(1), Seen { failed: [(peer, 1)].into(), ..port_down() });
+    live.look(seconds(1), Observation { failed: [(peer, 1)].into(), ..port_down() });
     let text = serde_json::to_string(live.verdict()).unwrap();
     assert_eq!(
         text,
@@ -200,7 +203,7 @@ proptest! {
         // From here on everything fails. The first look falls anywhere and still sees what succeeded before.
         let mut named = None;
         let mut at = now + seconds(first_look);
-        live.look(at, Seen { successes: 1, ..failed() });
+        live.look(at, Observation { successes: 1, ..failed() });
         while named.is_none() && at < now + seconds(40) {
             at += LOOK_AGAIN;
             live.look(at, failed());
@@ -237,7 +240,7 @@ proptest! {
     fn nothing_degrades_without_a_failure_or_a_cause(history in any_history()) {
         let innocent: Vec<_> = history
             .into_iter()
-            .map(|(now, seen)| (now, Seen { failed: BTreeMap::new(), cause: None, ..seen }))
+            .map(|(now, seen)| (now, Observation { failed: BTreeMap::new(), cause: None, ..seen }))
             .collect();
         for length in 0..innocent.len() {
             prop_assert!(!after(&innocent[..length]).0.verdict().is_degraded());
@@ -248,7 +251,7 @@ proptest! {
     fn nothing_degrades_by_failures_while_each_look_sees_a_success(history in any_history()) {
         let mut live = Live::default();
         for (now, seen) in history {
-            live.look(now, Seen { successes: 1, cause: None, ..seen });
+            live.look(now, Observation { successes: 1, cause: None, ..seen });
             prop_assert_eq!(live.verdict(), &LiveVerdict::Active);
         }
     }

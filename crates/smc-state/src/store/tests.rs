@@ -52,7 +52,7 @@ fn only_what_was_written_since_is_read_again() {
     let (mut a, b) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 2]));
     store.write(&a).unwrap();
     store.write(&b).unwrap();
-    let before = ReadBefore::default();
+    let before = RecordCache::default();
     assert_eq!(store.list_again(&before).records.len(), 2);
     // In place, of the same length and age, which nobody does: it shows that the file is not read.
     let path = store.record_path(&b.attachment);
@@ -86,12 +86,12 @@ fn an_address_belongs_to_others_only_while_their_record_lives() {
     let (_dir, store) = store();
     let (mine, mut other) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
     store.write(&mine).unwrap();
-    assert!(store.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().is_empty());
+    assert!(store.addresses_of_others(&mine.attachment, &RecordCache::default()).unwrap().is_empty());
     store.write(&other).unwrap();
-    assert_eq!(store.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().len(), 1);
+    assert_eq!(store.addresses_of_others(&mine.attachment, &RecordCache::default()).unwrap().len(), 1);
     other.phase = Phase::Tombstone;
     store.write(&other).unwrap();
-    assert!(store.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().is_empty());
+    assert!(store.addresses_of_others(&mine.attachment, &RecordCache::default()).unwrap().is_empty());
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn whose_an_address_is_is_known_of_what_was_written_since_the_records_were_read(
     let (_dir, store) = store();
     let (mine, mut other) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
     store.write(&mine).unwrap();
-    let before = ReadBefore::default();
+    let before = RecordCache::default();
     store.list_again(&before);
     store.write(&other).unwrap();
     assert_eq!(store.addresses_of_others(&mine.attachment, &before).unwrap().len(), 1);
@@ -116,7 +116,7 @@ fn a_store_beside_the_nodes_leaves_the_addresses_of_its_pods_alone_and_waits_for
     let (mine, pods) = (record("a", [10, 0, 0, 1]), record("b", [10, 0, 0, 1]));
     beside.write(&mine).unwrap();
     node.write(&pods).unwrap();
-    assert_eq!(beside.addresses_of_others(&mine.attachment, &ReadBefore::default()).unwrap().len(), 1);
+    assert_eq!(beside.addresses_of_others(&mine.attachment, &RecordCache::default()).unwrap().len(), 1);
     assert_eq!(beside.list().records.len(), 1, "its own attachments only");
     let held = node.lock_addresses(Instant::now()).unwrap();
     assert!(beside.lock_addresses(Instant::now()).is_err());
@@ -132,7 +132,7 @@ fn an_unreadable_record_is_listed_as_an_error_and_hides_no_other() {
     let listing = store.list();
     assert_eq!((listing.records.len(), listing.errors.len()), (1, 1));
     assert!(
-        store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap(), &ReadBefore::default()).is_err()
+        store.addresses_of_others(&AttachmentId::new("c", "eth0").unwrap(), &RecordCache::default()).is_err()
     );
 }
 
@@ -190,7 +190,7 @@ fn a_record_of_another_version_holds_its_addresses_and_one_of_another_attachment
     other.version = RECORD_VERSION + 1;
     store.write(&other).unwrap();
     let nobody = AttachmentId::new("c", "eth0").unwrap();
-    assert_eq!(store.addresses_of_others(&nobody, &ReadBefore::default()).unwrap().len(), 1);
+    assert_eq!(store.addresses_of_others(&nobody, &RecordCache::default()).unwrap().len(), 1);
     let moved = store.pods_dir().join("b-eth0.json");
     let written = serde_json::to_vec(&record("c", [10, 0, 0, 1])).unwrap();
     fs::write(moved, written).unwrap();
@@ -211,7 +211,7 @@ fn an_unreadable_record_is_set_aside_and_holds_no_address_then() {
     assert!(store.list().errors.is_empty());
     assert_eq!(
         store
-            .addresses_of_others(&AttachmentId::new("c", "eth0").unwrap(), &ReadBefore::default())
+            .addresses_of_others(&AttachmentId::new("c", "eth0").unwrap(), &RecordCache::default())
             .unwrap()
             .len(),
         1

@@ -23,7 +23,7 @@ fn a_pod_is_meant_by_its_name_with_or_without_its_namespace() {
 fn a_refused_pod_is_a_problem_and_one_that_could_not_be_looked_at_is_not_fine() {
     let all = recorded();
     assert_eq!(status(&all), Status::Problem);
-    let well: Vec<Seen> =
+    let well: Vec<ObservedPod> =
         all.into_iter().filter(|seen| seen.record.verdict == Some(Verdict::Configured)).collect();
     assert_eq!(status(&well), Status::Fine);
     let mut unlooked = well;

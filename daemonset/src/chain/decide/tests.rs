@@ -39,7 +39,7 @@ impl Case {
     }
 
     fn decide_at(&self, path: &Path) -> Result<(Decision, Option<Problem>), Problem> {
-        decide(&Seen {
+        decide(&OnDisk {
             placement: self.placement,
             why: "because",
             runtime: self.runtime.as_ref(),

@@ -4,9 +4,9 @@ use std::path::Path;
 use smc_model::Inbound;
 
 use super::*;
-use crate::node::test_seen::{asked, bare, prepared, ueids};
+use crate::node::test_nodes::{asked, bare, prepared, ueids};
 
-fn said(seen: &Seen) -> String {
+fn said(seen: &Observed) -> String {
     let ueids = ueids();
     let asked = asked(&ueids);
     let facts = facts(seen, &asked, &Inbound::Any, Path::new("/pins"), &Failures::default());

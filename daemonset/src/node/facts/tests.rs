@@ -3,9 +3,9 @@ use std::path::Path;
 use smc_model::{Reason, Switch};
 
 use super::*;
-use crate::node::test_seen::{asked, bare, offer, prepared, ueids};
+use crate::node::test_nodes::{asked, bare, offer, prepared, ueids};
 
-fn facts_of(seen: &Seen, failed: &[(Step, &str)]) -> NodeFacts {
+fn facts_of(seen: &Observed, failed: &[(Step, &str)]) -> NodeFacts {
     let failures = failed.iter().map(|(step, why)| (step.clone(), (*why).to_owned())).collect();
     let ueids = ueids();
     facts(seen, &asked(&ueids), &Inbound::Any, Path::new("/pins"), &Failures(failures))
@@ -56,7 +56,7 @@ fn who_is_to_be_kept_out_is_never_let_in_for_a_map_that_cannot_be_written() {
 
 #[test]
 fn a_node_that_is_only_looked_at_says_so_and_a_switch_that_is_off_comes_first() {
-    let seen = Seen { rest: None, ..bare() };
+    let seen = Observed { rest: None, ..bare() };
     assert_eq!(facts_of(&seen, &[]).unfit(), Some(Reason::NoRdmaDevice));
     let ueids = ueids();
     let switch = Switch::Off { why: "x".to_owned() };

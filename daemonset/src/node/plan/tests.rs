@@ -5,14 +5,14 @@ use smc_abi::rdma::NodeType;
 use smc_model::{Inbound, Listener, PnetId, Ueid};
 
 use super::*;
-use crate::node::seen::AnchorLink;
-use crate::node::test_seen::{MAC, after, asked, bare, device, port, prepared, settled, ueids};
+use crate::node::observed::AnchorLink;
+use crate::node::test_nodes::{MAC, after, asked, bare, device, port, prepared, settled, ueids};
 
-fn rest(seen: &mut Seen) -> &mut Rest {
+fn rest(seen: &mut Observed) -> &mut Rest {
     seen.rest.as_mut().unwrap()
 }
 
-fn steps(seen: &Seen) -> Vec<String> {
+fn steps(seen: &Observed) -> Vec<String> {
     let ueids = ueids();
     plan(seen, &asked(&ueids), &BTreeSet::new()).steps.iter().map(ToString::to_string).collect()
 }
@@ -42,7 +42,7 @@ fn a_node_on_which_nothing_was_done_gets_everything_in_this_order() {
 
 #[test]
 fn on_alibabas_kernel_nothing_is_attached_that_converts_and_nothing_anchored() {
-    let mut node = Seen { release: "5.10.134-17.3.al8.x86_64".into(), ..bare() };
+    let mut node = Observed { release: "5.10.134-17.3.al8.x86_64".into(), ..bare() };
     node.devices = vec![device(NodeType::Rnic)];
     let ueids = ueids();
     let taken: Vec<String> = settled(node, &asked(&ueids)).1.iter().map(ToString::to_string).collect();
@@ -61,14 +61,14 @@ fn on_alibabas_kernel_nothing_is_attached_that_converts_and_nothing_anchored() {
 
 #[test]
 fn a_node_that_is_only_looked_at_gets_nothing() {
-    assert_eq!(steps(&Seen { rest: None, ..bare() }), Vec::<String>::new());
+    assert_eq!(steps(&Observed { rest: None, ..bare() }), Vec::<String>::new());
 }
 
 #[test]
 fn iwarp_devices_are_used_by_alibabas_kernel_alone() {
     let with = |release: &str, kinds: &[NodeType]| {
         let devices = kinds.iter().map(|kind| device(*kind)).collect();
-        Seen { release: release.into(), devices, ..bare() }.has_usable_device()
+        Observed { release: release.into(), devices, ..bare() }.has_usable_device()
     };
     for release in ["6.12.1", "5.10.134-17.3.al8.x86_64"] {
         assert!(with(release, &[NodeType::ChannelAdapter]));
@@ -79,7 +79,7 @@ fn iwarp_devices_are_used_by_alibabas_kernel_alone() {
 
 #[test]
 fn smc_is_not_loaded_for_an_iwarp_device_while_somebody_has_its_ports() {
-    let mut node = Seen { release: "5.10.134-17.3.al8.x86_64".into(), ..bare() };
+    let mut node = Observed { release: "5.10.134-17.3.al8.x86_64".into(), ..bare() };
     node.devices = vec![device(NodeType::Rnic)];
     rest(&mut node).reserved_taken = vec![Listener { port: 65500, process: None }];
     let ueids = ueids();
@@ -114,7 +114,7 @@ fn what_somebody_took_or_changed_is_put_back() {
 fn who_may_speak_smc_is_written_when_it_is_known_and_only_when_it_changes() {
     let ueids = ueids();
     let ranges = Inbound::Only("10.0.0.0/8".parse().unwrap());
-    let with = |inbound: Option<Inbound>, node: Seen| {
+    let with = |inbound: Option<Inbound>, node: Observed| {
         let asked = Asked { inbound, ..asked(&ueids) };
         let steps = plan(&node, &asked, &BTreeSet::new()).steps;
         (steps.clone(), steps.iter().fold(node, after))
@@ -131,7 +131,7 @@ fn who_may_speak_smc_is_written_when_it_is_known_and_only_when_it_changes() {
 fn nobody_may_while_a_kernel_with_known_defects_is_refused() {
     let ueids = ueids();
     let asked = Asked { refuse_defects: true, ..asked(&ueids) };
-    let node = Seen { open_defects: vec!["CVE-1".into()], ..prepared() };
+    let node = Observed { open_defects: vec!["CVE-1".into()], ..prepared() };
     let due = plan(&node, &asked, &BTreeSet::new()).steps;
     assert!(matches!(due.as_slice(), [Step::LetIn(Inbound::Nobody { .. })]), "{due:?}");
 }
@@ -186,11 +186,11 @@ fn where_terway_manages_devices_they_have_the_id_that_its_pods_get_unless_somebo
 }
 
 /// A node in any state between bare and prepared, with anything of it taken away again.
-fn any_node() -> impl Strategy<Value = Seen> {
+fn any_node() -> impl Strategy<Value = Observed> {
     let flags = proptest::collection::vec(any::<bool>(), 9);
     (flags, 0..8_usize).prop_map(|(flags, taken)| {
         let release = if flags[0] { "5.10.134-17.3.al8.x86_64" } else { "6.12.1" };
-        let mut node = Seen { release: release.into(), ..bare() };
+        let mut node = Observed { release: release.into(), ..bare() };
         if flags[1] {
             node.devices.push(device(NodeType::Rnic));
         }

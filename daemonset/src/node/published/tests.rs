@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::test_values::{board, node};
 
 fn unseen(store: &Store) -> PublishedNode<'_> {
-    let (read, last) = (ReadBefore::default(), LastLook::default());
+    let (read, last) = (RecordCache::default(), LastLook::default());
     PublishedNode::new(store, read, board(), "this boot".to_owned(), last, watch::channel(None).1)
 }
 

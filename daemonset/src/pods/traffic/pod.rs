@@ -10,8 +10,8 @@ use smc_host::traffic::Visit;
 use smc_model::reasons::{self, Entry};
 use smc_model::{
     Connection, Connections, Counters, Elsewhere, Failure, Fallback, Growth, Judgement, LOOK_AGAIN, Live,
-    LiveVerdict, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Seen, Side, SmcPeers, StripCause, TrafficPath,
-    Transport, failed_by_counters,
+    LiveVerdict, Observation, PEER_WITHOUT_SMC, PeersWithoutSmc, Reason, Side, SmcPeers, StripCause,
+    TrafficPath, Transport, failed_by_counters,
 };
 use smc_state::{AttachmentId, LivePod, Record};
 
@@ -259,7 +259,7 @@ impl Pod {
         let name = |failure| diagnoses.get(failure).map_or_else(|| Failure::label(failure), Reason::name);
         let of_programs = failed.keys().map(name).filter_map(reasons::of_programs);
         let programs = of_programs.filter(|entry| self.told_of_programs.insert(entry.name)).collect();
-        let verdict = self.judge(Seen { successes: growth.smcr, live, failed, diagnoses, cause }, now);
+        let verdict = self.judge(Observation { successes: growth.smcr, live, failed, diagnoses, cause }, now);
         let open = self.unjudged.is_some() || !self.suspected.is_empty();
         self.next_look = if self.live.is_suspicious(now) || open {
             now + LOOK_AGAIN
@@ -293,7 +293,7 @@ impl Pod {
 
     /// Takes in what is wrong with the node between two looks.
     pub(super) fn node_has(&mut self, cause: Reason, now: Duration) -> bool {
-        self.judge(Seen { cause: Some(cause), ..Seen::default() }, now)
+        self.judge(Observation { cause: Some(cause), ..Observation::default() }, now)
     }
 
     /// Its set-up was checked.
@@ -302,7 +302,7 @@ impl Pod {
     }
 
     /// Whether the verdict is to be told: another, or another reason of a degradation.
-    fn judge(&mut self, seen: Seen, now: Duration) -> bool {
+    fn judge(&mut self, seen: Observation, now: Duration) -> bool {
         let changed = self.live.look(now, seen);
         if changed {
             self.since = super::wall();

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use smc_host::guard::Taken;
-use smc_host::netns::{Netns, wander};
+use smc_host::netns::{Netns, visit};
 use smc_host::traffic::{self, Visit, Want};
 use smc_host::{guard, observe, with_causes};
 use smc_model::{
@@ -229,7 +229,7 @@ impl Watch {
         let pods = &self.pods;
         let visits = traffic::families().and_then(|families| {
             let Some(families) = families else { return Ok(Vec::new()) };
-            wander(|wanderer| {
+            visit(|visitor| {
                 let look = |container: &String| {
                     let pod = pods.get(container)?;
                     let record = pod.record()?;
@@ -238,7 +238,7 @@ impl Watch {
                     if Some(netns.id()) != record.netns_id {
                         return None;
                     }
-                    wanderer.enter(&netns).ok()?;
+                    visitor.enter(&netns).ok()?;
                     let want = |counters: &_| Want {
                         connections: pod.wants_connections(counters, by_events, now),
                         set_up: pod.check_is_due(now),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use smc_model::{NetnsCookie, Note, Owned, PodConversion, PodFacts, Reason, Release, Step, release};
-use smc_state::{ReadBefore, Record};
+use smc_state::{Record, RecordCache};
 
 use super::super::machine::{Entered, Machine};
 use super::Work;
@@ -111,7 +111,7 @@ impl<M: Machine> Work<'_, M> {
     /// that cannot be known.
     fn addresses_of_others(&mut self) -> Option<BTreeSet<IpAddr>> {
         self.hold_addresses()?;
-        self.store.addresses_of_others(&self.job.attachment, &ReadBefore::default()).ok()
+        self.store.addresses_of_others(&self.job.attachment, &RecordCache::default()).ok()
     }
 
     /// Takes the lock on the host's addresses until the record is written; `None` when others keep it.

@@ -9,12 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// In its container the agent is process 1, for which a signal has no default: the kernel drops one that comes before
 /// somebody listens for it (kernel/signal.c, `sig_task_ignored`), and an upgrade waits for the whole grace period.
 #[derive(Debug)]
-pub struct Ending {
+pub struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Ending {
+impl Shutdown {
     /// Listens from now on: the first thing to do. To be called in the context of the runtime that waits.
     ///
     /// # Errors

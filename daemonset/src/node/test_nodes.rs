@@ -9,7 +9,7 @@ use smc_model::{
 };
 
 use super::Asked;
-use super::seen::{AnchorLink, GuardMaps, GuardPins, Port, Program, Rest, Seen, Smc};
+use super::observed::{AnchorLink, GuardMaps, GuardPins, Observed, Port, Program, Rest, Smc};
 use super::step::Step;
 
 pub(super) const MAC: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 1];
@@ -46,8 +46,8 @@ pub(super) fn port(device: &str, pnetid: Option<&str>) -> Port {
 }
 
 /// A mainline node with a RoCE device on which nothing was ever done.
-pub(super) fn bare() -> Seen {
-    Seen {
+pub(super) fn bare() -> Observed {
+    Observed {
         release: "6.12.1".into(),
         open_defects: Vec::new(),
         devices: vec![device(NodeType::ChannelAdapter)],
@@ -71,7 +71,7 @@ pub(super) fn bare() -> Seen {
 }
 
 /// The same, once it is prepared.
-pub(super) fn prepared() -> Seen {
+pub(super) fn prepared() -> Observed {
     let ueids = ueids();
     settled(bare(), &asked(&ueids)).0
 }
@@ -82,7 +82,7 @@ fn fresh_smc() -> Smc {
 }
 
 /// The node once a step was taken that worked.
-pub(super) fn after(mut seen: Seen, step: &Step) -> Seen {
+pub(super) fn after(mut seen: Observed, step: &Step) -> Observed {
     let has_tcp2smc = seen.has_tcp2smc || seen.release.contains(".al8");
     let mut rest = seen.rest.take().unwrap();
     let maps = |rest: &mut Rest| match &mut rest.guard {
@@ -149,7 +149,7 @@ pub(super) fn after(mut seen: Seen, step: &Step) -> Seen {
 }
 
 /// Plans and takes steps until nothing is due; returns all steps, too.
-pub(super) fn settled(mut seen: Seen, asked: &Asked<'_>) -> (Seen, Vec<Step>) {
+pub(super) fn settled(mut seen: Observed, asked: &Asked<'_>) -> (Observed, Vec<Step>) {
     let mut taken = Vec::new();
     for _ in 0..super::ROUNDS {
         let steps = super::plan::plan(&seen, asked, &BTreeSet::new()).steps;

@@ -16,7 +16,7 @@ pub(super) type Look<T> = Result<T, String>;
 
 /// A node as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     /// `uname -r`.
     pub(super) release: String,
     /// Defects that this kernel's SMC is known to have, by their names.
@@ -150,7 +150,7 @@ impl Port {
     }
 }
 
-impl Seen {
+impl Observed {
     /// What the kernel's SMC asks of a set-up.
     pub(super) fn traits(&self) -> SmcTraits {
         self.family().smc()

@@ -11,7 +11,7 @@ use crate::{Record, StateError};
 
 /// What was read of the record directory, see [`crate::Store::list_again`]; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct ReadBefore(Arc<Mutex<Known>>);
+pub struct RecordCache(Arc<Mutex<Known>>);
 
 /// By file name.
 pub(crate) type Known = BTreeMap<OsString, (Written, Arc<Record>)>;
@@ -37,7 +37,7 @@ impl Written {
     }
 }
 
-impl ReadBefore {
+impl RecordCache {
     /// Held for as long as a listing takes.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
