@@ -5,6 +5,11 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod support;
 
+#[path = "syn_options/peers.rs"]
+mod peers;
+#[path = "syn_options/segment.rs"]
+mod segment;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,6 +17,7 @@ use ipnet::IpNet;
 use libbpf_rs::MapHandle;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use segment::{Segment, checksum};
 use smc_agent::node::bpf::{BpfError, Fate, GuardProgram, SynOptions};
 use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Taken};
 use smc_host::peers::{PEERS_NAME, Whose};
@@ -64,112 +70,6 @@ impl Program {
     fn taken(&self, pod: impl Into<IpAddr>) -> BTreeMap<StripCause, Taken> {
         self.maps.taken().unwrap().remove(&pod.into()).unwrap_or_default()
     }
-}
-
-/// A TCP segment to be sent from somewhere.
-#[derive(Clone)]
-struct Segment {
-    source: IpAddr,
-    flags: u8,
-    options: Vec<u8>,
-    /// Options of IPv4, or extension headers of IPv6, the first of this kind.
-    between: (u8, Vec<u8>),
-    /// As in the header: more fragments, and the offset in units of 8 bytes.
-    fragment: u16,
-    tags: Vec<u16>,
-    /// How much of the segment is there.
-    kept: usize,
-    /// How much more the Ethernet frame has: the kernel cuts it off.
-    padding: Vec<u8>,
-    protocol: u8,
-}
-
-impl Segment {
-    fn from(source: impl Into<IpAddr>, options: &[u8]) -> Self {
-        Self {
-            source: source.into(),
-            flags: SYN,
-            options: options.to_vec(),
-            between: (6, Vec::new()),
-            fragment: 0,
-            tags: Vec::new(),
-            kept: usize::MAX,
-            padding: Vec::new(),
-            protocol: 6,
-        }
-    }
-
-    fn pod(&self) -> IpAddr {
-        if self.source.is_ipv4() { POD.into() } else { POD6.into() }
-    }
-
-    /// The TCP header with right checksum, and a few bytes of data.
-    fn tcp(&self) -> Vec<u8> {
-        let mut options = self.options.clone();
-        options.resize(options.len().next_multiple_of(4), 0);
-        let mut tcp = vec![0xc0, 0x01, 0x1f, 0x90, 1, 2, 3, 4, 0, 0, 0, 0];
-        tcp.push(u8::try_from((20 + options.len()) / 4).unwrap() << 4);
-        tcp.extend([self.flags, 0xff, 0xff, 0, 0, 0, 0]);
-        tcp.extend(&options);
-        tcp.extend(b"odd");
-        let sum = checksum(self.source, self.pod(), &tcp);
-        tcp[16..18].copy_from_slice(&sum.to_be_bytes());
-        tcp
-    }
-
-    fn packet(&self) -> Vec<u8> {
-        let mut tcp = self.tcp();
-        tcp.truncate(self.kept);
-        let (next, between) = &self.between;
-        let mut packet = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-        for tag in &self.tags {
-            packet.extend(tag.to_be_bytes());
-            packet.extend([0, 5]);
-        }
-        let length = u16::try_from(between.len() + tcp.len()).unwrap();
-        match self.source {
-            IpAddr::V4(source) => {
-                packet.extend([8, 0, 0x45 + u8::try_from(between.len() / 4).unwrap(), 0]);
-                packet.extend((20 + length).to_be_bytes());
-                packet.extend([0, 1]);
-                packet.extend(self.fragment.to_be_bytes());
-                packet.extend([64, self.protocol, 0, 0]);
-                packet.extend(source.octets());
-                packet.extend(POD.octets());
-            }
-            IpAddr::V6(source) => {
-                packet.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-                packet.extend(length.to_be_bytes());
-                packet.extend([*next, 64]);
-                packet.extend(source.octets());
-                packet.extend(POD6.octets());
-            }
-        }
-        packet.extend(between);
-        packet.extend(tcp);
-        packet.extend(&self.padding);
-        packet
-    }
-}
-
-/// TCP's checksum (RFC 9293, 3.1) of a segment whose own is in it or 0; of one that is right it is 0.
-fn checksum(source: IpAddr, destination: IpAddr, tcp: &[u8]) -> u16 {
-    let mut bytes = Vec::new();
-    for address in [source, destination] {
-        match address {
-            IpAddr::V4(address) => bytes.extend(address.octets()),
-            IpAddr::V6(address) => bytes.extend(address.octets()),
-        }
-    }
-    bytes.extend([0, 6]);
-    bytes.extend(u16::try_from(tcp.len()).unwrap().to_be_bytes());
-    bytes.extend(tcp);
-    let words = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0)));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).unwrap()
 }
 
 /// What becomes of the segment's options; what else changes, but the checksum, fails.
@@ -324,120 +224,6 @@ fn a_syn_in_parts_or_that_cannot_be_read_is_dropped_and_counted_if_its_source_is
     // So many tags nobody needs, and behind them nothing is looked for.
     let tagged = Segment { tags: vec![0x8100; 9], ..Segment::from(STRANGER, &OFFER) };
     assert_eq!(program.run(&tagged.packet()).unwrap(), Fate::Dropped);
-}
-
-/// What becomes of the offer of a SYN from there to the pod of its family.
-#[track_caller]
-fn becomes(program: &Program, source: &str, offer: [u8; 6]) {
-    let source: IpAddr = source.parse().unwrap();
-    assert_eq!(options_after(program, &Segment::from(source, &OFFER)), Some(offer.to_vec()), "{source}");
-}
-
-fn ranges(text: &str) -> PeerRanges {
-    text.parse().unwrap()
-}
-
-#[test]
-fn who_may_not_speak_smc_with_the_nodes_pods_loses_its_offer_and_the_longest_range_decides() {
-    let Some(program) = program() else { return };
-    let peers = program.maps.peers().unwrap();
-    let set = |rules: &PeerRules, why| peers.set(Whose::Node, rules, why).unwrap();
-    becomes(&program, "192.0.2.1", OFFER);
-    set(&ranges("10.0.0.0/8, 192.0.2.7").all_rules(), StripCause::NotAllowed);
-    becomes(&program, "192.0.2.1", SPOILT);
-    becomes(&program, "192.0.2.7", OFFER);
-    becomes(&program, "10.9.9.9", OFFER);
-    becomes(&program, "fd00::9", SPOILT);
-    // Also whoever may is taken out where it is a pod of this node.
-    becomes(&program, "10.0.1.1", SPOILT);
-    let taken = program.taken(POD);
-    assert_eq!(taken.keys().collect::<Vec<_>>(), [&StripCause::Pod, &StripCause::NotAllowed]);
-    set(&ranges("192.0.2.0/24 fd00::/16").all_rules(), StripCause::NotAllowed);
-    becomes(&program, "192.0.2.1", OFFER);
-    becomes(&program, "10.9.9.9", SPOILT);
-    becomes(&program, "fd00::9", OFFER);
-    set(&nobody(), StripCause::SwitchedOff);
-    becomes(&program, "192.0.2.1", SPOILT);
-    becomes(&program, "fd00::9", SPOILT);
-    assert_eq!(
-        program.taken(POD6).keys().collect::<Vec<_>>(),
-        [&StripCause::SwitchedOff, &StripCause::NotAllowed]
-    );
-    set(&PeerRules::new(), StripCause::NotAllowed);
-    becomes(&program, "192.0.2.1", OFFER);
-    assert!(peers.all().unwrap().is_empty());
-}
-
-#[test]
-fn a_pods_own_ranges_hold_for_it_alone_and_never_let_in_whom_the_node_does_not() {
-    let Some(program) = program() else { return };
-    let (peers, own) = (program.maps.peers().unwrap(), ranges("10.1.0.0/16 192.0.2.1"));
-    program.maps.add_pod(POD.into(), Some(&own)).unwrap();
-    assert!(program.maps.has_pod(POD.into()).unwrap() && !program.maps.has_pod(POD6.into()).unwrap());
-    becomes(&program, "10.1.0.9", OFFER);
-    becomes(&program, "10.2.0.9", SPOILT);
-    becomes(&program, "fd00::9", OFFER);
-    peers.set(Whose::Node, &ranges("10.0.0.0/8").all_rules(), StripCause::NotAllowed).unwrap();
-    becomes(&program, "10.1.0.9", OFFER);
-    becomes(&program, "10.2.0.9", SPOILT);
-    becomes(&program, "192.0.2.1", SPOILT);
-    becomes(&program, "fd00::9", SPOILT);
-    let all = peers.all().unwrap();
-    assert_eq!(all.get(&Whose::Pod(POD.into())), Some(&own.rules(POD.into())));
-    assert_eq!(all.len(), 2);
-    program.maps.remove_pod(POD.into()).unwrap();
-    program.maps.remove_pod(POD.into()).unwrap();
-    becomes(&program, "10.2.0.9", OFFER);
-    assert_eq!(peers.all().unwrap().len(), 1);
-}
-
-#[test]
-fn what_is_spared_counts_for_nothing_and_ranges_decide_instead() {
-    let Some(program) = program() else { return };
-    let stripped = STRIPPED.to_string();
-    becomes(&program, &stripped, SPOILT);
-    program.maps.spare(&StripCause::SAME_NODE).unwrap();
-    becomes(&program, &stripped, OFFER);
-    let peers = program.maps.peers().unwrap();
-    peers.set(Whose::Node, &ranges("192.0.2.0/24").all_rules(), StripCause::NotAllowed).unwrap();
-    becomes(&program, &stripped, SPOILT);
-    assert_eq!(program.taken(POD).keys().collect::<Vec<_>>(), [&StripCause::Pod, &StripCause::NotAllowed]);
-    program.maps.spare(&[]).unwrap();
-    peers.set(Whose::Node, &PeerRules::new(), StripCause::NotAllowed).unwrap();
-    becomes(&program, &stripped, SPOILT);
-}
-
-/// Sources and pods of a small world, so that ranges meet them.
-fn small_world() -> impl Strategy<Value = (Vec<String>, Vec<String>, u8, u8)> {
-    let range = || {
-        (0_u8..4, 0_u8..4, 14_u8..=32).prop_map(|(third, fourth, bits)| {
-            let address: IpNet = format!("10.0.{third}.{fourth}/{bits}").parse().unwrap();
-            address.trunc().to_string()
-        })
-    };
-    (prop::collection::vec(range(), 0..5), prop::collection::vec(range(), 0..5), 0..4_u8, 0..4_u8)
-}
-
-#[test]
-fn the_kernel_lets_in_whom_the_model_lets_in_whatever_was_said_before() {
-    let Some(program) = program() else { return };
-    let peers = program.maps.peers().unwrap();
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(300) });
-    let held = runner.run(&small_world(), |(node, pod, third, fourth)| {
-        let [node, pod] = [node, pod].map(|words| words.join(",").parse::<PeerRanges>().ok());
-        let rules =
-            |ranges: &Option<PeerRanges>| ranges.as_ref().map(PeerRanges::all_rules).unwrap_or_default();
-        peers.set(Whose::Node, &rules(&node), StripCause::NotAllowed).unwrap();
-        let own = pod.as_ref().map(|ranges| ranges.rules(POD.into())).unwrap_or_default();
-        peers.set(Whose::Pod(POD.into()), &own, StripCause::NotAllowed).unwrap();
-        // None of the two that are stripped anyway.
-        let source = IpAddr::from([10, 0, third, fourth.max(2)]);
-        let may = [&node, &pod].into_iter().flatten().all(|ranges| ranges.allow(source));
-        let wanted = if may { OFFER } else { SPOILT };
-        prop_assert_eq!(options_after(&program, &Segment::from(source, &OFFER)), Some(wanted.to_vec()));
-        Ok(())
-    });
-    held.unwrap();
 }
 
 /// Where the kernel would see an offer (net/ipv4/tcp_input.c, `tcp_parse_options` and `smc_parse_options`), made unreadable.

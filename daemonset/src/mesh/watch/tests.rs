@@ -1,5 +1,8 @@
 //! Against a fake API server.
 
+mod kubeconfig;
+mod refusals;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -192,43 +195,6 @@ async fn a_watch_that_breaks_off_in_the_middle_of_a_line_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn missing_rights_are_told_once_and_their_coming_ends_it() {
-    let allowed = Arc::new(AtomicBool::new(false));
-    let given = allowed.clone();
-    let (_api, source) = server(move |_, seen| match given.load(Ordering::SeqCst) {
-        false => no_rights(),
-        true if seen.watches() => Reply::watch(&[], Then::HoldOpen),
-        true => list(&[on()]),
-    })
-    .await;
-    let mut agent = Agent::follow(source);
-    let problem = agent.has_problem(&SERVER).await;
-    for part in ["403", "rbac.yaml", "nothing is known"] {
-        assert!(problem.contains(part), "{part}: {problem}");
-    }
-    assert!(!agent.switch.borrow().is_known());
-    allowed.store(true, Ordering::SeqCst);
-    agent.becomes(Why::SmcEnabled).await;
-    agent.has_no_problem(&SERVER).await;
-}
-
-#[tokio::test]
-async fn a_watch_that_is_refused_while_the_list_works_keeps_what_the_list_said() {
-    let (api, source) = server(|_, seen| if seen.watches() { no_rights() } else { list(&[on()]) }).await;
-    let mut agent = Agent::follow(source);
-    agent.becomes(Why::SmcEnabled).await;
-    let problem = agent.has_problem(&SERVER).await;
-    assert!(problem.contains("the last known value holds: on"), "{problem}");
-    // The list's success, before that, does not end it.
-    let tries = api.seen().len();
-    eventually("more tries", || {
-        assert!(agent.problem(&SERVER).is_some());
-        (api.seen().len() > tries + 2).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_server_that_is_back_is_no_problem_even_if_the_object_never_changes() {
     let back = Arc::new(AtomicBool::new(false));
     let is_back = back.clone();
@@ -330,15 +296,6 @@ async fn a_resource_that_comes_later_ends_the_problem() {
 }
 
 #[tokio::test]
-async fn the_404_of_something_that_is_no_api_server_says_nothing_about_the_cluster() {
-    let (_api, source) = server(|_, _| Reply::text(404, "<html>no such site</html>")).await;
-    let agent = Agent::follow(source);
-    let problem = agent.has_problem(&SERVER).await;
-    assert!(problem.contains("no such site"), "{problem}");
-    assert!(!agent.switch.borrow().is_known());
-}
-
-#[tokio::test]
 async fn a_deleted_object_switches_off() {
     let (_api, source) = server(|_, seen| {
         let deleted = json!({"type": "DELETED", "object": object("default", 200, &json!(true))});
@@ -346,78 +303,6 @@ async fn a_deleted_object_switches_off() {
     })
     .await;
     assert!(!Agent::follow(source).becomes(Why::NoObject).await.on);
-}
-
-#[tokio::test]
-async fn an_expired_token_is_read_anew_from_the_kubeconfig() {
-    let (api, source) = server(|_, seen| match (seen.token.as_str(), seen.watches()) {
-        ("Bearer second-token", true) => Reply::watch(&[], Then::HoldOpen),
-        ("Bearer second-token", false) => list(&[on()]),
-        _ => Reply::status(401, "Unauthorized"),
-    })
-    .await;
-    let path = api.kubeconfig();
-    let mut agent = Agent::follow(source);
-    let problem = agent.has_problem(&SERVER).await;
-    assert!(problem.contains("401") && problem.contains("credentials"), "{problem}");
-    api.write_kubeconfig(&path, "second-token");
-    agent.becomes(Why::SmcEnabled).await;
-    agent.has_no_problem(&SERVER).await;
-}
-
-#[tokio::test]
-async fn a_kubeconfig_may_come_later_and_a_wrong_one_is_told_without_its_secrets() {
-    let (api, _) =
-        server(|_, seen| if seen.watches() { Reply::watch(&[], Then::HoldOpen) } else { list(&[on()]) })
-            .await;
-    let path = api.dir().join("later");
-    let mut agent = Agent::follow(Source::Kubeconfig(path.clone()));
-    let problem = agent.has_problem(&SERVER).await;
-    assert!(problem.contains("cannot read the kubeconfig") && problem.contains("later"), "{problem}");
-    assert!(problem.contains("Secret smc-agent-asm"), "{problem}");
-
-    for wrong in [
-        "users: [{name: u, user: {token: geheim}}\n  - broken",
-        "apiVersion: v1\nkind: Config\nusers: [{name: u, user: {token: [geheim]}}]",
-        "geheim",
-        "",
-        "{\"current-context\": \"none\", \"users\": [{\"name\": \"u\", \"user\": {\"token\": \"geheim\"}}]}",
-    ] {
-        std::fs::write(&path, wrong).unwrap();
-        let told = eventually("another problem", || {
-            agent.problem(&SERVER).filter(|problem| !problem.contains("cannot read"))
-        })
-        .await;
-        assert!(told.contains("kubeconfig") && !told.contains("geheim"), "{wrong:?}: {told}");
-        std::fs::remove_file(&path).unwrap();
-        eventually("the file is missed", || {
-            agent.problem(&SERVER).filter(|problem| problem.contains("cannot read"))
-        })
-        .await;
-    }
-    api.write_kubeconfig(&path, "token");
-    agent.becomes(Why::SmcEnabled).await;
-}
-
-/// A Secret is mended while the agent runs, and whose address was wrong gave no answer at all.
-#[tokio::test]
-async fn a_kubeconfig_with_a_wrong_address_or_of_another_cluster_is_read_anew_when_it_is_mended() {
-    let (right, _) =
-        server(|_, seen| if seen.watches() { Reply::watch(&[], Then::HoldOpen) } else { list(&[on()]) })
-            .await;
-    let (other, _) = server(|_, _| Reply::text(404, "404 page not found\n")).await;
-    let path = right.dir().join("mended");
-    right.write_kubeconfig(&path, "token");
-    let good = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, good.replace("http://127.0.0.1:", "http://127.255.255.254:")).unwrap();
-    let mut agent = Agent::follow(Source::Kubeconfig(path.clone()));
-    let problem = agent.has_problem(&SERVER).await;
-    assert!(problem.contains("127.255.255.254"), "{problem}");
-    other.write_kubeconfig(&path, "token");
-    agent.becomes(Why::NoResource).await;
-    std::fs::write(&path, good).unwrap();
-    agent.becomes(Why::SmcEnabled).await;
-    agent.has_no_problem(&SERVER).await;
 }
 
 #[tokio::test]
