@@ -61,10 +61,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Print what this would do to the node, in order, and do nothing; also beside an agent that runs
+    /// Print what this would do to the node, in order, and change nothing; works beside a running agent, too
     ///
-    /// With --mesh watch by what the agent that ran here last knew of the switch. What becomes due only by other steps (SMC
-    /// tells of its ports once it is loaded) is not foretold.
+    /// Prints what the node needs once: modules, programs, PNETIDs, UEIDs, the anchor link. Says nothing of pods and of the CNI
+    /// chain, nor of steps that show only once others are done. With --mesh watch, uses the switch as the last agent here knew it.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Directory shared with the plugin

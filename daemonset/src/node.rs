@@ -35,6 +35,7 @@ use smc_state::{BoundPort, Made, Store};
 
 use crate::node::bpf::{Pinned, PinnedGuard};
 use crate::settings::Wishes;
+use apply::{Effect, Failed};
 use facts::Failures;
 use losses::LookedAt;
 use observed::{GuardPins, Observed};
@@ -163,15 +164,26 @@ pub async fn prepare(
     let found = facts::facts(&seen, &asked, &last.inbound, &options.pin_dir, &Failures::default());
     let found_rules = rules(&seen);
     let mut work = Work::default();
-    for _ in 0..ROUNDS {
+    for round in 1.. {
         if seen.rest.is_some() {
             // From then on something may be ours.
             last.standing = true;
         }
-        if !work.round(&seen, &asked, options, last).await {
+        work.unseen(&seen.problems);
+        let mut changed = false;
+        for step in work.due(plan::plan(&seen, &asked, &last.named)) {
+            let result = apply::apply(&step, options, last).await;
+            changed |= work.took(step, result, &mut last.named);
+        }
+        if !changed {
             break;
         }
         seen = observe::observe(options, &asked.switch, last)?;
+        if round == ROUNDS {
+            work.unseen(&seen.problems);
+            work.leave(&plan::plan(&seen, &asked, &last.named));
+            break;
+        }
     }
     if let (Some(inbound), Some(_)) = (asked.let_in(&seen), &seen.rest) {
         last.inbound = inbound;
@@ -181,14 +193,14 @@ pub async fn prepare(
         before,
         found: &found,
         found_rules: found_rules.as_ref(),
+        done: &work.done,
         now: &now,
     });
     let losses = look.map(losses::losses).unwrap_or_default();
     let renamed = look.map(losses::renamed_ports).unwrap_or_default();
     last.facts = Some(now.clone());
-    let Work { problems: planned, notes, made, map_is_new, guard_is_new, failures, .. } = work;
-    let failed = failures.0.iter().map(|(step, why)| format!("cannot {}: {why}", step.attempt()));
-    let problems = seen.problems.into_iter().chain(planned).chain(failed).collect();
+    let Work { unseen, undone, failed, notes, made, map_is_new, guard_is_new, .. } = work;
+    let problems = unseen.into_iter().chain(undone).chain(failed).collect();
     let devices = seen.devices.into_iter().map(|device| device.name).collect();
     Ok(Prepared { facts: now, devices, problems, notes, losses, renamed, made, map_is_new, guard_is_new })
 }
@@ -196,8 +208,8 @@ pub async fn prepare(
 /// Who may speak SMC with the node's pods, as the guard's map says.
 fn rules(seen: &Observed) -> Option<smc_model::PeerRules> {
     match &seen.rest.as_ref()?.guard {
-        GuardPins::There { maps: Ok(maps), .. } => Some(maps.rules.clone()),
-        _ => None,
+        GuardPins::There { maps, .. } => maps.rules.clone().ok(),
+        GuardPins::Missing => None,
     }
 }
 
@@ -206,8 +218,12 @@ fn rules(seen: &Observed) -> Option<smc_model::PeerRules> {
 struct Work {
     done: Vec<Step>,
     failures: Failures,
-    /// What is due and cannot be done.
-    problems: Vec<String>,
+    /// What could not be looked at, in words for a person, like the two that follow.
+    unseen: BTreeSet<String>,
+    /// What is due and was not even tried.
+    undone: Vec<String>,
+    /// Steps that were tried.
+    failed: Vec<String>,
     notes: Vec<String>,
     made: Made,
     map_is_new: bool,
@@ -215,40 +231,67 @@ struct Work {
 }
 
 impl Work {
-    /// Takes the steps that are due and did not fail yet; returns whether there were any, so that the node has to be looked at
-    /// again.
-    async fn round(
-        &mut self,
-        seen: &Observed,
-        asked: &Asked<'_>,
-        options: &Options,
-        last: &mut LastLook,
-    ) -> bool {
-        let plan::Plan { steps, problems } = plan::plan(seen, asked, &last.named);
-        self.problems = problems;
-        let mut worked = false;
-        for step in steps {
-            if self.failures.has(&step) {
-                continue;
-            }
+    /// Also what only an earlier look at the node met is told.
+    fn unseen(&mut self, problems: &[String]) {
+        self.unseen.extend(problems.iter().cloned());
+    }
+
+    /// Leaves what is still due to the next look.
+    fn leave(&mut self, plan: &plan::Plan) {
+        self.undone.clone_from(&plan.problems);
+        let due = plan.steps.iter().filter(|step| !self.failures.has(step));
+        let due: Vec<String> = due.map(ToString::to_string).collect();
+        if !due.is_empty() {
+            self.undone.push(format!("still due after {ROUNDS} rounds: {}", due.join("; ")));
+        }
+    }
+
+    fn fail(&mut self, step: Step, failed: Failed) {
+        let Failed { why, remedy } = failed;
+        let attempt = if why.starts_with("cannot ") {
+            why.clone()
+        } else {
+            format!("cannot {}: {why}", step.attempt())
+        };
+        self.failed.push(remedy.map_or(attempt.clone(), |remedy| format!("{attempt}; {remedy}")));
+        self.failures.0.push((step, why));
+    }
+
+    /// The steps of a plan that are to be taken: each once at a look, whatever comes of it.
+    fn due(&mut self, plan: plan::Plan) -> Vec<Step> {
+        let plan::Plan { steps, problems } = plan;
+        self.undone = problems;
+        let mut due = Vec::new();
+        for step in steps.into_iter().filter(|step| !self.failures.has(step)).collect::<Vec<_>>() {
             if self.done.contains(&step) {
-                let why = "it was done, and is due all the same".to_owned();
-                self.failures.0.push((step, why));
-                continue;
-            }
-            worked = true;
-            match apply::apply(&step, options, last).await {
-                Ok(effect) => {
-                    last.named.extend(effect.made.ports.iter().cloned());
-                    self.made.extend(effect.made);
-                    self.notes.extend(effect.note);
-                    self.map_is_new |= effect.map_is_new;
-                    self.guard_is_new |= effect.guard_is_new;
-                    self.done.push(step);
-                }
-                Err(why) => self.failures.0.push((step, why)),
+                let why = "it was done, but is still missing (does something else undo it?)".to_owned();
+                self.fail(step, why.into());
+            } else {
+                due.push(step);
             }
         }
-        worked
+        due
+    }
+
+    /// What came of a step; returns whether it changed anything. `named` are the PNETIDs that ports have from us.
+    fn took(&mut self, step: Step, result: Result<Effect, Failed>, named: &mut BTreeSet<BoundPort>) -> bool {
+        match result {
+            Ok(effect) => {
+                named.extend(effect.made.ports.iter().cloned());
+                self.made.extend(effect.made);
+                self.notes.extend(effect.note);
+                self.map_is_new |= effect.map_is_new;
+                self.guard_is_new |= effect.guard_is_new;
+                self.done.push(step);
+                true
+            }
+            Err(failed) => {
+                self.fail(step, failed);
+                false
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

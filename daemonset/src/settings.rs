@@ -166,13 +166,11 @@ fn read_from(data: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
     Ok(texts)
 }
 
-/// What the settings in a directory wish for, once.
-///
-/// # Errors
-/// When they cannot be read or understood.
-pub fn wishes_of(directory: &Path, switch: MeshSwitch) -> Result<Wishes, SettingsError> {
-    let settings = read(directory).and_then(|texts| Settings::parse(&texts))?;
-    Ok(wishes(Some(&settings), switch))
+/// What the settings in a directory wish for, at this moment; as without any where they cannot be used.
+pub fn wishes_of(directory: &Path, switch: MeshSwitch) -> Wishes {
+    let settings = read(directory).and_then(|texts| Settings::parse(&texts));
+    let settings = settings.inspect_err(|error| tracing::warn!("the settings cannot be used: {error}"));
+    wishes(settings.ok().as_ref(), switch)
 }
 
 /// The settings as they are in force, and a look-out for changes.

@@ -65,9 +65,10 @@ fn dry_run(args: RunArgs) -> Result<()> {
     let switch = match args.mesh {
         MeshMode::Enabled => MeshSwitch::fixed(true),
         MeshMode::Disabled => MeshSwitch::fixed(false),
-        MeshMode::Watch => store.read_document()?.unwrap_or(MeshSwitch::NOT_KNOWN_YET),
+        // As where it cannot be read.
+        MeshMode::Watch => store.read_document().ok().flatten().unwrap_or(MeshSwitch::NOT_KNOWN_YET),
     };
-    let wishes = settings::wishes_of(&args.settings_dir, switch)?;
+    let wishes = settings::wishes_of(&args.settings_dir, switch);
     let boot_id = kernel::boot_id().map_err(anyhow::Error::from)?;
     let last = LastLook::at_start(&store, &boot_id, &args.pin_dir);
     let options = Options { pin_dir: args.pin_dir, proc: args.proc, ueids: args.ueids };

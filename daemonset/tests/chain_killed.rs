@@ -28,10 +28,8 @@ const MOST_CALLS: usize = 400;
 fn can_trace() -> bool {
     let traced = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
     let works = traced.is_ok_and(|output| output.status.success());
-    let required = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(works || !required, "CI=true, but strace cannot trace programs here");
     if !works {
-        eprintln!("not run: strace is not installed, or may not trace programs");
+        test_support::cannot_run("strace is not installed, or may not trace programs");
     }
     works
 }

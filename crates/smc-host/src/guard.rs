@@ -187,13 +187,15 @@ impl Guard {
         map.put(&0_u32.to_ne_bytes(), &bits.to_ne_bytes()).map_err(HostError::at(attempt))
     }
 
-    /// The reasons that count for nothing.
-    pub fn spared(&self) -> Result<BTreeSet<StripCause>, HostError> {
+    /// The reasons that count for nothing; `None` where one is among them that this version does not know.
+    pub fn spared(&self) -> Result<Option<BTreeSet<StripCause>>, HostError> {
         let map = PinnedMap::open(&self.pins.join(SPARED_NAME), SPARED)?;
         let attempt = format_args!("read {}", map.shown());
         let value = map.get(&0_u32.to_ne_bytes()).map_err(HostError::at(attempt))?;
         let bits = value.and_then(|value| value.try_into().ok()).map_or(0, u32::from_ne_bytes);
-        Ok(StripCause::ALL.into_iter().filter(|why| bits & (1 << why.number()) != 0).collect())
+        let spared: BTreeSet<_> =
+            StripCause::ALL.into_iter().filter(|why| bits & (1 << why.number()) != 0).collect();
+        Ok((bits.count_ones() as usize == spared.len()).then_some(spared))
     }
 
     /// The kernel's number of the program.

@@ -10,7 +10,7 @@ use smc_model::{
 };
 use smc_state::{Made, Record};
 
-use crate::status::{self, ChainState, Loss, Status};
+use crate::status::{self, Brief, ChainState, Loss};
 use crate::{Look, Subject};
 
 /// A node, as it was found.
@@ -191,8 +191,8 @@ pub struct AgentFacts {
     pub losses: Vec<LossFacts>,
 }
 
-impl From<Status> for AgentFacts {
-    fn from(told: Status) -> Self {
+impl From<Brief> for AgentFacts {
+    fn from(told: Brief) -> Self {
         let now = told.agent.now;
         let loss = |loss: Loss| LossFacts {
             reason: loss.reason,

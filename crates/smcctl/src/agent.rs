@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use smc_state::AGENT_POD_HEADER;
-use smc_surfaces::status::Status;
+use smc_surfaces::status::Brief;
 
 use smc_surfaces::facts::AgentFacts;
 
@@ -31,7 +31,7 @@ pub(crate) fn ask(socket: &Path) -> Result<AgentFacts> {
     if answer.status != 200 {
         bail!("smc-agent answered {} at {}", answer.status, socket.display());
     }
-    let status: Status = serde_json::from_slice(&answer.body)
+    let status: Brief = serde_json::from_slice(&answer.body)
         .context("smc-agent's status is not of a form that is known here")?;
     Ok(status.into())
 }

@@ -135,7 +135,7 @@ pub(super) fn decide(seen: &OnDisk<'_>) -> Result<(Decision, Option<Problem>), P
         Placement::Inject => Ok((inject(seen, found.is_some(), ours)?, None)),
         Placement::DropIn => {
             let directory = description.drop_in_directory();
-            let decision = drop_in(seen, directory, found.is_some(), without_ours()?, ours)?;
+            let decision = drop_in(seen, directory, found.is_some(), without_ours, ours)?;
             Ok((decision, None))
         }
     }
@@ -165,12 +165,12 @@ fn inject(seen: &OnDisk<'_>, found: bool, ours: Vec<PathBuf>) -> Result<Decision
     })
 }
 
-/// Beside the list, in `directory`; `without_ours` is the list without an entry of ours.
+/// Beside the list, in `directory`; `without_ours` gives the list without an entry of ours.
 fn drop_in(
     seen: &OnDisk<'_>,
     directory: Option<&str>,
     found: bool,
-    without_ours: Option<Vec<u8>>,
+    without_ours: impl FnOnce() -> Result<Option<Vec<u8>>, Problem>,
     ours: Vec<PathBuf>,
 ) -> Result<Decision, Problem> {
     let directory = directory.ok_or_else(|| Problem::NoDropIns { path: seen.path.to_owned() })?;
@@ -184,7 +184,7 @@ fn drop_in(
     Ok(Decision {
         was_present: there.is_some() || found,
         write_drop_in: (!equal).then_some((path.clone(), text)),
-        write_list: without_ours,
+        write_list: without_ours()?,
         list_is_ours: false,
         remove_drop_ins: ours.into_iter().filter(|ours| *ours != path).collect(),
         present: Some(seen.present(path)),

@@ -31,14 +31,43 @@ impl Effect {
     }
 }
 
+/// Why a step could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// What came of it, in words for a person.
+    pub(super) why: String,
+    /// What to do, where that is not what the reason for pods says.
+    pub(super) remedy: Option<String>,
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self { why, remedy: None }
+    }
+}
+
+impl From<HostError> for Failed {
+    fn from(error: HostError) -> Self {
+        error.with_cause().into()
+    }
+}
+
+impl From<BpfError> for Failed {
+    fn from(error: BpfError) -> Self {
+        Self { why: with_causes(&error), remedy: Some(error.remedy().to_owned()) }
+    }
+}
+
 /// Takes a step.
 ///
 /// # Errors
-/// Why it could not be taken, in words for a person.
-pub(super) async fn apply(step: &Step, options: &Options, last: &mut LastLook) -> Result<Effect, String> {
-    let host = |error: HostError| error.with_cause();
+/// Why it could not be taken.
+pub(super) async fn apply(step: &Step, options: &Options, last: &mut LastLook) -> Result<Effect, Failed> {
     match step {
-        Step::LoadSmc => modules::load_smc().map(|()| Effect::told("loaded the kernel module smc")),
+        Step::LoadSmc => {
+            modules::load_smc()?;
+            Ok(Effect::told("loaded the kernel module smc"))
+        }
         Step::LoadSmcDiag => {
             last.tried_smc_diag = true;
             modules::load_smc_diag();
@@ -50,13 +79,13 @@ pub(super) async fn apply(step: &Step, options: &Options, last: &mut LastLook) -
             Ok(Effect::told(format!("made the link {}", link::LINK)))
         }
         Step::KeepAnchorDown { index, up, local } => {
-            let mut route = Connection::open(Protocol::Route).map_err(host)?;
+            let mut route = Connection::open(Protocol::Route)?;
             if *up {
-                link::bring_down(&mut route, *index).map_err(host)?;
+                link::bring_down(&mut route, *index)?;
             }
             // One that a plugin is setting up just now removes its own, and is none the worse.
             for address in local {
-                link::drop_local(&mut route, *address, *index).map_err(host)?;
+                link::drop_local(&mut route, *address, *index)?;
             }
             let note = up.then(|| format!("the link {} was brought up: brought it down", link::LINK));
             Ok(Effect { note, ..Effect::default() })
@@ -64,23 +93,25 @@ pub(super) async fn apply(step: &Step, options: &Options, last: &mut LastLook) -
         Step::LoadGuard { offer } => load_guard(offer, options, last),
         Step::SpareCauses(causes) => {
             let causes: Vec<StripCause> = causes.iter().copied().collect();
-            let guard = Guard::open(&options.pin_dir).map_err(host)?;
-            guard.spare(&causes).map(|()| Effect::default()).map_err(host)
+            let guard = Guard::open(&options.pin_dir)?;
+            guard.spare(&causes)?;
+            Ok(Effect::default())
         }
         Step::LetIn(inbound) => {
-            let peers = Guard::open(&options.pin_dir).and_then(|guard| guard.peers()).map_err(host)?;
-            peers.set(Whose::Node, &inbound.rules(), why(inbound)).map(|()| Effect::default()).map_err(host)
+            let peers = Guard::open(&options.pin_dir).and_then(|guard| guard.peers())?;
+            peers.set(Whose::Node, &inbound.rules(), why(inbound))?;
+            Ok(Effect::default())
         }
         Step::StripSources { add, remove } => {
-            let guard = Guard::open(&options.pin_dir).map_err(host)?;
-            add.iter().try_for_each(|(address, why)| guard.strip(*address, *why)).map_err(host)?;
-            remove.iter().try_for_each(|(address, why)| guard.leave(*address, *why)).map_err(host)?;
+            let guard = Guard::open(&options.pin_dir)?;
+            add.iter().try_for_each(|(address, why)| guard.strip(*address, *why))?;
+            remove.iter().try_for_each(|(address, why)| guard.leave(*address, *why))?;
             Ok(Effect::default())
         }
         Step::NamePort { port, pnetid } => name_port(port, pnetid),
         Step::AddUeid(ueid) => {
-            let mut smc = connect().map_err(host)?;
-            smc::add_ueid(&mut smc.generic, smc.families.smc, ueid).map_err(host)?;
+            let mut smc = connect()?;
+            smc::add_ueid(&mut smc.generic, smc.families.smc, ueid)?;
             let made = Made { ueids: [ueid.clone()].into(), ..Made::default() };
             Ok(Effect { made, ..Effect::told(format!("added the UEID {ueid}")) })
         }
@@ -97,12 +128,8 @@ fn connect() -> Result<Connections, HostError> {
     Connections::open()?.ok_or_else(gone)
 }
 
-fn bpf_words(error: &BpfError) -> String {
-    format!("{}; {}", with_causes(error), BpfError::remedy(error))
-}
-
-fn attach_conversion(protocol: u16, options: &Options, last: &mut LastLook) -> Result<Effect, String> {
-    let ensured = ConversionProgram::ensure(&options.pin_dir, protocol).map_err(|error| bpf_words(&error))?;
+fn attach_conversion(protocol: u16, options: &Options, last: &mut LastLook) -> Result<Effect, Failed> {
+    let ensured = ConversionProgram::ensure(&options.pin_dir, protocol)?;
     last.conversion = Pinned::look(&options.pin_dir).ok().flatten().map(|pinned| (pinned, protocol));
     if ensured.adopted {
         return Ok(Effect::default());
@@ -116,8 +143,8 @@ fn load_guard(
     offer: &smc_model::SynOption,
     options: &Options,
     last: &mut LastLook,
-) -> Result<Effect, String> {
-    let effect = match GuardProgram::ensure(&options.pin_dir, offer).map_err(|error| bpf_words(&error))? {
+) -> Result<Effect, Failed> {
+    let effect = match GuardProgram::ensure(&options.pin_dir, offer)? {
         EnsuredGuard::Adopted => Effect::default(),
         EnsuredGuard::Made { replaced } => {
             let what = if replaced { "replaced" } else { "loaded" };
@@ -125,23 +152,25 @@ fn load_guard(
             Effect { guard_is_new: true, ..Effect::told(note) }
         }
         EnsuredGuard::UnknownOffer => {
-            return Err("this kernel offers SMC by an option of a form that is not known".to_owned());
+            let why = "this kernel offers SMC by an option of a form that is not known";
+            return Err(why.to_owned().into());
         }
     };
     last.guard = PinnedGuard::look(&options.pin_dir).ok().flatten();
     Ok(effect)
 }
 
-fn name_port(port: &RdmaPort, pnetid: &PnetId) -> Result<Effect, String> {
-    let give = || -> Result<(), HostError> {
-        let mut smc = connect()?;
-        let family = smc.families.pnetid;
-        if let Some(had) = &port.pnetid {
-            pnet::delete(&mut smc.generic, family, had)?;
+fn name_port(port: &RdmaPort, pnetid: &PnetId) -> Result<Effect, Failed> {
+    let mut smc = connect()?;
+    let family = smc.families.pnetid;
+    if let Some(had) = &port.pnetid {
+        // Deleting takes it from everybody who has it by now.
+        if pnet::members(&pnet::list(&mut smc.generic, family)?, had) != [port.to_string()] {
+            return Err(format!("the PNETID {had} of RDMA port {port} is not its alone any more").into());
         }
-        pnet::set_port(&mut smc.generic, family, &port.device, port.port, pnetid)
-    };
-    give().map_err(|error| error.with_cause())?;
+        pnet::delete(&mut smc.generic, family, had)?;
+    }
+    pnet::set_port(&mut smc.generic, family, &port.device, port.port, pnetid)?;
     let bound = BoundPort { device: port.device.clone(), port: port.port, pnetid: pnetid.clone() };
     let instead = port
         .pnetid

@@ -32,14 +32,15 @@ fn words(seen: &Observed, plan: &Plan, facts: &NodeFacts) -> String {
         let _ = writeln!(text, "would {number:>3} {step}");
     }
     if plan.steps.iter().any(shows_more) {
-        text.push_str("      ... and what is due then: it shows only once these steps are taken\n");
+        text.push_str("          More steps may follow once these are done.\n");
     } else if plan.steps.is_empty() {
-        let none = if facts.only_looked_at {
-            "do nothing: there is no RDMA device here that SMC can use, or the switch is off"
-        } else {
-            "do nothing: all is in place"
+        let well = seen.problems.is_empty() && plan.problems.is_empty() && facts.unfit().is_none();
+        let none = match (facts.only_looked_at, well) {
+            (true, _) => "there is no RDMA device here that SMC can use, or the switch is off",
+            (false, true) => "all is in place",
+            (false, false) => "it cannot help what is wrong here",
         };
-        let _ = writeln!(text, "would     {none}");
+        let _ = writeln!(text, "would     do nothing: {none}");
     }
     for problem in seen.problems.iter().chain(&plan.problems) {
         let _ = writeln!(text, "problem   {problem}");
@@ -50,7 +51,9 @@ fn words(seen: &Observed, plan: &Plan, facts: &NodeFacts) -> String {
             let _ = writeln!(text, "pods      stay on TCP as the node is now: {} ({reason})", reason.name());
         }
     }
-    text.push_str("Nothing was changed. The CNI chain is not looked at here: see `smcctl doctor`.\n");
+    text.push_str(
+        "Nothing was changed. Pods and the CNI chain are not looked at here: see `smcctl doctor`.\n",
+    );
     text
 }
 

@@ -119,12 +119,13 @@ fn anchor(seen: &Observed, rest: &Rest, failures: &Failures) -> Anchor {
         return missing(NO_SMC);
     }
     let failed = failures.of(|step| matches!(step, Step::MakeAnchorLink | Step::KeepAnchorDown { .. }));
-    match (&rest.anchor, failed) {
-        (_, Some(why)) => missing(why),
-        (Err(why), None) => missing(why),
-        (Ok(None), None) => missing(&format!("the link {LINK} was removed")),
-        (Ok(Some(link)), None) if link.up => missing(&format!("the link {LINK} was brought up")),
-        (Ok(Some(link)), None) => Anchor::Ready { index: link.index },
+    match &rest.anchor {
+        Ok(Some(link)) if !link.up && (link.local.is_empty() || failed.is_none()) => {
+            Anchor::Ready { index: link.index }
+        }
+        Ok(Some(_)) => missing(failed.unwrap_or(&format!("the link {LINK} was brought up"))),
+        Ok(None) => missing(failed.unwrap_or(&format!("the link {LINK} was removed"))),
+        Err(why) => missing(why),
     }
 }
 
@@ -141,7 +142,9 @@ fn guard(
         let guard = if needed { Guard::Missing { why: why.to_owned() } } else { Guard::NotNeeded };
         (guard, None)
     };
-    if let Some(why) = failures.of(|step| matches!(step, Step::LoadGuard { .. })) {
+    let current = matches!(rest.guard, GuardPins::There { current: true, .. });
+    let failed = failures.of(|step| matches!(step, Step::LoadGuard { .. }));
+    if let Some(why) = failed.filter(|_| !current) {
         return without(why);
     }
     let GuardPins::There { maps, .. } = &rest.guard else {
@@ -152,7 +155,7 @@ fn guard(
         };
     };
     let unsaid = failures.of(|step| matches!(step, Step::SpareCauses(_) | Step::LetIn(_)));
-    if !inbound.is_any() && (maps.is_err() || unsaid.is_some()) {
+    if !inbound.is_any() && (maps.rules.is_err() || unsaid.is_some()) {
         // Whoever was to be kept out would be let in.
         return without(
             "who may speak SMC with pods cannot be written into its map; the agent's log says why",

@@ -1,8 +1,8 @@
 //! What the node lost between two looks: what the earlier one left in place, the later one did not find, and put back.
 
-use std::collections::BTreeSet;
+use smc_model::{Anchor, Conversion, Guard, NodeFacts, PeerRules, RdmaPort, Reason};
 
-use smc_model::{Anchor, Conversion, Guard, NodeFacts, PeerRules, Reason};
+use super::step::Step;
 
 /// A look at the node, before and after its steps.
 #[derive(Debug, Clone, Copy)]
@@ -13,71 +13,71 @@ pub(super) struct LookedAt<'a> {
     pub(super) found: &'a NodeFacts,
     /// Who may speak SMC with the node's pods, as it was found in the guard's map; `None` where there is none.
     pub(super) found_rules: Option<&'a PeerRules>,
+    /// The steps that were taken, in order; not those that failed.
+    pub(super) done: &'a [Step],
     /// As it is now.
     pub(super) now: &'a NodeFacts,
 }
 
 /// What was put back. What comes for the first time, such as the PNETID of a port that was plugged in, was not lost.
 pub(super) fn losses(look: LookedAt<'_>) -> Vec<Reason> {
+    // What is part of the module goes with it, and is told by what is missing on the node.
+    let loaded = look.found.smc_loaded;
     let mut lost = Vec::new();
-    lost.extend(ueid(look));
-    lost.extend(pnetids(look));
-    // What is part of the module went with it, and is told by what is missing on the node.
-    if look.found.smc_loaded {
-        lost.extend(conversion(look));
-        lost.extend(guard(look));
-        lost.extend(anchor(look));
+    for step in look.done {
+        lost.extend(match step {
+            Step::AddUeid(ueid) => look.before.ueids.contains(ueid).then_some(Reason::NoUeid),
+            Step::NamePort { port, .. } if port.pnetid.is_none() => pnetid(look, port),
+            Step::AttachConversion { .. } if loaded => conversion(look),
+            Step::LoadGuard { .. } if loaded => guard(look),
+            Step::LetIn(_) => rules(look),
+            Step::MakeAnchorLink | Step::KeepAnchorDown { up: true, .. } if loaded => anchor(look),
+            _ => None,
+        });
+    }
+    // One that somebody else made anew has another index.
+    if let (Anchor::Ready { index: then }, Anchor::Ready { index }) =
+        (&look.before.anchor, &look.found.anchor)
+        && then != index
+    {
+        lost.push(Reason::SourceAnchorMissing { why: "the link kubesmc0 was removed".to_owned() });
     }
     lost
 }
 
-fn ueid(LookedAt { before, found, now, .. }: LookedAt<'_>) -> Option<Reason> {
-    let back = |ueid: &&_| !found.ueids.contains(ueid) && now.ueids.contains(ueid);
-    before.ueids.iter().any(|ueid| back(&ueid)).then_some(Reason::NoUeid)
-}
-
-fn pnetids(LookedAt { before, found, now, .. }: LookedAt<'_>) -> Vec<Reason> {
-    let named = |facts: &NodeFacts| -> BTreeSet<String> {
-        let ports = facts.ports.iter().filter(|port| port.pnetid.is_some());
-        ports.map(ToString::to_string).collect()
-    };
-    let (found, now) = (named(found), named(now));
-    let lost = named(before).into_iter().filter(|port| !found.contains(port) && now.contains(port));
-    lost.map(|port| Reason::PnetidMissing { port }).collect()
+fn pnetid(LookedAt { before, .. }: LookedAt<'_>, port: &RdmaPort) -> Option<Reason> {
+    let known = before.ports.iter().find(|then| then.device == port.device && then.port == port.port)?;
+    known.pnetid.is_some().then(|| Reason::PnetidMissing { port: port.to_string() })
 }
 
 fn conversion(LookedAt { before, found, now, .. }: LookedAt<'_>) -> Option<Reason> {
     let Conversion::None { why } = &found.conversion else { return None };
-    let works = |facts: &NodeFacts| !matches!(facts.conversion, Conversion::None { .. });
+    let worked = !matches!(before.conversion, Conversion::None { .. });
     let kernel = now.kernel.release.clone();
-    (works(before) && works(now)).then(|| Reason::NoConversion { kernel, why: why.clone() })
+    worked.then(|| Reason::NoConversion { kernel, why: why.clone() })
 }
 
-fn guard(LookedAt { before, found, found_rules, now }: LookedAt<'_>) -> Option<Reason> {
-    let pinned = |facts: &NodeFacts| facts.guard_pins.is_some();
-    if pinned(before) && !pinned(found) && pinned(now) {
-        return Some(match &found.guard {
-            Guard::Missing { why } => Reason::SameNodeGuardMissing { why: why.clone() },
-            _ => Reason::PeerFilterMissing { why: "its BPF program was not pinned".to_owned() },
-        });
+fn guard(LookedAt { before, found, .. }: LookedAt<'_>) -> Option<Reason> {
+    if before.guard_pins.is_none() || found.guard_pins.is_some() {
+        return None;
     }
-    let kept = before.inbound == now.inbound;
+    let why = "its BPF program was not pinned".to_owned();
+    Some(match before.guard {
+        Guard::NotNeeded => Reason::PeerFilterMissing { why },
+        Guard::Ready | Guard::Missing { .. } => Reason::SameNodeGuardMissing { why },
+    })
+}
+
+fn rules(LookedAt { before, found_rules, now, .. }: LookedAt<'_>) -> Option<Reason> {
+    let kept = before.inbound == now.inbound && before.guard_pins.is_some();
     let changed = found_rules.is_some_and(|rules| *rules != before.inbound.rules());
     let why = "the node's rules in its map were not as they had been written".to_owned();
-    (pinned(before) && kept && changed).then_some(Reason::PeerFilterMissing { why })
+    (kept && changed).then_some(Reason::PeerFilterMissing { why })
 }
 
-fn anchor(LookedAt { before, found, now, .. }: LookedAt<'_>) -> Option<Reason> {
-    let (Anchor::Ready { index: then }, Anchor::Ready { index }) = (&before.anchor, &now.anchor) else {
-        return None;
-    };
-    let why = match &found.anchor {
-        Anchor::Missing { why } => why.clone(),
-        // One that was made anew has another index.
-        _ if then != index => "the link kubesmc0 was removed".to_owned(),
-        _ => return None,
-    };
-    Some(Reason::SourceAnchorMissing { why })
+fn anchor(LookedAt { before, found, .. }: LookedAt<'_>) -> Option<Reason> {
+    let Anchor::Missing { why } = &found.anchor else { return None };
+    matches!(before.anchor, Anchor::Ready { .. }).then(|| Reason::SourceAnchorMissing { why: why.clone() })
 }
 
 /// Ports to which somebody else gave another PNETID: what the agent gave came after the node was found so.

@@ -41,11 +41,10 @@ pub(super) fn observe(
         rdma_netns_mode,
         has_tcp2smc: proc_sys.read(TCP2SMC).is_ok_and(|value| value.is_some()),
         smc_loaded: kernel::module_is_loaded("smc"),
-        standing: last.standing,
         rest: None,
         problems: Vec::new(),
     };
-    if seen.standing || (*switch == Switch::On && seen.has_usable_device()) {
+    if last.standing || seen.is_wanted(switch) {
         seen.rest = Some(rest(&seen, options, last, &mut problems));
     }
     seen.problems = problems.0;
@@ -199,18 +198,16 @@ fn guard(pin_dir: &Path, offer: Option<&SynOption>, last: &mut LastLook) -> Guar
     if last.guard != Some(pinned) {
         last.guard = offer.is_some_and(is_current).then_some(pinned);
     }
-    let maps = || -> Result<GuardMaps, HostError> {
-        let guard = Guard::open(pin_dir)?;
-        Ok(GuardMaps {
-            spared: guard.spared()?,
-            rules: guard.peers()?.rules_of_node()?,
-            sources: guard.sources()?,
-        })
+    let told = |error: HostError| with_causes(&error);
+    let guard = Guard::open(pin_dir).map_err(told);
+    let guard = || guard.as_ref().map_err(Clone::clone);
+    let rules = |guard: &Guard| guard.peers()?.rules_of_node();
+    let maps = GuardMaps {
+        spared: guard().and_then(|guard| guard.spared().map_err(told)),
+        rules: guard().and_then(|guard| rules(guard).map_err(told)),
+        sources: guard().and_then(|guard| guard.sources().map_err(told)),
     };
-    GuardPins::There {
-        current: last.guard == Some(pinned),
-        maps: maps().map_err(|error| with_causes(&error)),
-    }
+    GuardPins::There { current: last.guard == Some(pinned), maps }
 }
 
 /// Not those of links that carry other things' addresses: ours has the pods', and kube-proxy's has every Service's in IPVS mode;
@@ -258,14 +255,15 @@ impl Connections {
 
     fn ports(&mut self, of_terway: bool) -> Result<Vec<Port>, HostError> {
         let ports = observe::named_ports(&mut self.route, &mut self.generic, self.families)?;
-        let table = if of_terway { pnet::list(&mut self.generic, self.families.pnetid)? } else { Vec::new() };
-        let look = |port: smc_model::RdmaPort| {
-            let netdev = port.netdev.as_ref().filter(|_| port.pnetid.is_none());
-            let link = netdev.map(|netdev| route::link(&mut self.route, netdev.index)).transpose()?;
-            let members = port.pnetid.as_ref().map(|id| pnet::members(&table, id)).unwrap_or_default();
-            let shares_pnetid = of_terway && members != [port.to_string()];
-            Ok(Port { mac: link.flatten().and_then(|link| link.mac), shares_pnetid, facts: port })
+        // Where it cannot be looked at, others may have an id as well.
+        let table = if of_terway { pnet::list(&mut self.generic, self.families.pnetid).ok() } else { None };
+        let look = |facts: smc_model::RdmaPort| {
+            let nameless = facts.netdev.as_ref().filter(|_| facts.pnetid.is_none());
+            let link = nameless.and_then(|netdev| route::link(&mut self.route, netdev.index).ok().flatten());
+            let known = facts.pnetid.as_ref().zip(table.as_ref());
+            let alone = known.is_some_and(|(id, table)| pnet::members(table, id) == [facts.to_string()]);
+            Port { mac: link.and_then(|link| link.mac), shares_pnetid: of_terway && !alone, facts }
         };
-        ports.into_iter().map(look).collect()
+        Ok(ports.into_iter().map(look).collect())
     }
 }

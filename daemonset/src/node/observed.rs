@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use smc_abi::rdma::{NodeType, RdmaDevice};
 use smc_model::{
     KernelFamily, Listener, PeerRules, PnetId, RdmaNetnsMode, RdmaPort, SmcModule, SmcTraits, StripCause,
-    SynOption, Ueid,
+    Switch, SynOption, Ueid,
 };
 use smc_state::BoundPort;
 
@@ -29,8 +29,6 @@ pub(super) struct Observed {
     pub(super) has_tcp2smc: bool,
     /// Whether the smc module is loaded.
     pub(super) smc_loaded: bool,
-    /// Something was made here, by this agent, an earlier one or the plugin, and is kept from then on.
-    pub(super) standing: bool,
     /// Everything else, on a node that is not only looked at.
     pub(super) rest: Option<Rest>,
     /// What could not be looked at, in words for a person.
@@ -104,19 +102,19 @@ pub(super) enum GuardPins {
         /// Whether it is known to be this build's.
         current: bool,
         /// What the maps say, as far as it is the node's.
-        maps: Look<GuardMaps>,
+        maps: GuardMaps,
     },
 }
 
 /// What the guard's maps say of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GuardMaps {
-    /// Causes that count for nothing.
-    pub(super) spared: BTreeSet<StripCause>,
+    /// Causes that count for nothing; `None` where one is among them that this version does not know.
+    pub(super) spared: Look<Option<BTreeSet<StripCause>>>,
     /// Who may speak SMC with the node's pods.
-    pub(super) rules: PeerRules,
+    pub(super) rules: Look<PeerRules>,
     /// Sources whose offers are taken out.
-    pub(super) sources: BTreeMap<IpAddr, StripCause>,
+    pub(super) sources: Look<BTreeMap<IpAddr, StripCause>>,
 }
 
 /// What only a loaded SMC tells.
@@ -168,6 +166,11 @@ impl Observed {
             NodeType::Rnic => traits.takes_iwarp,
             NodeType::Switch | NodeType::Router | NodeType::Other(_) => false,
         })
+    }
+
+    /// Whether pods are to be accelerated on a node that has something to do it with.
+    pub(super) fn is_wanted(&self, switch: &Switch) -> bool {
+        *switch == Switch::On && self.has_usable_device()
     }
 
     pub(super) fn has_iwarp(&self) -> bool {

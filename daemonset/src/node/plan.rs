@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use smc_host::reserved_ports::{self, RESERVED};
-use smc_model::{Inbound, PnetId, StripCause, terway};
+use smc_model::{PnetId, StripCause, terway};
 use smc_state::BoundPort;
 
 use super::Asked;
-use super::observed::{GuardMaps, GuardPins, Observed, Port, Program, Rest, Smc};
+use super::observed::{GuardPins, Observed, Port, Program, Rest, Smc};
 use super::step::Step;
 
 /// What is due at a node.
@@ -87,57 +87,58 @@ fn anchor(plan: &mut Plan, rest: &Rest) {
 /// needs it, a node is as good without.
 fn guard(plan: &mut Plan, seen: &Observed, rest: &Rest, smc: &Smc, asked: &Asked<'_>) {
     let current = matches!(rest.guard, GuardPins::There { current: true, .. });
-    if let (Ok(Some(offer)), false) = (&rest.offer, current) {
-        // Over which maps is known afterwards.
-        plan.steps.push(Step::LoadGuard { offer: offer.clone() });
-        return;
-    }
-    if let Err(why) = &rest.offer {
-        plan.problems.push(why.clone());
-    }
-    // One that is there was made for this kernel; but another build's is not written to while it is about to be replaced.
-    let about_to_be_replaced = !current && matches!(rest.program, Program::NotInPlace { .. });
-    let GuardPins::There { maps, .. } = &rest.guard else { return };
-    if about_to_be_replaced {
-        return;
-    }
-    let maps = match maps {
-        Ok(maps) => maps,
-        Err(why) => {
-            let attempt = Step::LetIn(Inbound::Any).attempt();
-            return plan.problems.push(format!("cannot {attempt}: {why}"));
-        }
-    };
-    let spared = if seen.needs_guard(smc) { BTreeSet::new() } else { StripCause::SAME_NODE.into() };
-    if maps.spared != spared {
-        plan.steps.push(Step::SpareCauses(spared));
-    }
-    if let Some(inbound) = asked.let_in(seen)
-        // The reason need not be compared: only where nobody may, no range may.
-        && maps.rules != inbound.rules()
-    {
-        plan.steps.push(Step::LetIn(inbound));
-    }
-    match &rest.own_addresses {
-        Ok(own) => plan.steps.extend(sources(maps, own, asked.node_addresses)),
+    match &rest.offer {
+        Ok(Some(offer)) if !current => plan.steps.push(Step::LoadGuard { offer: offer.clone() }),
+        // One that is there was made for this kernel.
+        Ok(_) => {}
         Err(why) => plan.problems.push(why.clone()),
+    }
+    let spared = if seen.needs_guard(smc) { BTreeSet::new() } else { StripCause::SAME_NODE.into() };
+    let let_in = asked.let_in(seen);
+    let GuardPins::There { maps, .. } = &rest.guard else {
+        // Maps that are made anew are empty, and nobody who is to be kept out is to be let in meanwhile.
+        if matches!(rest.offer, Ok(Some(_))) {
+            plan.steps.extend((!spared.is_empty()).then_some(Step::SpareCauses(spared)));
+            plan.steps.extend(let_in.filter(|inbound| !inbound.is_any()).map(Step::LetIn));
+        }
+        return;
+    };
+    let said = |why: &String| format!("cannot say who may speak SMC with this node's pods: {why}");
+    match &maps.spared {
+        Ok(now) if now.as_ref() != Some(&spared) => plan.steps.push(Step::SpareCauses(spared)),
+        Ok(_) => {}
+        Err(why) => plan.problems.push(said(why)),
+    }
+    match (&maps.rules, let_in) {
+        // The reason need not be compared: only where nobody may, no range may.
+        (Ok(now), Some(inbound)) if *now != inbound.rules() => plan.steps.push(Step::LetIn(inbound)),
+        (Ok(_), _) | (Err(_), None) => {}
+        (Err(why), Some(_)) => plan.problems.push(said(why)),
+    }
+    match (&maps.sources, &rest.own_addresses) {
+        (Ok(there), Ok(own)) => plan.steps.extend(sources(there, own, asked.node_addresses)),
+        (Err(why), _) | (_, Err(why)) => plan.problems.push(why.clone()),
     }
 }
 
 /// What masquerades (kube-proxy, the hairpin of a bridge) gives a pod's connection to another pod of the node a node's address:
 /// this one's, or another's where it goes by that one's node port.
-fn sources(maps: &GuardMaps, own: &BTreeSet<IpAddr>, others: Option<&BTreeSet<IpAddr>>) -> Option<Step> {
+fn sources(
+    there: &BTreeMap<IpAddr, StripCause>,
+    own: &BTreeSet<IpAddr>,
+    others: Option<&BTreeSet<IpAddr>>,
+) -> Option<Step> {
     let mut wanted: BTreeMap<IpAddr, StripCause> =
         others.into_iter().flatten().map(|address| (*address, StripCause::OtherNode)).collect();
     wanted.extend(own.iter().map(|address| (*address, StripCause::Node)));
     wanted.retain(|address, _| !address.is_loopback());
-    let has = |address: &IpAddr| maps.sources.get(address).is_some_and(|why| *why != StripCause::TimedOut);
+    let has = |address: &IpAddr| there.get(address).is_some_and(|why| *why != StripCause::TimedOut);
     // What an agent before this one knew of other nodes stays while there is no API server.
     let is_ours =
         |why: StripCause| why == StripCause::Node || (why == StripCause::OtherNode && others.is_some());
     let of_none = |(address, why): &(&IpAddr, &StripCause)| !wanted.contains_key(*address) && is_ours(**why);
     let remove: BTreeMap<IpAddr, StripCause> =
-        maps.sources.iter().filter(of_none).map(|(address, why)| (*address, *why)).collect();
+        there.iter().filter(of_none).map(|(address, why)| (*address, *why)).collect();
     let add: BTreeMap<IpAddr, StripCause> =
         wanted.iter().filter(|(address, _)| !has(address)).map(|(address, why)| (*address, *why)).collect();
     (!add.is_empty() || !remove.is_empty()).then_some(Step::StripSources { add, remove })

@@ -85,14 +85,15 @@ impl fmt::Display for Step {
             ),
             Self::MakeAnchorLink => f.write_str("make the dummy link kubesmc0, which stays down"),
             Self::KeepAnchorDown { up, local, .. } => {
-                if *up {
-                    f.write_str("bring the link kubesmc0 down")?;
+                let routes = match local.len() {
+                    1 => "1 local route".to_owned(),
+                    more => format!("{more} local routes"),
+                };
+                match (*up, local.is_empty()) {
+                    (true, true) => f.write_str("bring the link kubesmc0 down"),
+                    (true, false) => write!(f, "bring the link kubesmc0 down and drop {routes} through it"),
+                    (false, _) => write!(f, "drop {routes} through the link kubesmc0"),
                 }
-                if !local.is_empty() {
-                    let and = if *up { " and " } else { "" };
-                    write!(f, "{and}drop {} local routes by the link kubesmc0", local.len())?;
-                }
-                Ok(())
             }
             Self::LoadGuard { offer } => {
                 write!(f, "pin the BPF program of the same-node guard, for {offer}")
@@ -102,7 +103,7 @@ impl fmt::Display for Step {
             }
             Self::SpareCauses(causes) => {
                 let labels: Vec<_> = causes.iter().map(|why| why.label()).collect();
-                write!(f, "have the guard spare {}", labels.join(", "))
+                write!(f, "let the guard ignore these causes: {}", labels.join(", "))
             }
             Self::LetIn(Inbound::Any) => f.write_str("let everybody speak SMC with this node's pods"),
             Self::LetIn(Inbound::Only(ranges)) => {
@@ -119,7 +120,7 @@ impl fmt::Display for Step {
                 let (added, removed) = (list(add), list(remove));
                 match (added.as_str(), removed.as_str()) {
                     (added, "") => write!(f, "take SMC's offer out of SYNs from {added}"),
-                    ("", removed) => write!(f, "leave SMC's offer in SYNs from {removed}"),
+                    ("", removed) => write!(f, "stop removing SMC's offer from SYNs from {removed}"),
                     (added, removed) => {
                         write!(f, "take SMC's offer out of SYNs from {added}, and no more from {removed}")
                     }

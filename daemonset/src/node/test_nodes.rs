@@ -54,7 +54,6 @@ pub(super) fn bare() -> Observed {
         rdma_netns_mode: RdmaNetnsMode::Shared,
         has_tcp2smc: false,
         smc_loaded: false,
-        standing: false,
         rest: Some(Rest {
             smc_diag_tried: false,
             reserved_taken: Vec::new(),
@@ -85,10 +84,11 @@ fn fresh_smc() -> Smc {
 pub(super) fn after(mut seen: Observed, step: &Step) -> Observed {
     let has_tcp2smc = seen.has_tcp2smc || seen.release.contains(".al8");
     let mut rest = seen.rest.take().unwrap();
-    let maps = |rest: &mut Rest| match &mut rest.guard {
-        GuardPins::There { maps: Ok(maps), .. } => maps.clone(),
-        other => panic!("no guard to write to: {other:?}"),
+    let maps = |rest: &Rest| match &rest.guard {
+        GuardPins::There { maps, .. } => maps.clone(),
+        GuardPins::Missing => panic!("no guard to write to"),
     };
+    let current = matches!(rest.guard, GuardPins::There { current: true, .. });
     match step {
         Step::LoadSmc => {
             seen.smc_loaded = true;
@@ -113,27 +113,31 @@ pub(super) fn after(mut seen: Observed, step: &Step) -> Observed {
             rest.anchor = Ok(Some(AnchorLink { index: *index, up: false, local: BTreeSet::new() }));
         }
         Step::LoadGuard { .. } => {
-            let empty =
-                GuardMaps { spared: BTreeSet::new(), rules: PeerRules::new(), sources: BTreeMap::new() };
-            let maps = match rest.guard {
-                GuardPins::There { maps: Ok(kept), .. } => kept,
-                _ => empty,
+            let empty = GuardMaps {
+                spared: Ok(Some(BTreeSet::new())),
+                rules: Ok(PeerRules::new()),
+                sources: Ok(BTreeMap::new()),
             };
-            rest.guard = GuardPins::There { current: true, maps: Ok(maps) };
+            let maps = match rest.guard {
+                GuardPins::There { maps, .. } => maps,
+                GuardPins::Missing => empty,
+            };
+            rest.guard = GuardPins::There { current: true, maps };
         }
         Step::SpareCauses(causes) => {
-            let maps = GuardMaps { spared: causes.clone(), ..maps(&mut rest) };
-            rest.guard = GuardPins::There { current: true, maps: Ok(maps) };
+            let maps = GuardMaps { spared: Ok(Some(causes.clone())), ..maps(&rest) };
+            rest.guard = GuardPins::There { current, maps };
         }
         Step::LetIn(inbound) => {
-            let maps = GuardMaps { rules: inbound.rules(), ..maps(&mut rest) };
-            rest.guard = GuardPins::There { current: true, maps: Ok(maps) };
+            let maps = GuardMaps { rules: Ok(inbound.rules()), ..maps(&rest) };
+            rest.guard = GuardPins::There { current, maps };
         }
         Step::StripSources { add, remove } => {
-            let mut maps = maps(&mut rest);
-            maps.sources.retain(|address, why| remove.get(address) != Some(why));
-            maps.sources.extend(add.iter().map(|(address, why): (_, &StripCause)| (*address, *why)));
-            rest.guard = GuardPins::There { current: true, maps: Ok(maps) };
+            let mut maps = maps(&rest);
+            let sources = maps.sources.as_mut().unwrap();
+            sources.retain(|address, why| remove.get(address) != Some(why));
+            sources.extend(add.iter().map(|(address, why): (_, &StripCause)| (*address, *why)));
+            rest.guard = GuardPins::There { current, maps };
         }
         Step::NamePort { port, pnetid } => {
             for seen in rest.smc.as_mut().unwrap().ports.as_mut().unwrap() {

@@ -227,12 +227,7 @@ fn our_rendering_is_that_of_kubectl_kustomize() {
     let named = env::var_os("KUBE_SMC_KUBECTL");
     let kubectl = named.clone().unwrap_or_else(|| "kubectl".into());
     if named.is_none() && Command::new(&kubectl).arg("kustomize").arg(directory()).output().is_err() {
-        assert!(
-            env::var_os("CI").is_none(),
-            "CI is set, and neither KUBE_SMC_KUBECTL nor a kubectl is there"
-        );
-        eprintln!("not run: kubectl is not installed; the manifests were rendered without a second opinion");
-        return;
+        return test_support::cannot_run("neither KUBE_SMC_KUBECTL nor a kubectl is there");
     }
     for kustomization in kustomizations() {
         let output = Command::new(&kubectl).arg("kustomize").arg(&kustomization).output().unwrap();

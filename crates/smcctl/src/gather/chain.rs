@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cni_spec::{PLUGIN_TYPE, conflist};
+use cni_spec::PLUGIN_TYPE;
+use cni_spec::conflist::{self, ConflistError};
 
 use smc_surfaces::facts::ChainFacts;
 
@@ -35,7 +36,12 @@ fn entry(conf_dir: &Path, list: &Path) -> Result<Option<String>, String> {
     let bytes = fs::read(list).map_err(|error| format!("cannot read {}: {error}", list.display()))?;
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", list.display());
     let description = conflist::describe(&bytes).map_err(|error| told(&error))?;
-    if conflist::find(&bytes, PLUGIN_TYPE).map_err(|error| told(&error))?.is_some() {
+    let found = match conflist::find(&bytes, PLUGIN_TYPE) {
+        // Which of several is meant, the agent does not know either, and says so.
+        Err(ConflistError::Duplicate { .. }) => true,
+        found => found.map_err(|error| told(&error))?.is_some(),
+    };
+    if found {
         return Ok(Some(list.display().to_string()));
     }
     let Some(beside) = description.drop_in_directory() else { return Ok(None) };
@@ -66,6 +72,9 @@ mod tests {
         fs::write(&beside, r#"{"type":"smc-cni"}"#).unwrap();
         assert_eq!(look(conf.path(), bin.path()).entry, Some(beside.display().to_string()));
         fs::write(&list, r#"{"name":"n","plugins":[{"type":"terway"},{"type":"smc-cni"}]}"#).unwrap();
+        assert_eq!(look(conf.path(), bin.path()).entry, Some(list.display().to_string()));
+        let twice = r#"{"name":"n","plugins":[{"type":"terway"},{"type":"smc-cni"},{"type":"smc-cni"}]}"#;
+        fs::write(&list, twice).unwrap();
         assert_eq!(look(conf.path(), bin.path()).entry, Some(list.display().to_string()));
     }
 

@@ -17,7 +17,7 @@ fn said(seen: &Observed) -> String {
 fn what_would_be_done_is_told_in_order_with_what_stands_in_the_way() {
     let bare = said(&bare());
     assert!(bare.contains("would   1 load the kernel module smc\n"), "{bare}");
-    assert!(bare.contains("shows only once these steps are taken"), "{bare}");
+    assert!(bare.contains("More steps may follow once these are done"), "{bare}");
     assert!(bare.contains("stay on TCP as the node is now: SmcNotAvailable"), "{bare}");
     let mut nameless = prepared();
     let smc = nameless.rest.as_mut().unwrap().smc.as_mut().unwrap();
@@ -25,6 +25,7 @@ fn what_would_be_done_is_told_in_order_with_what_stands_in_the_way() {
     (port.pnetid, port.netdev) = (None, None);
     let nameless = said(&nameless);
     assert!(nameless.contains("problem   RDMA port rxe0/1 has no network device"), "{nameless}");
+    assert!(nameless.contains("do nothing: it cannot help what is wrong here"), "{nameless}");
 }
 
 #[test]

@@ -38,6 +38,11 @@ fn what_could_not_be_done_is_why_pods_stay_on_tcp() {
     let anchor = facts_of(&unanchored, &[(Step::MakeAnchorLink, why)]).anchor;
     assert_eq!(anchor, Anchor::Missing { why: why.to_owned() });
 
+    // What a later round put right is right, whatever failed before.
+    assert_eq!(facts_of(&prepared(), &[(Step::MakeAnchorLink, why)]).anchor, Anchor::Ready { index: 9 });
+    let load = Step::LoadGuard { offer: offer() };
+    assert_eq!(facts_of(&prepared(), &[(load, why)]).guard, Guard::Ready);
+
     let unloaded = facts_of(&bare(), &[(Step::LoadSmc, why)]);
     assert_eq!(unloaded.smc_missing.as_deref(), Some(why));
     assert!(matches!(unloaded.unfit(), Some(Reason::SmcNotAvailable { .. })));

@@ -26,51 +26,66 @@ fn bare() -> NodeFacts {
     }
 }
 
-fn names(before: &NodeFacts, found: &NodeFacts, now: &NodeFacts) -> Vec<&'static str> {
-    let look = LookedAt { before, found, found_rules: None, now };
+/// All that puts a node right on which nothing is left, in the order of the plan.
+fn all() -> Vec<Step> {
+    let offer = smc_model::SynOption { kind: 254, data: Vec::new() };
+    vec![
+        Step::AttachConversion { protocol: 256 },
+        Step::MakeAnchorLink,
+        Step::LoadGuard { offer },
+        Step::NamePort { port: port("rxe0", None), pnetid: "A".parse().unwrap() },
+        Step::AddUeid(facts().ueids[0].clone()),
+    ]
+}
+
+fn names(before: &NodeFacts, found: &NodeFacts, done: &[Step]) -> Vec<&'static str> {
+    let look = LookedAt { before, found, found_rules: None, done, now: before };
     losses(look).iter().map(Reason::name).collect()
 }
 
-const ALL: [&str; 5] =
-    ["NoUeid", "PnetidMissing", "NoConversion", "SameNodeGuardMissing", "SourceAnchorMissing"];
-
 #[test]
 fn what_was_in_place_and_had_to_be_made_again_was_lost() {
-    assert_eq!(names(&facts(), &bare(), &facts()), ALL);
+    assert_eq!(
+        names(&facts(), &bare(), &all()),
+        ["NoConversion", "SourceAnchorMissing", "SameNodeGuardMissing", "PnetidMissing", "NoUeid"]
+    );
     let anew = NodeFacts { anchor: Anchor::Ready { index: 9 }, ..facts() };
-    assert_eq!(names(&facts(), &anew, &anew), ["SourceAnchorMissing"], "it has another index");
+    assert_eq!(names(&facts(), &anew, &[]), ["SourceAnchorMissing"], "it has another index");
     let up = NodeFacts { anchor: Anchor::Missing { why: "up".to_owned() }, ..facts() };
-    assert_eq!(names(&facts(), &up, &facts()), ["SourceAnchorMissing"]);
+    let down = Step::KeepAnchorDown { index: 7, up: true, local: [].into() };
+    assert_eq!(names(&facts(), &up, &[down]), ["SourceAnchorMissing"]);
 }
 
 #[test]
 fn what_is_made_for_the_first_time_or_not_put_back_is_no_loss() {
     let none: [&str; 0] = [];
-    assert_eq!(names(&bare(), &bare(), &facts()), none);
-    assert_eq!(names(&facts(), &bare(), &bare()), none);
-    assert_eq!(names(&facts(), &facts(), &facts()), none);
-    let plugged_in = NodeFacts { ports: vec![port("rxe0", Some("A")), port("rxe1", None)], ..facts() };
-    assert_eq!(names(&facts(), &plugged_in, &plugged_in), none);
+    assert_eq!(names(&bare(), &bare(), &all()), none);
+    assert_eq!(names(&facts(), &bare(), &[]), none, "nobody put it back, or only could not look");
+    assert_eq!(names(&facts(), &facts(), &[]), none);
+    let plugged_in = Step::NamePort { port: port("rxe1", None), pnetid: "A".parse().unwrap() };
+    assert_eq!(names(&facts(), &facts(), &[plugged_in]), none);
 }
 
 #[test]
 fn with_the_module_goes_what_it_had_and_no_more_is_told() {
     let unloaded = NodeFacts { smc_loaded: false, ..bare() };
-    assert_eq!(names(&facts(), &unloaded, &facts()), ["NoUeid", "PnetidMissing"]);
+    assert_eq!(names(&facts(), &unloaded, &all()), ["PnetidMissing", "NoUeid"]);
 }
 
 #[test]
 fn rules_that_somebody_changed_were_lost_but_not_those_that_the_settings_changed() {
-    let (facts, rules) = (facts(), PeerRules::new());
-    let closed =
-        NodeFacts { inbound: smc_model::Inbound::Only("10.0.0.0/8".parse().unwrap()), ..facts.clone() };
-    let lost = |before: &NodeFacts, now: &NodeFacts| {
-        losses(LookedAt { before, found: now, found_rules: Some(&rules), now })
+    let ranges = smc_model::Inbound::Only("10.0.0.0/8".parse().unwrap());
+    let closed = NodeFacts { inbound: ranges.clone(), ..facts() };
+    let written = [Step::LetIn(ranges)];
+    let lost = |before: &NodeFacts, now: &NodeFacts, done: &[Step]| {
+        let rules = PeerRules::new();
+        losses(LookedAt { before, found: now, found_rules: Some(&rules), done, now })
     };
-    let filter: Vec<_> = lost(&closed, &closed).iter().map(Reason::name).collect();
-    assert_eq!(filter, ["PeerFilterMissing"]);
-    assert_eq!(lost(&closed, &facts), []);
-    assert_eq!(lost(&facts, &closed), []);
+    let names: Vec<_> = lost(&closed, &closed, &written).iter().map(Reason::name).collect();
+    assert_eq!(names, ["PeerFilterMissing"]);
+    assert_eq!(lost(&closed, &closed, &[]), [], "nobody wrote them anew");
+    assert_eq!(lost(&closed, &facts(), &written), []);
+    assert_eq!(lost(&facts(), &closed, &written), []);
 }
 
 #[test]
@@ -79,7 +94,7 @@ fn a_port_that_somebody_else_named_anew_is_told() {
     let [pnetid, had] = ["B", "A"].map(|id| id.parse().unwrap());
     let foreign = Reason::ForeignPnetid { port: "rxe0/1".into(), pnetid, had };
     let renamed = |before: &NodeFacts, found: &NodeFacts| {
-        renamed_ports(LookedAt { before, found, found_rules: None, now: found })
+        renamed_ports(LookedAt { before, found, found_rules: None, done: &[], now: found })
     };
     assert_eq!(renamed(&facts(), &other), [foreign]);
     let gone = NodeFacts { ports: vec![port("rxe0", None)], ..facts() };

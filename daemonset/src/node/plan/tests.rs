@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use smc_abi::rdma::NodeType;
-use smc_model::{Inbound, Listener, PnetId, Ueid};
+use smc_model::{Inbound, Listener, PnetId, Switch, Ueid};
 
 use super::*;
 use crate::node::observed::AnchorLink;
@@ -51,9 +51,9 @@ fn on_alibabas_kernel_nothing_is_attached_that_converts_and_nothing_anchored() {
         [
             "load the kernel module smc",
             "pin the BPF program of the same-node guard, for TCP option 254 with e2d4c3d9",
+            "let the guard ignore these causes: same-node, own-node, other-node, timed-out",
             "give RDMA port rxe0/1 the PNETID 00163E000001",
             "add the UEID SMCV2-DEFAULT-UEID",
-            "have the guard spare same-node, own-node, other-node, timed-out",
             "take SMC's offer out of SYNs from 192.0.2.1",
         ]
     );
@@ -75,6 +75,8 @@ fn iwarp_devices_are_used_by_alibabas_kernel_alone() {
         assert!(!with(release, &[]));
         assert_eq!(with(release, &[NodeType::Rnic]), release.contains("al8"));
     }
+    assert!(bare().is_wanted(&Switch::On));
+    assert!(!bare().is_wanted(&Switch::Off { why: "x".into() }));
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn what_somebody_took_or_changed_is_put_back() {
     let up = AnchorLink { index: 9, up: true, local: ["10.0.1.1".parse().unwrap()].into() };
     assert_eq!(
         lacks(&|rest| rest.anchor = Ok(Some(up.clone()))),
-        ["bring the link kubesmc0 down and drop 1 local routes by the link kubesmc0"]
+        ["bring the link kubesmc0 down and drop 1 local route through it"]
     );
     assert_eq!(lacks(&|rest| rest.smc.as_mut().unwrap().ueids = Ok(Vec::new())).len(), 1);
     assert_eq!(lacks(&|rest| rest.guard = GuardPins::Missing).len(), 1);
@@ -127,6 +129,50 @@ fn who_may_speak_smc_is_written_when_it_is_known_and_only_when_it_changes() {
     assert_eq!(with(Some(Inbound::Any), node).0, [Step::LetIn(Inbound::Any)]);
 }
 
+/// What was said of who may speak SMC reaches pods that have an older program, and one that nobody could replace.
+#[test]
+fn who_may_speak_smc_is_written_also_while_another_builds_guard_cannot_be_replaced() {
+    let ueids = ueids();
+    let mut node = prepared();
+    let rest = rest(&mut node);
+    let GuardPins::There { current, .. } = &mut rest.guard else { panic!("it has none") };
+    *current = false;
+    let nobody = Inbound::Nobody { why: "off".to_owned() };
+    let asked = Asked { inbound: Some(nobody.clone()), ..asked(&ueids) };
+    let due = |node: &Observed| plan(node, &asked, &BTreeSet::new()).steps;
+    assert!(due(&node).contains(&Step::LetIn(nobody.clone())));
+    // Nothing converts, so that what SYNs offer cannot be seen.
+    let unconverted = node.rest.as_mut().unwrap();
+    (unconverted.program, unconverted.offer) =
+        (Program::NotInPlace { protocol: 256, other: false }, Ok(None));
+    assert!(due(&node).contains(&Step::LetIn(nobody)));
+}
+
+#[test]
+fn nobody_is_let_in_between_the_making_of_a_guard_and_the_next_look() {
+    let ueids = ueids();
+    let mut node = prepared();
+    rest(&mut node).guard = GuardPins::Missing;
+    let ranges = Inbound::Only("10.0.0.0/8".parse().unwrap());
+    let asked = Asked { inbound: Some(ranges.clone()), ..asked(&ueids) };
+    let due = plan(&node, &asked, &BTreeSet::new()).steps;
+    assert!(
+        matches!(due.as_slice(), [Step::LoadGuard { .. }, Step::LetIn(inbound)] if *inbound == ranges),
+        "{due:?}"
+    );
+}
+
+#[test]
+fn what_can_be_read_of_the_guards_maps_is_put_right_whatever_else_cannot() {
+    let mut node = prepared();
+    let GuardPins::There { maps, .. } = &mut rest(&mut node).guard else { panic!("it has none") };
+    (maps.rules, maps.sources) = (Err("EIO".to_owned()), Ok(BTreeMap::new()));
+    assert_eq!(steps(&node), ["take SMC's offer out of SYNs from 192.0.2.1"]);
+    let ueids = ueids();
+    let problems = plan(&node, &asked(&ueids), &BTreeSet::new()).problems;
+    assert_eq!(problems, ["cannot say who may speak SMC with this node's pods: EIO"]);
+}
+
 #[test]
 fn nobody_may_while_a_kernel_with_known_defects_is_refused() {
     let ueids = ueids();
@@ -140,11 +186,7 @@ fn nobody_may_while_a_kernel_with_known_defects_is_refused() {
 fn offers_are_taken_out_of_what_comes_from_nodes_and_what_was_learned_stays() {
     let [own, other, gone, learned] = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
         .map(|address| address.parse::<IpAddr>().unwrap());
-    let maps = |sources: &[(IpAddr, StripCause)]| GuardMaps {
-        spared: BTreeSet::new(),
-        rules: smc_model::PeerRules::new(),
-        sources: sources.iter().copied().collect(),
-    };
+    let maps = |sources: &[(IpAddr, StripCause)]| sources.iter().copied().collect::<BTreeMap<_, _>>();
     let there =
         maps(&[(own, StripCause::TimedOut), (gone, StripCause::OtherNode), (learned, StripCause::TimedOut)]);
     let step = sources(&there, &[own].into(), Some(&[other].into()));
@@ -187,7 +229,7 @@ fn where_terway_manages_devices_they_have_the_id_that_its_pods_get_unless_somebo
 
 /// A node in any state between bare and prepared, with anything of it taken away again.
 fn any_node() -> impl Strategy<Value = Observed> {
-    let flags = proptest::collection::vec(any::<bool>(), 9);
+    let flags = proptest::collection::vec(any::<bool>(), 10);
     (flags, 0..8_usize).prop_map(|(flags, taken)| {
         let release = if flags[0] { "5.10.134-17.3.al8.x86_64" } else { "6.12.1" };
         let mut node = Observed { release: release.into(), ..bare() };
@@ -212,6 +254,9 @@ fn any_node() -> impl Strategy<Value = Observed> {
         }
         if flags[5] {
             rest.anchor = Ok(Some(AnchorLink { index: 4, up: flags[6], local: BTreeSet::new() }));
+        }
+        if let (true, GuardPins::There { current, .. }) = (flags[9], &mut rest.guard) {
+            *current = false;
         }
         if let Some(smc) = &mut rest.smc {
             if flags[7] {

@@ -155,12 +155,17 @@ impl Answers {
     }
 }
 
-/// What a program printed; nothing where it printed nothing. Of another form it would be taken for silence, so that is a failure.
+/// What a program printed; nothing where it printed nothing, or was cut off. Of another form it would be taken for silence, so that
+/// is a failure.
 fn answer<T: Default + DeserializeOwned>(name: &str, body: &str) -> T {
     if body.trim().is_empty() {
         return T::default();
     }
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{name} cannot be read: {error}: {body}"))
+    match serde_json::from_str(body) {
+        Ok(answer) => answer,
+        Err(error) if error.is_eof() => T::default(),
+        Err(error) => panic!("{name} cannot be read: {error}: {body}"),
+    }
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
