@@ -22,7 +22,8 @@ use crate::log::{Line, Log};
 pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
     let wish = call.wish();
     let required = call.config.options.policy == Policy::Required;
-    let tell = |problem: &str| call.log().write(&Line::of(call, "ADD").problem(problem), call.clock);
+    let tell =
+        |problem: &str| Log::by(Some(call.config)).write(&Line::of(call, "ADD").problem(problem), call.clock);
     // First, because without a previous result there is no pod network and nothing may be touched.
     let output = match success(call.config.prev_result) {
         Ok(output) => output,
@@ -55,7 +56,7 @@ pub(crate) fn add(call: &Call<'_>) -> Result<Vec<u8>, CniError> {
         Ok(answer) => return answer.map(|()| output.to_vec()),
         Err(problem) => problem,
     };
-    let log_late = |line: Line| log_late(&call.log(), &line, call.clock);
+    let log_late = |line: Line| log_late(&Log::by(Some(call.config)), &line, call.clock);
     // The worker may have got all done but its own end.
     if let Some(record) = settled_by(call) {
         log_late(Line::of(call, "ADD").record(&record));
@@ -77,7 +78,7 @@ fn settled_by(call: &Call<'_>) -> Option<Record> {
 
 /// Whether the pod may start, once all was done for it and logged.
 fn set_up_and_tell(call: &Call<'_>, wish: Wish, required: bool) -> Result<(), CniError> {
-    let log = call.log();
+    let log = Log::by(Some(call.config));
     let line = Line::of(call, "ADD");
     match set_up(call, wish) {
         Ok(record) => {

@@ -7,7 +7,6 @@ use smc_model::{PeerRanges, Wish, inbound_peers};
 use smc_state::{AttachmentId, DEFAULT_STATE_DIR, PodName, Store};
 
 use crate::clock::Clock;
-use crate::log::Log;
 
 /// One call: what the runtime gave, and when.
 pub(crate) struct Call<'a> {
@@ -30,11 +29,6 @@ impl Call<'_> {
     /// The state directory.
     pub(crate) fn store(&self) -> Store {
         store(Some(self.config))
-    }
-
-    /// The log.
-    pub(crate) fn log(&self) -> Log {
-        log(Some(self.config))
     }
 
     /// The attachment.
@@ -61,15 +55,6 @@ pub(crate) fn wish(annotations: Option<&PodAnnotations<'_>>) -> Wish {
 /// Who may speak SMC with such a pod, where its owner says that.
 pub(crate) fn peers(annotations: Option<&PodAnnotations<'_>>) -> Option<PeerRanges> {
     annotations.and_then(|annotations| inbound_peers(annotations.iter()))
-}
-
-/// The log, also when the configuration could not be read.
-pub(crate) fn log(config: Option<&NetworkConfig<'_>>) -> Log {
-    let options = config.map(|config| &config.options);
-    Log::new(
-        options.and_then(|options| options.log_dir.clone()),
-        options.and_then(|options| options.log_max_bytes),
-    )
 }
 
 /// The state directory, also when the configuration could not be read.

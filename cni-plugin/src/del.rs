@@ -3,10 +3,10 @@
 use cni_spec::{ConfigError, Environment, NetworkConfig};
 use smc_attach::detach;
 
-use crate::call::{attachment, log, store};
+use crate::call::{attachment, store};
 use crate::clock::Clock;
 use crate::in_time::{in_time, log_late};
-use crate::log::Line;
+use crate::log::{Line, Log};
 
 /// DEL: releases what the attachment owns. It comes twice, without a namespace, without a previous result, and with
 /// a configuration that may be half written; the record alone tells what is to be undone.
@@ -18,7 +18,7 @@ pub(crate) fn del(environment: &Environment, config: Result<NetworkConfig<'_>, C
         return;
     }
     let line = Line::from_environment(environment, "DEL", clock);
-    let log = log(config.as_ref());
+    let log = Log::by(config.as_ref());
     let released = in_time(clock, || {
         let detached = detach(&store, &attachment, clock.deadline());
         for problem in &detached.problems {

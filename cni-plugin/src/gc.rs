@@ -9,20 +9,20 @@ use smc_state::Record;
 
 use crate::call::Call;
 use crate::in_time::{in_time, log_late};
-use crate::log::Line;
+use crate::log::{Line, Log};
 
 /// GC: detaches every living record of this network that is not in the runtime's list, and of whose pod nothing is left: another
 /// runtime of the node may have a network of the same name. Without a list nothing is known to be garbage.
 pub(crate) fn gc(call: &Call<'_>) {
     let Some(valid) = &call.config.valid_attachments else { return };
     if let Err(problem) = in_time(call.clock, || release_all_but(valid, call)) {
-        log_late(&call.log(), &Line::of(call, "GC").problem(&problem), call.clock);
+        log_late(&Log::by(Some(call.config)), &Line::of(call, "GC").problem(&problem), call.clock);
     }
 }
 
 fn release_all_but(valid: &[Attachment], call: &Call<'_>) {
     let store = call.store();
-    let log = call.log();
+    let log = Log::by(Some(call.config));
     for record in store.list().records {
         let attachment = &record.attachment;
         let known = valid

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use cni_spec::Environment;
+use cni_spec::{Environment, NetworkConfig};
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
 use serde_json::{Value, json};
@@ -32,6 +32,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Where a configuration says, also when it could not be read.
+    pub(crate) fn by(config: Option<&NetworkConfig<'_>>) -> Self {
+        let options = config.map(|config| &config.options);
+        let directory = options.and_then(|options| options.log_dir.clone());
+        Self::new(directory, options.and_then(|options| options.log_max_bytes))
+    }
+
     /// The log that the chain entry asks for, or the default one.
     pub(crate) fn new(dir: Option<PathBuf>, max_bytes: Option<u64>) -> Self {
         Self {

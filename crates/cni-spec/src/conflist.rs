@@ -90,6 +90,11 @@ pub fn remove(conf: &[u8], plugin_type: &str) -> Result<Edited, ConflistError> {
     Ok(splice(conf, list.span_with_separator(index), "", Change::Removed))
 }
 
+/// Whether runtimes look for a list in a file, by its name; of all others they expect a single plugin's configuration.
+pub fn is_named_as_list(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "conflist")
+}
+
 /// Whether runtimes take a file for a configuration, by its name (libcni's `ConfFiles`).
 pub fn is_configuration(name: &Path) -> bool {
     name.extension().is_some_and(|ending| ["conf", "conflist", "json"].iter().any(|known| ending == *known))

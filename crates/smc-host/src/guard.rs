@@ -4,12 +4,14 @@
 //! The agent loads the program (`daemonset/bpf/syn_options.bpf.c`) and pins it with its maps; the plugin opens the pins.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use smc_model::{PeerRanges, StripCause};
 
+use crate::address_key::read_address;
+pub use crate::address_key::{ADDRESS_BYTES, address_key};
 use crate::bpf::{MAP_TYPE_ARRAY, MAP_TYPE_HASH, PinnedMap, PinnedProgram, Shape};
 use crate::netlink::Connection;
 use crate::peers::{AllowedPeers, Whose};
@@ -27,40 +29,12 @@ pub const SPARED_NAME: &str = "spared_causes";
 /// How many causes the program counts apart (`CAUSES` in `syn_options.bpf.c`).
 pub const CAUSES: usize = 8;
 
-/// `struct address`: the family, and 16 bytes.
-pub const ADDRESS_BYTES: usize = 20;
 /// `struct counts`: stripped and dropped, by cause.
 pub const COUNTS_BYTES: usize = 2 * CAUSES * size_of::<u64>();
 
 const SOURCES: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: size_of::<u32>() };
 const SPARED: Shape = Shape { map_type: MAP_TYPE_ARRAY, key: size_of::<u32>(), value: size_of::<u32>() };
 const COUNTS: Shape = Shape { map_type: MAP_TYPE_HASH, key: ADDRESS_BYTES, value: COUNTS_BYTES };
-
-/// `struct address` of the program.
-pub fn address_key(address: IpAddr) -> [u8; ADDRESS_BYTES] {
-    let mut bytes = [0; ADDRESS_BYTES];
-    match address {
-        IpAddr::V4(address) => {
-            bytes[..4].copy_from_slice(&4_u32.to_ne_bytes());
-            bytes[4..8].copy_from_slice(&address.octets());
-        }
-        IpAddr::V6(address) => {
-            bytes[..4].copy_from_slice(&6_u32.to_ne_bytes());
-            bytes[4..].copy_from_slice(&address.octets());
-        }
-    }
-    bytes
-}
-
-/// The address of `struct address`.
-pub(crate) fn read_address(key: &[u8]) -> Option<IpAddr> {
-    let (family, bytes) = key.split_first_chunk::<4>()?;
-    match u32::from_ne_bytes(*family) {
-        4 => bytes.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets))),
-        6 => bytes.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))),
-        _ => None,
-    }
-}
 
 /// What packets to a pod lost for one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

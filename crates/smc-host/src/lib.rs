@@ -10,6 +10,7 @@
 //! transaction, RTNL) cannot be interrupted, not even by a signal. The agent enters a namespace on a thread made for it that ends afterwards;
 //! netlink sockets opened inside are used from outside and closed with the operation.
 
+mod address_key;
 pub mod anchor;
 pub mod apply;
 pub mod arena;

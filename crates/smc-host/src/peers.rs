@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use smc_model::{PeerRules, StripCause};
 
 use crate::HostError;
+use crate::address_key::{ADDRESS_BYTES, address_key, read_address};
 use crate::bpf::{MAP_TYPE_LPM_TRIE, PinnedMap, Shape};
-use crate::guard::{ADDRESS_BYTES, address_key, read_address};
 
 /// File name of the pinned map of ranges.
 pub const PEERS_NAME: &str = "allowed_peers";

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod annotation;
+mod decide;
 mod defects;
 mod diagnose;
 mod host_state;
@@ -34,6 +35,7 @@ pub use annotation::{
     ANNOTATION, INBOUND_PEERS_ANNOTATION, UNLIMITED_ANNOTATION, Wish, counts_beside_the_one_that_asks,
     inbound_peers, meant_by,
 };
+pub use decide::{decide, release};
 pub use defects::{Defect, Defects, TABLE_DATE, defects};
 pub use diagnose::{Known, QueuePairs, diagnose, lost, standing_cause};
 pub use host_state::{Holding, HostState, Missing};
@@ -47,12 +49,12 @@ pub use node::{
     Anchor, Conversion, Datapath, Guard, Inbound, NodeFacts, RdmaNetdev, RdmaNetnsMode, RdmaPort, SmcModule,
     Switch,
 };
-pub use owned::{Owned, Release, release};
+pub use owned::{Owned, Release};
 pub use peer_ranges::{
     MAX_ADDRESSES_WITH_RANGES, MAX_RANGES, MAX_RANGES_OF_A_POD, PeerRanges, PeerRangesError, PeerRules,
     nobody,
 };
-pub use plan::{Binding, Note, Plan, Step, decide};
+pub use plan::{Binding, Note, Plan, Step};
 pub use pnetid::{PnetId, PnetIdError};
 pub use pod::{AnchorState, InterfaceKind, MAX_ADDRESSES, PodConversion, PodFacts, PodInterface};
 pub use reason::Reason;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::part::{anchor, conversion, guard};
 use crate::{
     AnchorState, Conversion, NetnsCookie, NodeFacts, PeerRanges, PnetId, PodConversion, PodFacts, Step,
 };
@@ -175,16 +174,10 @@ pub enum Release {
     },
 }
 
-/// What to undo when an attachment ends, in this order. Addresses that a living attachment owns too (`others`) stay, since pod
-/// addresses are used again.
-pub fn release(owned: &Owned, others: &BTreeSet<IpAddr>) -> Vec<Release> {
-    let steps = conversion::release(owned).chain(guard::release(owned, others));
-    steps.chain(anchor::release(owned, others)).chain(anchor::release_held(owned, others)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::release;
 
     fn node() -> NodeFacts {
         let conversion = Conversion::Bpf { map: "/map".into(), protocol: 256 };

@@ -1,9 +1,8 @@
-//! Decide: from facts to an ordered list of steps, or to a reason why not.
+//! What is to be done for one pod attachment.
 
 use serde::{Deserialize, Serialize};
 
-use crate::part::{anchor, conversion, guard, pnetid};
-use crate::{NodeFacts, PnetId, PodFacts, Reason};
+use crate::PnetId;
 
 mod note;
 mod step;
@@ -34,28 +33,6 @@ pub struct Binding {
     pub port: u8,
     /// The PNETID that ties them.
     pub pnetid: PnetId,
-}
-
-/// Decides what to do so that new TCP connections of a pod use SMC-R.
-///
-/// The steps bring everything else in place before the conversion, which is last: a plan that stops half way
-/// leaves a pod on plain TCP. Deciding again on the facts after all steps gives a plan without steps.
-///
-/// # Errors
-/// The [`Reason`] why the pod must stay on plain TCP; nothing may be changed then.
-pub fn decide(node: &NodeFacts, pod: &PodFacts) -> Result<Plan, Reason> {
-    if let Some(obstacle) = node.obstacle() {
-        return Err(obstacle);
-    }
-    if pod.has_too_many_addresses() {
-        return Err(Reason::TooManyAddresses { count: pod.count_of_addresses() });
-    }
-    let mut plan = Plan { bindings: pnetid::bind(node, pod)?, ..Plan::default() };
-    anchor::plan(node, pod, &mut plan)?;
-    guard::plan(node, pod, &mut plan)?;
-    pnetid::plan(pod, &mut plan);
-    conversion::plan(node, pod, &mut plan)?;
-    Ok(plan)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::store::{read_file, remove_file, write_json};
+use crate::files::{read_file, remove_file, write_json};
 use crate::{AttachmentId, StateError, Store};
 
 /// The extension of a mark's file name.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{read_file, write_json};
+use crate::files::{read_file, write_json};
 use crate::{StateError, Store};
 
 /// What one such file holds. The file bears the version beside the content's own fields.

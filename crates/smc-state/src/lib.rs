@@ -20,6 +20,7 @@ mod attachment;
 mod deleted;
 mod document;
 mod error;
+mod files;
 mod lock;
 mod made;
 mod node_file;

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::de::Error;
 use serde_json::{Map, Value};
 
+use crate::files::read_file;
 use crate::record::RECORD_VERSION;
-use crate::store::read_file;
 use crate::{Record, StateError};
 
 /// What only tells how an attachment came to what it owns: in words that another version may have more of.

@@ -12,9 +12,10 @@ use std::time::Instant;
 use nix::unistd::{AccessFlags, access};
 use smc_model::{NodeFacts, Reason};
 
+use crate::files::{remove_file, write_json};
 use crate::reading::read_record;
 use crate::record_cache::{self, RecordCache};
-use crate::{AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, Record, StateError, Text, atomic, deleted};
+use crate::{AttachmentId, Lock, NODE_FILE_VERSION, NodeFile, Record, StateError, atomic, deleted};
 
 /// Where the state is unless the chain entry or a flag says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/run/kube-smc";
@@ -304,33 +305,6 @@ impl Store {
             }
             taken => taken,
         }
-    }
-}
-
-pub(crate) fn write_json<T: serde::Serialize>(
-    path: &Path,
-    what: &'static str,
-    value: &T,
-) -> Result<(), StateError> {
-    let mut text = Text::default();
-    serde_json::to_writer(&mut text, value).map_err(StateError::malformed(what, path))?;
-    atomic::write(path, &text.into_line())
-}
-
-pub(crate) fn remove_file(path: PathBuf) -> Result<(), StateError> {
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StateError::Io { action: "remove", path, source: error })
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StateError::Io { action: "read", path: path.to_owned(), source }),
     }
 }
 

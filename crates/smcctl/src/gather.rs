@@ -46,7 +46,7 @@ pub(crate) fn facts(options: &Options) -> Facts {
     let (devices, netns_mode) = rdma::devices();
     let boot_id = kernel::boot_id().unwrap_or_default();
     let listing = store.list();
-    let pods = pods::states(listing.records, &crate::pods::judged(options), &mut smc);
+    let pods = pods::states(listing.records, &crate::judged::judged(options), &mut smc);
     Facts {
         kernel: release,
         kernel_version: kernel::version().unwrap_or_default(),

@@ -11,6 +11,7 @@ mod conns;
 mod doctor;
 mod explain;
 mod gather;
+mod judged;
 pub mod output;
 mod pod;
 mod pods;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -12,12 +11,12 @@ use smc_host::netns::Netns;
 use smc_host::traffic::{self, SetUp};
 use smc_model::reasons;
 use smc_model::{LiveVerdict, NodeFacts, PodTraffic, Reason, SideCounters, Switch, Verdict, standing_cause};
-use smc_state::{LivePod, Record, Store, Traffic};
+use smc_state::{LivePod, Record, Store};
 use smc_surfaces::smcctl::{PodRow, Pods, TopReason};
 
 use crate::cli::Options;
-use crate::gather;
 use crate::output::{Outcome, Paint, Status, Table};
+use crate::{gather, judged};
 use smc_surfaces::Look;
 
 /// An annotated pod: its record, and what its namespace shows.
@@ -38,9 +37,6 @@ pub(crate) struct ObservedPod {
     pub(crate) node: Option<NodeFacts>,
 }
 
-/// After this long without a word, nothing that the agent wrote about traffic is taken for current.
-const CURRENT: Duration = Duration::from_secs(120);
-
 /// Every annotated pod that lives, by name. A pod's namespace is entered once, and not held.
 pub(crate) fn seen(options: &Options) -> Vec<ObservedPod> {
     let records = Store::new(&options.state_dir).list().records;
@@ -49,11 +45,11 @@ pub(crate) fn seen(options: &Options) -> Vec<ObservedPod> {
     records.sort_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
     let same_node: BTreeSet<IpAddr> =
         records.iter().flat_map(|record| record.owned.all_addresses()).collect();
-    let judged = judged(options);
+    let judged = judged::judged(options);
     let (node, proc) = (gather::node(&Store::new(&options.state_dir)), gather::proc(options));
     let look = |record: Record| {
         let (traffic, inside) = look(&record, &same_node, &proc);
-        let live = judgement_of(&record, &judged).cloned();
+        let live = judged::judgement_of(&record, &judged).cloned();
         let cause = node.as_ref().and_then(|node| cause(&record, node, inside.as_ref()));
         ObservedPod { record, traffic, live, cause, node: node.clone() }
     };
@@ -71,24 +67,9 @@ fn cause(record: &Record, node: &NodeFacts, inside: Option<&SetUp>) -> Option<Re
     })
 }
 
-/// The judgement of one record.
-pub(crate) fn judgement_of<'a>(record: &Record, judged: &'a [LivePod]) -> Option<&'a LivePod> {
-    judged.iter().find(|live| live.id == record.id && live.attachment == record.attachment)
-}
-
 /// A pod's verdict in one word, by its traffic where that is judged.
 pub(crate) fn verdict(record: &Record, live: Option<&LiveVerdict>) -> &'static str {
     record.verdict.as_ref().map_or("being-set-up", |verdict| smc_model::live_name(verdict, live))
-}
-
-/// The agent's judgement, while it is current.
-pub(crate) fn judged(options: &Options) -> Vec<LivePod> {
-    let Ok(Some(traffic)) = Store::new(&options.state_dir).read_document::<Traffic>() else {
-        return Vec::new();
-    };
-    let written = UNIX_EPOCH + Duration::from_secs(traffic.written);
-    let current = SystemTime::now().duration_since(written).is_ok_and(|age| age <= CURRENT);
-    if current { traffic.pods } else { Vec::new() }
 }
 
 /// What the pod's namespace shows of its traffic and its set-up.

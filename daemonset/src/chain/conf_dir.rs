@@ -79,19 +79,14 @@ pub(super) fn active(dir: &Path, uses: Uses) -> Result<ConfFile, Problem> {
 /// Whether a file can be read as what its name says, or may be in a moment.
 fn is_usable(conf: &ConfFile) -> bool {
     match conflist::describe(&conf.bytes) {
-        Ok(_) => is_named_as_list(&conf.path),
-        Err(ConflistError::SinglePlugin) => !is_named_as_list(&conf.path),
+        Ok(_) => conflist::is_named_as_list(&conf.path),
+        Err(ConflistError::SinglePlugin) => !conflist::is_named_as_list(&conf.path),
         Err(error) if error.is_incomplete() => {
             let age = conf.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
             age.is_none_or(|age| age < UNFINISHED_FOR)
         }
         Err(_) => false,
     }
-}
-
-/// Whether runtimes look for a list in a file, by its name; of all others they expect a single plugin's configuration.
-pub(super) fn is_named_as_list(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "conflist")
 }
 
 /// Reads one configuration.

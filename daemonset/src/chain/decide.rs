@@ -6,7 +6,6 @@ use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist::{self, Change, ConflistError, Entry, Found};
 use serde::Serialize;
 
-use super::conf_dir::is_named_as_list;
 use super::{Placement, Problem, RuntimeVersion};
 
 /// The name of our drop-in: late in the order, so that what others drop in stays before it.
@@ -90,7 +89,7 @@ pub(super) struct Present {
 /// Decides. A problem may come with a decision: then the decision still holds.
 pub(super) fn decide(seen: &OnDisk<'_>) -> Result<(Decision, Option<Problem>), Problem> {
     let description = describe(seen.path, seen.list)?;
-    if !is_named_as_list(seen.path) {
+    if !conflist::is_named_as_list(seen.path) {
         return Err(Problem::NotAListsName { path: seen.path.to_owned() });
     }
     let found = conflist::find(seen.list, PLUGIN_TYPE).map_err(|error| unusable(seen.path, error))?;

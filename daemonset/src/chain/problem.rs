@@ -8,7 +8,6 @@ use cni_spec::PLUGIN_TYPE;
 use cni_spec::conflist::{ConflistError, NoCommonVersion};
 use thiserror::Error;
 
-use super::conf_dir::is_named_as_list;
 use crate::chain::plugin_binary::PluginBinaryError;
 
 /// Why the entry is not where it should be, or not in force, and what to do.
@@ -265,7 +264,7 @@ fn listed(paths: &[PathBuf]) -> String {
 }
 
 fn into_a_list(path: &Path) -> &'static str {
-    if is_named_as_list(path) {
+    if cni_spec::conflist::is_named_as_list(path) {
         "put it into a list (\"plugins\": [ ... ]), as the file's name says"
     } else {
         "make it a list in a file that ends in .conflist"

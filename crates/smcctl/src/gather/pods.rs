@@ -10,7 +10,7 @@ use smc_model::Verdict;
 use smc_state::{LivePod, Record};
 
 use super::Smc;
-use crate::pods;
+use crate::judged;
 use smc_surfaces::Look;
 use smc_surfaces::facts::{PodNow, PodState};
 
@@ -26,7 +26,7 @@ pub(super) fn states(records: Vec<Arc<Record>>, judged: &[LivePod], smc: &mut Lo
                 }
                 _ => None,
             };
-            let live = pods::judgement_of(&record, judged).map(|live| live.live.clone());
+            let live = judged::judgement_of(&record, judged).map(|live| live.live.clone());
             PodState { record, now, live }
         })
         .collect();

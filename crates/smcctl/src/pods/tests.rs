@@ -1,3 +1,7 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use smc_state::Traffic;
+
 use clap::Parser as _;
 use smc_model::{Failure, Failures, PeersWithoutSmc};
 
@@ -84,6 +88,6 @@ fn a_judgement_that_the_agent_has_not_renewed_is_not_taken_for_current() {
         let seen = named(recorded(), "client").unwrap().remove(0);
         let pod = live(&seen.record, LiveVerdict::Active);
         store.write_document(&Traffic { written, no_events: None, pods: vec![pod] }).unwrap();
-        assert_eq!(!judged(&options).is_empty(), current);
+        assert_eq!(!judged::judged(&options).is_empty(), current);
     }
 }

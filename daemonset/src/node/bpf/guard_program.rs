@@ -10,11 +10,9 @@ use smc_model::SynOption;
 
 use super::build::Build;
 use super::error::BpfError;
-use super::pins::{Pins, failed, is_there, rename, unpin};
+use super::pins::{NEXT_PROGRAM_NAME, Pins, failed, is_there, rename, unpin};
 use super::syn_options::SynOptions;
 
-/// A new program before it takes the old one's name.
-const NEXT_PROGRAM_NAME: &str = "strip_offer_next";
 /// The maps, each with what it must be like: its kind, and bytes of its keys and values.
 const MAPS: [(&str, MapType, usize, usize); 4] = [
     (SOURCES_NAME, MapType::Hash, ADDRESS_BYTES, size_of::<u32>()),
@@ -22,10 +20,6 @@ const MAPS: [(&str, MapType, usize, usize); 4] = [
     (PEERS_NAME, MapType::LpmTrie, RANGE_BYTES, size_of::<u32>()),
     (COUNTS_NAME, MapType::Hash, ADDRESS_BYTES, COUNTS_BYTES),
 ];
-/// Everything that is pinned here.
-pub(super) const NAMES: [&str; 6] =
-    [NEXT_PROGRAM_NAME, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME, PEERS_NAME, COUNTS_NAME];
-
 /// The program that takes SMC's offer out of SYNs to pods, for whoever sets up pods.
 #[derive(Debug)]
 pub struct GuardProgram;

@@ -11,12 +11,19 @@ use std::time::{Duration, Instant};
 use libbpf_rs::query::{LinkInfo, LinkInfoIter, LinkTypeInfo, ProgInfoIter};
 use libbpf_rs::{Link, MapCore, MapHandle, MapType, Object};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use smc_host::guard::{COUNTS_NAME, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME};
+use smc_host::peers::PEERS_NAME;
 
 use super::error::BpfError;
-use super::{LINK_NAME, MAP_NAME, Removed, guard_program};
+use super::{LINK_NAME, MAP_NAME, Removed};
 
 /// A new link before it takes the old one's name. No dot: bpffs reserves names with one (kernel/bpf/inode.c).
 const NEXT_LINK_NAME: &str = "smcify_link_next";
+/// A new program before it takes the old one's name.
+pub(super) const NEXT_PROGRAM_NAME: &str = "strip_offer_next";
+/// Everything of the guard that is pinned.
+const GUARD_NAMES: [&str; 6] =
+    [NEXT_PROGRAM_NAME, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME, PEERS_NAME, COUNTS_NAME];
 /// Cookie in, one byte out: see `converting_netns` in `bpf/smcify.bpf.c`.
 const KEY_BYTES: u32 = 8;
 const VALUE_BYTES: u32 = 1;
@@ -163,7 +170,7 @@ pub(super) fn remove(directory: &Path) -> Result<Removed, BpfError> {
     }
     let map = unpin(&pins.map())?;
     let mut guard = false;
-    for name in guard_program::NAMES {
+    for name in GUARD_NAMES {
         guard |= unpin(&pins.at(name))?;
     }
     match fs::remove_dir(directory) {
