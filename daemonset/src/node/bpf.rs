@@ -38,11 +38,17 @@ pub use fallbacks::{FallbackEvent, FallbackEvents};
 pub use guard_program::{EnsuredGuard, GuardProgram, PinnedGuard};
 pub use pinned::Pinned;
 use pins::Pins;
-pub use probe::probe;
 pub use protocol::smc_protocol;
 pub use syn_options::{Fate, SynOptions};
 
 pub use smc_host::conversion::{DEFAULT_PIN_DIR as DEFAULT_PIN_DIRECTORY, LINK_NAME, MAP_NAME};
+
+/// Whether the kernel accepts the conversion program: it is loaded, which takes it through the verifier, and dropped
+/// at once. Nothing is attached or pinned, and no socket is made.
+pub fn probe() -> Result<(), BpfError> {
+    probe::require_hook()?;
+    object::load(smc_host::conversion::SMC_PROTOCOLS[0], None).map(drop)
+}
 
 /// The program that converts sockets, as a pinned thing on this node rather than an object in this process.
 #[derive(Debug)]

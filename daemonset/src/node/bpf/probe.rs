@@ -1,4 +1,4 @@
-//! Whether this kernel can convert sockets by BPF, and why not.
+//! What this kernel has for converting sockets by BPF, and why it refused.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use libbpf_rs::btf::types::Func;
 use smc_host::kernel;
 
 use super::error::BpfError;
-use super::{messages, object};
+use super::messages;
 
 const HOOK: &str = "update_socket_protocol";
 
@@ -17,13 +17,6 @@ const HOOK: &str = "update_socket_protocol";
 const SYS_ADMIN: u32 = 21;
 /// CAP_SYS_RESOURCE's: more locked memory than the limit.
 const SYS_RESOURCE: u32 = 24;
-
-/// Whether the kernel accepts the conversion program: it is loaded, which takes it through the verifier, and dropped
-/// at once. Nothing is attached or pinned, and no socket is made.
-pub fn probe() -> Result<(), BpfError> {
-    require_hook()?;
-    object::load(smc_host::conversion::SMC_PROTOCOLS[0], None).map(drop)
-}
 
 /// A clear answer for kernels before 6.6, where loading would fail with a mere ESRCH or EINVAL.
 pub(super) fn require_hook() -> Result<(), BpfError> {
