@@ -67,6 +67,14 @@ fn what_is_made_for_the_first_time_or_not_put_back_is_no_loss() {
 }
 
 #[test]
+fn enterprise_ids_that_were_lost_at_once_are_told_one_by_one() {
+    let ids: Vec<smc_model::Ueid> = ["ONE", "TWO"].map(|id| id.parse().unwrap()).to_vec();
+    let before = NodeFacts { ueids: ids.clone(), ..facts() };
+    let done: Vec<Step> = ids.into_iter().map(Step::AddUeid).collect();
+    assert_eq!(names(&before, &bare(), &done), ["NoUeid", "NoUeid"]);
+}
+
+#[test]
 fn with_the_module_goes_what_it_had_and_no_more_is_told() {
     let unloaded = NodeFacts { smc_loaded: false, ..bare() };
     assert_eq!(names(&facts(), &unloaded, &all()), ["PnetidMissing", "NoUeid"]);
