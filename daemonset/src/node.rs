@@ -74,8 +74,6 @@ pub struct LastLook {
     inbound: Inbound,
     /// The PNETIDs that ports have from us.
     named: BTreeSet<BoundPort>,
-    /// As the last look left the node.
-    facts: Option<NodeFacts>,
 }
 
 /// What is wanted of the node.
@@ -150,7 +148,7 @@ pub struct Prepared {
 
 /// Looks at the node and makes what is missing, unless there is nothing to be prepared for and nothing of ours to be kept. Run
 /// again, it makes only what was lost; with the same `last` it is cheap while nothing changed. What others made (PNETIDs,
-/// enterprise ids) is adopted.
+/// enterprise ids) is adopted. `before` is the node as the last look left it.
 ///
 /// # Errors
 /// Only when not even the kernel's release can be read; everything else is in [`Prepared::problems`] and in the
@@ -159,6 +157,7 @@ pub async fn prepare(
     options: &Options,
     asked: Asked<'_>,
     last: &mut LastLook,
+    before: Option<&NodeFacts>,
 ) -> Result<Prepared, HostError> {
     let mut seen = observe::observe(options, &asked.switch, last)?;
     let found = facts::facts(&seen, &asked, &last.inbound, &options.pin_dir, &Failures::default());
@@ -189,7 +188,7 @@ pub async fn prepare(
         last.inbound = inbound;
     }
     let now = facts::facts(&seen, &asked, &last.inbound, &options.pin_dir, &work.failures);
-    let look = last.facts.as_ref().map(|before| LookedAt {
+    let look = before.map(|before| LookedAt {
         before,
         found: &found,
         found_rules: found_rules.as_ref(),
@@ -198,7 +197,6 @@ pub async fn prepare(
     });
     let losses = look.map(losses::losses).unwrap_or_default();
     let renamed = look.map(losses::renamed_ports).unwrap_or_default();
-    last.facts = Some(now.clone());
     let Work { unseen, undone, failed, notes, made, map_is_new, guard_is_new, .. } = work;
     let problems = unseen.into_iter().chain(undone).chain(failed).collect();
     let devices = seen.devices.into_iter().map(|device| device.name).collect();

@@ -82,7 +82,7 @@ impl<'a> PublishedNode<'a> {
     pub async fn look(&mut self, options: &Options, wishes: Wishes) -> Result<bool, HostError> {
         let node_addresses = self.node_addresses.borrow().clone();
         let asked = Asked::new(wishes, node_addresses.as_ref(), options);
-        let prepared = node::prepare(options, asked, &mut self.last).await?;
+        let prepared = node::prepare(options, asked, &mut self.last, self.seen.as_ref()).await?;
         let Prepared { facts, devices, mut problems, notes, losses, renamed, made, map_is_new, guard_is_new } =
             prepared;
         for note in notes {
