@@ -10,8 +10,8 @@ use std::process::Command;
 
 use libbpf_rs::MapHandle;
 use smc_agent::node::bpf::{GuardProgram, SynOptions};
+use smc_host::guard::peers::{PEERS_NAME, Whose};
 use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME};
-use smc_host::peers::{PEERS_NAME, Whose};
 use smc_model::{PeerRanges, StripCause, SynOption};
 
 /// Enough that what a run of the test itself costs does not matter.

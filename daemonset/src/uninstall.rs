@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use smc_attach::{Shared, detach, unconvert_inside, undo_inside};
 use smc_host::genl::SmcFamilies;
+use smc_host::guard::former;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::{HostError, former_guard, pnet, smc, with_causes};
+use smc_host::{HostError, pnet, smc, with_causes};
 use smc_model::Note;
 use smc_state::{Record, Store};
 
@@ -101,7 +102,7 @@ pub async fn uninstall(store: &Store, options: &Options) -> Undone {
         }
         Err(error) => undone.problems.push(format!("detach the BPF program: {}", with_causes(&error))),
     }
-    let removed = former_guard::remove().map_err(|error| error.with_cause());
+    let removed = former::remove().map_err(|error| error.with_cause());
     undone.note_if_there("removed the nftables table of an earlier version's same-node guard", removed);
     let removed = anchor::remove().await;
     undone.note_if_there("removed the anchor link", removed.map_err(|error| with_causes(&error)));
@@ -218,69 +219,4 @@ impl Kernel {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::testing::fake_api::{FakeApi, Reply};
-
-    fn options(api: Option<Source>, node_name: Option<&str>) -> Options {
-        let nowhere = PathBuf::from("/nonexistent");
-        Options {
-            pin_dir: nowhere.clone(),
-            proc: nowhere.clone(),
-            conf_dir: nowhere.clone(),
-            provenance_dir: nowhere,
-            api,
-            node_name: node_name.map(str::to_owned),
-        }
-    }
-
-    async fn in_kubernetes_of(store: &Store, options: &Options) -> Undone {
-        let mut undone = Undone::default();
-        in_kubernetes(store, options, &mut undone).await;
-        assert_eq!(undone.problems, [""; 0], "it never makes uninstalling fail");
-        undone
-    }
-
-    #[tokio::test]
-    async fn the_nodes_label_and_condition_go_where_there_is_an_api_server() {
-        let api = FakeApi::start(|_, _| Reply::json(&json!({}))).await;
-        let store = Store::new(api.dir().join("state"));
-        let options = options(Some(Source::Kubeconfig(api.kubeconfig())), Some("node-1"));
-        let undone = in_kubernetes_of(&store, &options).await;
-        assert_eq!(undone.left, [""; 0]);
-        assert!(undone.done[0].contains("condition SMCReady of node node-1"), "{undone:?}");
-        api.assert_only(&["PATCH /api/v1/nodes/node-1/status"]);
-    }
-
-    #[tokio::test]
-    async fn what_is_left_is_named_with_the_command_that_removes_it() {
-        let api = FakeApi::start(|_, _| Reply::status(422, "Invalid")).await;
-        let store = Store::new(api.dir().join("state"));
-        let source = Some(Source::Kubeconfig(api.kubeconfig()));
-        for (options, why) in [
-            (options(source.clone(), Some("node-1")), "422"),
-            (options(source, None), "this node's name is not known"),
-        ] {
-            let undone = in_kubernetes_of(&store, &options).await;
-            let node = options.node_name.as_deref().unwrap_or("NODE");
-            let command = node_removal::by_hand(node);
-            for part in [READY_LABEL, READY_CONDITION, why, &command] {
-                assert!(undone.left[0].contains(part), "{part}: {undone:?}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn by_hand_without_an_api_server_it_is_told_only_where_an_agent_wrote_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        let options = options(None, None);
-        let undone = in_kubernetes_of(&store, &options).await;
-        assert_eq!((undone.done, undone.left), (vec![], vec![]));
-        store.write_document(&Since { ready: true, since: 1 }).unwrap();
-        let undone = in_kubernetes_of(&store, &options).await;
-        assert!(undone.left[0].contains("no API server is known here"), "{undone:?}");
-    }
-}
+mod tests;

@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::Command;
 
 use smc_agent::node::bpf::{ConversionProgram, EnsuredGuard, GuardProgram, PinnedGuard};
+use smc_host::guard::peers::PEERS_NAME;
 use smc_host::guard::{self, COUNTS_NAME, Guard, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME};
 use smc_host::netlink::Connection;
 use smc_host::netns::Netns;
-use smc_host::peers::PEERS_NAME;
 use smc_model::{StripCause, SynOption};
 use support::{BpfFs, run};
 use test_support::TestNetns;

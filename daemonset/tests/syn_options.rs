@@ -19,8 +19,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use segment::{Segment, checksum};
 use smc_agent::node::bpf::{BpfError, Fate, GuardProgram, SynOptions};
+use smc_host::guard::peers::{PEERS_NAME, Whose};
 use smc_host::guard::{COUNTS_NAME, Guard, SOURCES_NAME, SPARED_NAME, Taken};
-use smc_host::peers::{PEERS_NAME, Whose};
 use smc_model::{PeerRanges, PeerRules, StripCause, SynOption, nobody};
 use support::BpfFs;
 

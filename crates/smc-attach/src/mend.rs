@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smc_host::guard::Guard;
+use smc_host::guard::peers::Whose;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::peers::Whose;
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
 use smc_model::{
     Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, PeerRanges, Release, StripCause,

@@ -10,28 +10,19 @@
 //! transaction, RTNL) cannot be interrupted, not even by a signal. The agent enters a namespace on a thread made for it that ends afterwards;
 //! netlink sockets opened inside are used from outside and closed with the operation.
 
-mod address_key;
-pub mod anchor;
 pub mod apply;
-pub mod arena;
 mod bpf;
-mod c_main;
-pub mod conversion;
 mod error;
-pub mod former_guard;
 pub mod genl;
-pub mod guard;
-mod ingress;
 pub mod kernel;
 pub mod listeners;
-pub mod memory;
 mod namespace_kind;
 pub mod netlink;
 pub mod netns;
 pub mod observe;
 pub mod offer;
-pub mod peers;
-pub mod pnet;
+pub mod part;
+pub mod process;
 pub mod rdma;
 pub mod reserved_ports;
 pub mod route;
@@ -41,6 +32,7 @@ mod sockopt;
 pub mod sysctl;
 pub mod traffic;
 pub mod veth;
-pub mod worker;
 
 pub use error::{Cause, HostError, with_causes};
+pub use part::{anchor, conversion, guard, pnet};
+pub use process::{arena, memory, worker};

@@ -13,10 +13,10 @@ use smc_model::{
 
 use crate::conversion::OpenedMap;
 use crate::genl::SmcFamilies;
+use crate::guard::peers::Whose;
 use crate::guard::{Guard, OpenedGuard};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
-use crate::peers::Whose;
 use crate::route::{LOOPBACK, Link};
 use crate::sysctl::Sysctl;
 use crate::{HostError, conversion, pnet, route};

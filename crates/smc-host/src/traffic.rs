@@ -54,20 +54,14 @@ pub struct SetUp {
 
 /// Counters and connections of the namespace, and what is set up in it, where smc is loaded. `same_node` are the addresses
 /// of this node's pods; `proc`, the host's `/proc`, tells which TCP sockets programs have.
-pub fn look(
-    netns: &Netns,
-    same_node: &BTreeSet<IpAddr>,
-    proc: &Path,
-) -> Result<(PodTraffic, Option<SetUp>), HostError> {
+pub fn look(netns: &Netns, same_node: &BTreeSet<IpAddr>, proc: &Path) -> Result<PodTraffic, HostError> {
     let held = |inodes: &BTreeSet<u64>| holders(proc, netns.id(), inodes).into_keys().collect();
     netns.run(|| {
-        let (mut counted, mut inside) = (Counters::default(), None);
-        if let Some(families) = families()? {
-            let mut generic = netlink::Connection::open(Protocol::Generic)?;
-            counted = counters(&mut generic, families)?;
-            inside = Some(set_up(&mut generic, families, None)?);
-        }
-        Ok((PodTraffic { counters: counted, connections: connections(same_node, held)? }, inside))
+        let counted = match families()? {
+            Some(families) => counters(&mut netlink::Connection::open(Protocol::Generic)?, families)?,
+            None => Counters::default(),
+        };
+        Ok(PodTraffic { counters: counted, connections: connections(same_node, held)? })
     })?
 }
 

@@ -1,21 +1,24 @@
-//! What `doctor`, `status` and `capacity` decide from: plain values, gathered once, that can be recorded.
+//! What `smcctl`'s commands decide from: plain values, gathered once, that can be recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use smc_model::{
-    Ipv4Net, KernelFamily, Listener, LiveVerdict, NodeFacts, PnetId, RdmaNetdev, RdmaNetnsMode, RdmaPort,
+    Ipv4Net, KernelFamily, Listener, NodeFacts, PnetId, PodTraffic, RdmaNetdev, RdmaNetnsMode, RdmaPort,
     Reason, StripCause, Ueid,
 };
-use smc_state::{Made, Record};
+use smc_state::{LivePod, Made, Record};
 
+use crate::Subject;
 use crate::status::{self, Brief, ChainState, Loss};
-use crate::{Look, Subject};
 
 /// A node, as it was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
+    /// The version of the program that looked; `None` before 0.2, which tells less of pods.
+    #[serde(default)]
+    pub seen_by: Option<String>,
     /// `uname -r`.
     pub kernel: String,
     /// `uname -v`.
@@ -28,17 +31,17 @@ pub struct Facts {
     /// Whether the module `smc_diag` is there.
     pub smc_diag: bool,
     /// The RDMA devices.
-    pub devices: Look<Vec<Device>>,
+    pub devices: Result<Vec<Device>, String>,
     /// Whether pods may use them.
-    pub netns_mode: Look<RdmaNetnsMode>,
+    pub netns_mode: Result<RdmaNetnsMode, String>,
     /// The parameter compat_mode of the eRDMA driver, when that is loaded.
     pub erdma_compat: Option<String>,
     /// The RDMA ports that SMC knows; empty while SMC is not there.
-    pub ports: Look<Vec<SmcPort>>,
+    pub ports: Result<Vec<SmcPort>, String>,
     /// The node's enterprise ids; empty while SMC is not there.
-    pub ueids: Look<Vec<Ueid>>,
+    pub ueids: Result<Vec<Ueid>, String>,
     /// What the agent made; `None` when it has made nothing since the node booted.
-    pub made: Look<Option<Made>>,
+    pub made: Result<Option<Made>, String>,
     /// TCP ports 65500 to 65515 that somebody has, in any namespace; not looked for while smc is loaded and has them.
     pub reserved_taken: Vec<Listener>,
     /// `net.ipv4.ip_local_reserved_ports`.
@@ -46,25 +49,25 @@ pub struct Facts {
     /// How sockets are converted.
     pub conversion: ConversionFacts,
     /// The anchor link; `None` when there is no such link.
-    pub anchor: Look<Option<AnchorFacts>>,
+    pub anchor: Result<Option<AnchorFacts>, String>,
     /// IPv4 addresses at which IPVS has virtual servers.
-    pub virtual_servers: Look<BTreeSet<Ipv4Addr>>,
+    pub virtual_servers: Result<BTreeSet<Ipv4Addr>, String>,
     /// The same-node guard, where its program and maps are pinned.
-    pub guard: Look<Option<GuardFacts>>,
+    pub guard: Result<Option<GuardFacts>, String>,
     /// Whether the kernel has SMC-D loopback, by which pods of one node talk.
-    pub loopback: Look<bool>,
+    pub loopback: Result<bool, String>,
     /// What the agent published.
     pub published: Result<NodeFacts, Reason>,
     /// What the agent answered.
-    pub agent: Look<AgentFacts>,
+    pub agent: Result<AgentFacts, String>,
     /// The CNI chain.
     pub chain: ChainFacts,
     /// Who else may set SMC up here, in words.
     pub managers: Vec<String>,
     /// Link groups, and connections in them.
-    pub link_groups: Look<LinkGroups>,
+    pub link_groups: Result<LinkGroups, String>,
     /// Memory, from `/proc/meminfo`.
-    pub memory: Look<Memory>,
+    pub memory: Result<Memory, String>,
     /// Annotated pods.
     pub pods: Vec<PodState>,
     /// Records that cannot be read.
@@ -146,7 +149,7 @@ pub struct ConversionFacts {
     /// Whether its map is pinned.
     pub map_pinned: bool,
     /// Whether a TCP socket of a throw-away namespace became SMC once that was to be converted.
-    pub tried: Look<bool>,
+    pub tried: Result<bool, String>,
 }
 
 /// What the same-node guard does.
@@ -259,16 +262,19 @@ pub struct Memory {
     pub available: u64,
 }
 
-/// An annotated pod: its record, and what its namespace shows now.
+/// An annotated pod: its record, what its namespace shows now, and what the agent judges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PodState {
     /// The record.
     pub record: Record,
     /// What the namespace shows; `None` for pods that are not set up, and when the pod is gone.
-    pub now: Option<Look<PodNow>>,
+    pub now: Option<Result<PodNow, String>>,
+    /// Its counters and connections; `None` when the pod is gone.
+    #[serde(default)]
+    pub traffic: Option<Result<PodTraffic, String>>,
     /// What the agent judges its traffic to be; `None` without a running agent.
     #[serde(default)]
-    pub live: Option<LiveVerdict>,
+    pub judged: Option<LivePod>,
 }
 
 /// What a pod's namespace shows now.

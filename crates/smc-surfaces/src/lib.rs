@@ -16,6 +16,3 @@ pub mod status;
 mod subject;
 
 pub use subject::Subject;
-
-/// Something that was looked at, or why it could not be.
-pub type Look<T> = Result<T, String>;

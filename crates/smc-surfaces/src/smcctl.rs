@@ -1,21 +1,66 @@
-//! What `smcctl --json` prints, as far as others read it.
+//! What `smcctl --json` prints of a node and its pods.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use smc_model::reasons::Entry;
 
+use crate::facts::SmcPort;
 use crate::status::ChainState;
 
 /// Text that is the program's own where it is written.
 pub type Text = Cow<'static, str>;
 
-/// `smcctl status`, as far as others read it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// `smcctl status`: the node at a glance. What another version does not tell is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NodeStatus {
+    /// Whether annotated pods are accelerated here.
+    pub accelerates: bool,
+    /// Why they are not.
+    pub obstacle: Option<Obstacle>,
+    /// How many annotated pods have each verdict.
+    pub pods: BTreeMap<Text, u64>,
+    /// `uname -r`.
+    pub kernel: String,
+    /// The RDMA ports that SMC knows.
+    pub ports: Vec<SmcPort>,
+    /// The node's enterprise ids.
+    pub ueids: Vec<String>,
+    /// How many link groups there are.
+    pub link_groups: u64,
+    /// Connections in them.
+    pub connections: u64,
+    /// The agent; `None` when it does not answer.
+    pub agent: Option<AgentState>,
     /// The plugin's entry in the CNI chain.
-    #[serde(default)]
     pub chain: NodeChain,
+    /// How many problems the doctor finds.
+    pub problems: usize,
+}
+
+/// Why no pod is accelerated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// Its name in the table of reasons.
+    pub name: Text,
+    /// What was seen.
+    pub seen: String,
+    /// What to do.
+    pub remedy: Text,
+}
+
+/// The agent, at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentState {
+    /// Its version.
+    pub version: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Why it is not.
+    pub not_ready_because: Option<String>,
 }
 
 /// The plugin's entry in the CNI chain.
@@ -79,11 +124,32 @@ pub struct TopReason {
     pub connections: Option<u64>,
 }
 
-/// `smcctl doctor`, as far as others read it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// `smcctl doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Doctor {
+    /// What all of them come to, and the exit code says.
+    pub status: Status,
     /// Its lines.
     pub checks: Vec<Check>,
+}
+
+/// What a command's exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// 0
+    Fine,
+    /// 1: a problem was found.
+    Problem,
+    /// 2: it could not be looked at.
+    #[default]
+    CouldNotLook,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
 }
 
 /// One line of the doctor's.

@@ -11,8 +11,7 @@ mod smc;
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use serde_json::json;
-use smc_surfaces::smcctl::{Check, State};
+use smc_surfaces::smcctl::{Check, Doctor, State};
 
 use crate::output::{Outcome, Paint, Status};
 use smc_surfaces::facts::Facts;
@@ -84,7 +83,8 @@ pub(crate) fn status(checks: &[Check]) -> Status {
 pub(crate) fn doctor(facts: &Facts, paint: Paint) -> Result<Outcome> {
     let checks = checks(facts);
     let status = status(&checks);
-    Outcome::new(status, &json!({ "status": status, "checks": checks }), render(&checks, paint))
+    let text = render(&checks, paint);
+    Outcome::new(status, &Doctor { status, checks }, text)
 }
 
 fn render(checks: &[Check], paint: Paint) -> String {

@@ -21,8 +21,10 @@ use smc_state::Store;
 
 use crate::agent;
 use crate::cli::Options;
-use smc_surfaces::Look;
-use smc_surfaces::facts::{AnchorFacts, ConversionFacts, Facts, GuardFacts, LinkGroups, Memory, NodeNow};
+use crate::judged::judged;
+use smc_surfaces::facts::{
+    AnchorFacts, ConversionFacts, Facts, GuardFacts, LinkGroups, Memory, NodeNow, PodState,
+};
 
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
@@ -42,12 +44,13 @@ pub(crate) fn facts(options: &Options) -> Facts {
     let has_sysctl = sysctl.read(TCP2SMC).is_ok_and(|value| value.is_some());
     let (release, smc_loaded) = (kernel::release().unwrap_or_default(), kernel::module_is_loaded("smc"));
     let family = KernelFamily::of(&release, smc_loaded, has_sysctl);
-    let mut smc = if smc_loaded { Smc::connect() } else { Err("SMC is not loaded".to_owned()) };
+    let mut smc = smc();
     let (devices, netns_mode) = rdma::devices();
     let boot_id = kernel::boot_id().unwrap_or_default();
     let listing = store.list();
-    let pods = pods::states(listing.records, &crate::judged::judged(options), &mut smc);
+    let pods = pods::states(listing.records, &judged(options), &mut smc, &proc);
     Facts {
+        seen_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
         kernel: release,
         kernel_version: kernel::version().unwrap_or_default(),
         family,
@@ -77,13 +80,25 @@ pub(crate) fn facts(options: &Options) -> Facts {
     }
 }
 
-/// The node as far as it decides about pods: what the agent published, with what is seen now.
-pub(crate) fn node(store: &Store) -> Option<NodeFacts> {
+/// Every annotated pod that lives, by name, and the node as far as it decides about them.
+pub(crate) fn pods(options: &Options) -> (Vec<PodState>, Option<NodeFacts>) {
+    let store = Store::new(&options.state_dir);
+    let mut smc = smc();
+    let node = node(&store, &mut smc);
+    (pods::states(store.list().records, &judged(options), &mut smc, &proc(options)), node)
+}
+
+fn smc() -> Result<Smc, String> {
+    if kernel::module_is_loaded("smc") { Smc::connect() } else { Err("SMC is not loaded".to_owned()) }
+}
+
+/// What the agent published, with what is seen now.
+fn node(store: &Store, smc: &mut Result<Smc, String>) -> Option<NodeFacts> {
     let published = store.node_facts(&kernel::boot_id().ok()?).ok()?;
     if !kernel::module_is_loaded("smc") {
         return Some(NodeFacts { smc_loaded: false, ..published });
     }
-    let mut smc = Smc::connect().ok()?;
+    let smc = smc.as_mut().ok()?;
     let (_, mode) = rdma::devices();
     let now = NodeNow {
         smc_loaded: true,
@@ -94,7 +109,10 @@ pub(crate) fn node(store: &Store) -> Option<NodeFacts> {
     Some(now.over(published))
 }
 
-fn ask<T>(smc: &mut Look<Smc>, question: impl FnOnce(&mut Smc) -> Result<T, HostError>) -> Look<T> {
+fn ask<T>(
+    smc: &mut Result<Smc, String>,
+    question: impl FnOnce(&mut Smc) -> Result<T, HostError>,
+) -> Result<T, String> {
     let smc = smc.as_mut().map_err(|why| why.clone())?;
     question(smc).map_err(|error| error.with_cause())
 }
@@ -140,7 +158,7 @@ fn try_sysctl(sysctl: &Sysctl) -> Result<bool, HostError> {
     })?
 }
 
-fn anchor() -> Look<Option<AnchorFacts>> {
+fn anchor() -> Result<Option<AnchorFacts>, String> {
     let Some(index) = smc_host::anchor::link_index() else { return Ok(None) };
     let look = || -> Result<Option<AnchorFacts>, HostError> {
         let mut connection = Connection::open(Protocol::Route)?;
@@ -160,7 +178,7 @@ fn anchor() -> Look<Option<AnchorFacts>> {
     look().map_err(|error| error.with_cause())
 }
 
-fn guard() -> Look<Option<GuardFacts>> {
+fn guard() -> Result<Option<GuardFacts>, String> {
     let look = || -> Result<Option<GuardFacts>, HostError> {
         let guard = Guard::open_if_there(Path::new(DEFAULT_PIN_DIR))?;
         let facts = guard.map(|guard| {
@@ -186,7 +204,7 @@ fn link_groups(smc: &mut Smc) -> Result<LinkGroups, HostError> {
     })
 }
 
-fn memory(proc: &Path) -> Look<Memory> {
+fn memory(proc: &Path) -> Result<Memory, String> {
     let path = proc.join("meminfo");
     let text =
         fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;

@@ -27,7 +27,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
-use serde::{Deserialize, Serialize};
 
 use capacity::Question;
 use cli::{Cli, Command, Options};
@@ -61,12 +60,9 @@ pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
             Ok(probe::probe(&socket, *stage, pod_uid.as_deref()))
         }
         Command::Facts => {
-            let recording = match &options.facts {
-                Some(path) => Recording::read(path)?,
-                None => Recording { facts: gather::facts(options), attachments: Some(pods::seen(options)) },
-            };
-            let text = serde_json::to_string_pretty(&recording)? + "\n";
-            Outcome::new(Status::Fine, &recording, text)
+            let facts = facts(options)?;
+            let text = serde_json::to_string_pretty(&facts)? + "\n";
+            Outcome::new(Status::Fine, &facts, text)
         }
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "smcctl", &mut stdout());
@@ -78,23 +74,6 @@ pub fn run(cli: &Cli, paint: Paint) -> Result<Option<Outcome>> {
         }
     };
     outcome.map(Some)
-}
-
-/// What `smcctl facts` prints, and `--facts` reads.
-#[derive(Serialize, Deserialize)]
-struct Recording {
-    #[serde(flatten)]
-    facts: Facts,
-    /// `None` where an older smcctl printed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    attachments: Option<Vec<ObservedPod>>,
-}
-
-impl Recording {
-    fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} holds no facts of a node", path.display()))
-    }
 }
 
 fn can_do_with_facts(command: &Command) -> bool {
@@ -117,20 +96,33 @@ fn can_do_with_facts(command: &Command) -> bool {
 /// Gathered on this node, or read from a file.
 fn facts(options: &Options) -> Result<Facts> {
     match &options.facts {
-        Some(path) => Ok(Recording::read(path)?.facts),
+        Some(path) => read_facts(path),
         None => Ok(gather::facts(options)),
     }
 }
 
+fn read_facts(path: &Path) -> Result<Facts> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no facts of a node", path.display()))
+}
+
 /// The annotated pods of this node, or of the one that a file tells of.
 fn seen(options: &Options) -> Result<Vec<ObservedPod>> {
-    let Some(path) = &options.facts else { return Ok(pods::seen(options)) };
-    Recording::read(path)?.attachments.with_context(|| {
-        format!(
-            "{} tells nothing of pods' connections: print it again with this version's `smcctl facts`",
-            path.display()
-        )
-    })
+    let (pods, node) = match &options.facts {
+        None => gather::pods(options),
+        Some(path) => {
+            let facts = read_facts(path)?;
+            if facts.seen_by.is_none() {
+                bail!(
+                    "{} tells nothing of pods' connections: print it again with this version's `smcctl facts`",
+                    path.display()
+                );
+            }
+            let node = facts.node();
+            (facts.pods, node)
+        }
+    };
+    Ok(pods.into_iter().map(|pod| ObservedPod::of(pod, node.as_ref())).collect())
 }
 
 /// A page for the program and one for each command.

@@ -1,93 +1,55 @@
 //! `smcctl pods`: every annotated pod, and what its connections became.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use serde::{Deserialize, Serialize};
-use smc_host::netns::Netns;
-use smc_host::traffic::{self, SetUp};
 use smc_model::reasons;
 use smc_model::{LiveVerdict, NodeFacts, PodTraffic, Reason, SideCounters, Switch, Verdict, standing_cause};
-use smc_state::{LivePod, Record, Store};
+use smc_state::{LivePod, Record};
+use smc_surfaces::facts::{PodNow, PodState};
 use smc_surfaces::smcctl::{PodRow, Pods, TopReason};
 
-use crate::cli::Options;
 use crate::output::{Outcome, Paint, Status, Table};
-use crate::{gather, judged};
-use smc_surfaces::Look;
 
-/// An annotated pod: its record, and what its namespace shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An annotated pod, and what follows from what was seen of it.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObservedPod {
     /// The record.
     pub(crate) record: Record,
     /// Its traffic; `None` when the pod is gone, or was never set up.
-    pub(crate) traffic: Option<Look<PodTraffic>>,
+    pub(crate) traffic: Option<Result<PodTraffic, String>>,
     /// What the agent judges its traffic to be; `None` without a running agent.
-    #[serde(default)]
     pub(crate) live: Option<LivePod>,
     /// What is wrong now with the node, the ports that serve the pod, or what is left of its set-up.
-    #[serde(default)]
     pub(crate) cause: Option<Reason>,
     /// The node, as far as the agent prepared it.
-    #[serde(default)]
     pub(crate) node: Option<NodeFacts>,
 }
 
-/// Every annotated pod that lives, by name. A pod's namespace is entered once, and not held.
-pub(crate) fn seen(options: &Options) -> Vec<ObservedPod> {
-    let records = Store::new(&options.state_dir).list().records;
-    let mut records: Vec<Record> =
-        records.into_iter().map(Arc::unwrap_or_clone).filter(Record::is_live).collect();
-    records.sort_by(|a, b| (&a.pod.namespace, &a.pod.name).cmp(&(&b.pod.namespace, &b.pod.name)));
-    let same_node: BTreeSet<IpAddr> =
-        records.iter().flat_map(|record| record.owned.all_addresses()).collect();
-    let judged = judged::judged(options);
-    let (node, proc) = (gather::node(&Store::new(&options.state_dir)), gather::proc(options));
-    let look = |record: Record| {
-        let (traffic, inside) = look(&record, &same_node, &proc);
-        let live = judged::judgement_of(&record, &judged).cloned();
-        let cause = node.as_ref().and_then(|node| cause(&record, node, inside.as_ref()));
-        ObservedPod { record, traffic, live, cause, node: node.clone() }
-    };
-    records.into_iter().map(look).collect()
+impl ObservedPod {
+    /// The same on `node`.
+    pub(crate) fn of(pod: PodState, node: Option<&NodeFacts>) -> Self {
+        let PodState { record, now, traffic, judged } = pod;
+        let now = now.and_then(Result::ok);
+        let cause = node.and_then(|node| cause(&record, node, now.as_ref()));
+        Self { record, traffic, live: judged, cause, node: node.cloned() }
+    }
 }
 
 /// What is wrong with a pod that is set up, at this moment.
-fn cause(record: &Record, node: &NodeFacts, inside: Option<&SetUp>) -> Option<Reason> {
+fn cause(record: &Record, node: &NodeFacts, now: Option<&PodNow>) -> Option<Reason> {
     record.verdict.as_ref().filter(|verdict| verdict.is_set_up())?;
     let standing = standing_cause(&record.plan, node, &record.owned.addresses());
     standing.or_else(|| {
-        let inside = inside.filter(|_| node.switch == Switch::On)?;
-        let lost = smc_model::lost(&record.plan, inside.converts, &inside.pnetids);
-        lost.into_iter().next()
+        let now = now.filter(|_| node.switch == Switch::On)?;
+        let pnetids = now.pnetids.iter().cloned().collect();
+        smc_model::lost(&record.plan, now.converts, &pnetids).into_iter().next()
     })
 }
 
 /// A pod's verdict in one word, by its traffic where that is judged.
 pub(crate) fn verdict(record: &Record, live: Option<&LiveVerdict>) -> &'static str {
     record.verdict.as_ref().map_or("being-set-up", |verdict| smc_model::live_name(verdict, live))
-}
-
-/// What the pod's namespace shows of its traffic and its set-up.
-fn look(
-    record: &Record,
-    same_node: &BTreeSet<IpAddr>,
-    proc: &Path,
-) -> (Option<Look<PodTraffic>>, Option<SetUp>) {
-    match Netns::open(&record.netns) {
-        Ok(netns) if record.netns_id == Some(netns.id()) => match traffic::look(&netns, same_node, proc) {
-            Ok((traffic, inside)) => (Some(Ok(traffic)), inside),
-            Err(error) => (Some(Err(error.with_cause())), None),
-        },
-        // The pod is gone, and with it its namespace; or another one has its name.
-        Ok(_) => (None, None),
-        Err(error) if error.errno() == Some(nix::libc::ENOENT) => (None, None),
-        Err(error) => (Some(Err(error.with_cause())), None),
-    }
 }
 
 /// Those that a person means by `NAME` or `NAMESPACE/NAME`.

@@ -1,7 +1,12 @@
 //! Facts of two nodes, for tests.
 
+use std::collections::BTreeMap;
+
+use smc_model::{LiveVerdict, PeersWithoutSmc};
+use smc_state::{LivePod, Record};
+
 use crate::pods::ObservedPod;
-use smc_surfaces::facts::Facts;
+use smc_surfaces::facts::{Facts, PodState};
 
 fn read(text: &str) -> Facts {
     serde_json::from_str(text).unwrap()
@@ -21,7 +26,26 @@ pub(crate) fn alibaba() -> Facts {
 /// Three annotated pods in the rig's words, put together by hand: one that is set up, one whose program must be restarted, one with a misspelt
 /// annotation.
 pub(crate) fn pods() -> Vec<ObservedPod> {
-    serde_json::from_str(include_str!("../tests/recorded/pods.json")).unwrap()
+    let pods: Vec<PodState> = serde_json::from_str(include_str!("../tests/recorded/pods.json")).unwrap();
+    pods.into_iter().map(|pod| ObservedPod::of(pod, None)).collect()
+}
+
+/// What an agent judges of a record.
+pub(crate) fn judged(record: &Record, live: LiveVerdict) -> LivePod {
+    LivePod {
+        attachment: record.attachment.clone(),
+        pod: record.pod.clone(),
+        id: record.id.clone(),
+        live,
+        since: 0,
+        smcr: 0,
+        handshake_errors: 0,
+        fallbacks: Vec::new(),
+        peers_without_smc: PeersWithoutSmc::default(),
+        offers_taken_out: BTreeMap::new(),
+        syns_dropped: 0,
+        unplaced: 0,
+    }
 }
 
 /// Compares with a file in `tests/golden`; `UPDATE=1` writes it.

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde_json::json;
 use smc_model::Reason;
-use smc_surfaces::smcctl::NodeChain;
+use smc_surfaces::smcctl::{AgentState, NodeChain, NodeStatus, Obstacle};
 
 use crate::output::{Outcome, Paint, Status, counted, field};
 use crate::{doctor, pods};
@@ -21,30 +20,33 @@ pub(crate) fn status(facts: &Facts, paint: Paint) -> Result<Outcome> {
         Err(reason) => Some(reason.clone()),
     };
     let verdicts = verdicts(facts);
-    let ports = facts.ports.as_deref().unwrap_or_default();
     let groups = facts.link_groups.clone().unwrap_or_default();
     let agent = facts.agent.as_ref().ok();
 
     let text = text(facts, obstacle.as_ref(), &verdicts, problems, paint);
-    let json = json!({
-        "accelerates": obstacle.is_none(),
-        "obstacle": obstacle.as_ref().map(|reason| json!({
-            "name": reason.name(), "seen": reason.to_string(), "remedy": reason.remedy(),
-        })),
-        "pods": verdicts,
-        "kernel": facts.kernel,
-        "ports": ports,
-        "ueids": ueids(facts),
-        "link_groups": groups.groups,
-        "connections": groups.connections,
-        "agent": agent.map(|agent| json!({
-            "version": agent.version, "ready": agent.not_ready.is_none(), "not_ready_because": agent.not_ready,
-        })),
-        "chain": NodeChain { entry: facts.chain.entry.clone(), state: agent.map(|agent| agent.chain) },
-        "problems": problems,
-    });
+    let node = NodeStatus {
+        accelerates: obstacle.is_none(),
+        obstacle: obstacle.as_ref().map(|reason| Obstacle {
+            name: reason.name().into(),
+            seen: reason.to_string(),
+            remedy: reason.remedy().into(),
+        }),
+        pods: verdicts.into_iter().map(|(verdict, count)| (verdict.into(), count)).collect(),
+        kernel: facts.kernel.clone(),
+        ports: facts.ports.clone().unwrap_or_default(),
+        ueids: ueids(facts),
+        link_groups: groups.groups,
+        connections: groups.connections,
+        agent: agent.map(|agent| AgentState {
+            version: agent.version.clone(),
+            ready: agent.not_ready.is_none(),
+            not_ready_because: agent.not_ready.clone(),
+        }),
+        chain: NodeChain { entry: facts.chain.entry.clone(), state: agent.map(|agent| agent.chain) },
+        problems,
+    };
     let status = if obstacle.is_some() { Status::Problem } else { Status::Fine };
-    Outcome::new(status, &json, text)
+    Outcome::new(status, &node, text)
 }
 
 /// The same for a person.
@@ -134,34 +136,12 @@ fn ueids(facts: &Facts) -> Vec<String> {
 fn verdicts(facts: &Facts) -> BTreeMap<&'static str, u64> {
     let mut verdicts = BTreeMap::new();
     for pod in facts.pods.iter().filter(|pod| pod.record.is_live()) {
-        *verdicts.entry(pods::verdict(&pod.record, pod.live.as_ref())).or_default() += 1;
+        *verdicts
+            .entry(pods::verdict(&pod.record, pod.judged.as_ref().map(|judged| &judged.live)))
+            .or_default() += 1;
     }
     verdicts
 }
 
 #[cfg(test)]
-mod tests {
-    use smc_model::LiveVerdict;
-
-    use super::*;
-    use crate::recorded::{alibaba, golden_outcome, rig};
-
-    #[test]
-    fn a_node_at_a_glance_is_as_committed() {
-        golden_outcome("status-rig", &status(&rig(), Paint::PLAIN).unwrap());
-        golden_outcome("status-alibaba", &status(&alibaba(), Paint::PLAIN).unwrap());
-        let mut facts = rig();
-        facts.published = Err(Reason::AgentNotReady { path: "/run/kube-smc/node.json".to_owned() });
-        facts.agent = Err("connection refused".to_owned());
-        golden_outcome("status-without-agent", &status(&facts, Paint::PLAIN).unwrap());
-    }
-
-    #[test]
-    fn pods_are_counted_by_what_their_traffic_shows() {
-        let mut facts = rig();
-        let counted = |facts: &Facts| status(facts, Paint::PLAIN).unwrap().json["pods"].clone();
-        assert_eq!(counted(&facts), json!({ "configured": 1 }));
-        facts.pods[0].live = Some(LiveVerdict::Active);
-        assert_eq!(counted(&facts), json!({ "active": 1 }));
-    }
-}
+mod tests;

@@ -29,7 +29,8 @@ fn every_command_that_looks_at_a_node_takes_what_was_seen_of_one() {
     let read =
         |name| -> Value { serde_json::from_str(&fs::read_to_string(recorded(name)).unwrap()).unwrap() };
     let mut node = read("rig.json");
-    node["attachments"] = read("pods.json");
+    node["seen_by"] = "0.2.0".into();
+    node["pods"] = read("pods.json");
     let file = dir.path().join("node.json");
     fs::write(&file, node.to_string()).unwrap();
     for (words, told) in [
@@ -43,7 +44,7 @@ fn every_command_that_looks_at_a_node_takes_what_was_seen_of_one() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains(told), "{words:?}: {said} {}", String::from_utf8_lossy(&output.stderr));
     }
-    let pod = node["attachments"][0]["record"]["pod"]["name"].as_str().unwrap();
+    let pod = node["pods"][0]["record"]["pod"]["name"].as_str().unwrap();
     let output = smcctl(&file, &["pod", pod]);
     assert!(String::from_utf8_lossy(&output.stdout).contains(pod), "{output:?}");
     let printed = smcctl(&file, &["facts"]).stdout;

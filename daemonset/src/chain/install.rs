@@ -32,7 +32,7 @@ pub(super) struct Installer {
 
 /// What was seen and done.
 #[derive(Debug, Default)]
-pub(super) struct Look {
+pub(super) struct Findings {
     pub(super) binary_copied: bool,
     pub(super) choice: Option<Choice>,
     /// The list in use.
@@ -92,8 +92,8 @@ impl Installer {
 
     /// Looks once and does what has to be done. `late` is what a replaced file's owner wrote to it afterwards.
     /// `closed` tells that a writer has just closed a configuration: there is no need to wait whether it goes on.
-    pub(super) fn look(&mut self, now: Instant, late: Option<(PathBuf, Vec<u8>)>, closed: bool) -> Look {
-        let mut look = Look::default();
+    pub(super) fn look(&mut self, now: Instant, late: Option<(PathBuf, Vec<u8>)>, closed: bool) -> Findings {
+        let mut look = Findings::default();
         let binary = self.binary.ensure();
         look.binary_copied = matches!(binary, Ok(true));
         let binary = binary.and_then(|_| self.binary.prove());
@@ -110,7 +110,7 @@ impl Installer {
 
     fn look_at_list(
         &mut self,
-        look: &mut Look,
+        look: &mut Findings,
         now: Instant,
         late: Option<(PathBuf, Vec<u8>)>,
         closed: bool,
@@ -181,7 +181,7 @@ impl Installer {
     /// Writes what was decided, unless nothing is to be written, or not now.
     fn carry_out(
         &mut self,
-        look: &mut Look,
+        look: &mut Findings,
         provenance: &mut Provenance,
         decided: Decided,
         now: Instant,
@@ -229,7 +229,7 @@ impl Installer {
 
     fn apply(
         &mut self,
-        look: &mut Look,
+        look: &mut Findings,
         provenance: &mut Provenance,
         pending: Pending,
         now: Instant,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
 use super::decide::Present;
-use super::install::{Installer, Look};
+use super::install::{Findings, Installer};
 use super::load_check::LoadCheck;
 use super::place::Place;
 use super::watch::Watch;
@@ -173,7 +173,13 @@ impl Keeper {
     }
 
     /// Draws the conclusions of a look.
-    fn looked(&mut self, mut look: Look, sweep_problem: Option<Problem>, now: Instant, watch: &mut Watch) {
+    fn looked(
+        &mut self,
+        mut look: Findings,
+        sweep_problem: Option<Problem>,
+        now: Instant,
+        watch: &mut Watch,
+    ) {
         self.next_late_look = self.installer.replaced.next_look(now);
         self.log(&look);
         if look.put_in {
@@ -200,7 +206,7 @@ impl Keeper {
         self.tell(problem, now);
     }
 
-    fn schedule(&mut self, look: &Look, recheck: Duration, now: Instant) {
+    fn schedule(&mut self, look: &Findings, recheck: Duration, now: Instant) {
         let (mut not_before, mut next) = (SPACING, look.again.unwrap_or(recheck));
         match &look.problem {
             Some(Problem::Io { .. } | Problem::Binary(_) | Problem::Record { .. } | Problem::Busy { .. }) => {
@@ -225,7 +231,7 @@ impl Keeper {
     }
 
     /// What the runtime should have now.
-    fn expect(&mut self, look: &Look, now: Instant) {
+    fn expect(&mut self, look: &Findings, now: Instant) {
         let expected = look.present.clone().map(|present| (look.name.clone(), present));
         if expected.is_none() {
             self.check.expect_nothing();
@@ -236,7 +242,7 @@ impl Keeper {
     }
 
     /// How long pods could start without the entry.
-    fn expose(&mut self, look: &Look, now: Instant) {
+    fn expose(&mut self, look: &Findings, now: Instant) {
         let exposed = look.list.is_some() && look.present.is_none();
         match (exposed, self.exposed_since) {
             (true, None) => {

@@ -1,8 +1,8 @@
 //! Take one step at the node.
 
 use smc_host::guard::Guard;
+use smc_host::guard::peers::Whose;
 use smc_host::netlink::{Connection, Protocol};
-use smc_host::peers::Whose;
 use smc_host::{Cause, HostError, anchor as link, pnet, smc, with_causes};
 use smc_model::{Inbound, PnetId, RdmaPort, StripCause};
 use smc_state::{BoundPort, Made};

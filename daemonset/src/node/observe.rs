@@ -18,7 +18,7 @@ use smc_host::{
 use smc_model::{Conversion, Defects, RdmaNetnsMode, SmcModule, Switch, SynOption, defects, terway};
 
 use super::bpf::{ConversionProgram, GuardProgram, MAP_NAME, Pinned, PinnedGuard, smc_protocol};
-use super::observed::{AnchorLink, GuardMaps, GuardPins, Look, Observed, Port, Program, Rest, Smc};
+use super::observed::{AnchorLink, GuardMaps, GuardPins, Observed, Port, Program, Rest, Smc};
 use super::{LastLook, Options};
 
 /// Looks at everything that decides what is done to a node, and what its pods are told. `last` spares what is dear.
@@ -56,7 +56,7 @@ pub(super) fn observe(
 struct Problems(Vec<String>);
 
 impl Problems {
-    fn note<T>(&mut self, attempt: &str, result: Result<T, HostError>) -> Look<T> {
+    fn note<T>(&mut self, attempt: &str, result: Result<T, HostError>) -> Result<T, String> {
         result.map_err(|error| {
             let why = error.with_cause();
             self.0.push(format!("cannot {attempt}: {why}"));
@@ -138,7 +138,7 @@ fn offer(
     proc: &Path,
     last: &mut LastLook,
     problems: &mut Problems,
-) -> Look<Option<SynOption>> {
+) -> Result<Option<SynOption>, String> {
     let conversion = match program {
         Program::InPlace { map, protocol } => Conversion::Bpf { map: map.clone(), protocol: *protocol },
         _ if seen.has_tcp2smc => Conversion::Tcp2smc,
@@ -180,7 +180,7 @@ fn offer_by_map(map: &Path, problems: &mut Problems) -> Result<Option<SynOption>
     option
 }
 
-fn anchor_link() -> Look<Option<AnchorLink>> {
+fn anchor_link() -> Result<Option<AnchorLink>, String> {
     let look = || -> Result<Option<AnchorLink>, HostError> {
         let Some(index) = anchor::link_index() else { return Ok(None) };
         let mut host = Connection::open(Protocol::Route)?;

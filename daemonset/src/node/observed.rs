@@ -11,9 +11,6 @@ use smc_model::{
 };
 use smc_state::BoundPort;
 
-/// What was looked at, or why it could not be, in words for a person.
-pub(super) type Look<T> = Result<T, String>;
-
 /// A node as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Observed {
@@ -45,13 +42,13 @@ pub(super) struct Rest {
     /// What converts TCP sockets.
     pub(super) program: Program,
     /// What SYNs of converted sockets offer SMC by; `None` where nothing converts them.
-    pub(super) offer: Look<Option<SynOption>>,
+    pub(super) offer: Result<Option<SynOption>, String>,
     /// The anchor link, when it is there.
-    pub(super) anchor: Look<Option<AnchorLink>>,
+    pub(super) anchor: Result<Option<AnchorLink>, String>,
     /// The guard.
     pub(super) guard: GuardPins,
     /// The host's own addresses that masquerading may give a pod's connection.
-    pub(super) own_addresses: Look<BTreeSet<IpAddr>>,
+    pub(super) own_addresses: Result<BTreeSet<IpAddr>, String>,
     /// Whether Terway manages this node's eRDMA devices.
     pub(super) of_terway: bool,
     /// What only a loaded SMC tells.
@@ -110,11 +107,11 @@ pub(super) enum GuardPins {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GuardMaps {
     /// Causes that count for nothing; `None` where one is among them that this version does not know.
-    pub(super) spared: Look<Option<BTreeSet<StripCause>>>,
+    pub(super) spared: Result<Option<BTreeSet<StripCause>>, String>,
     /// Who may speak SMC with the node's pods.
-    pub(super) rules: Look<PeerRules>,
+    pub(super) rules: Result<PeerRules, String>,
     /// Sources whose offers are taken out.
-    pub(super) sources: Look<BTreeMap<IpAddr, StripCause>>,
+    pub(super) sources: Result<BTreeMap<IpAddr, StripCause>, String>,
 }
 
 /// What only a loaded SMC tells.
@@ -125,9 +122,9 @@ pub(super) struct Smc {
     /// Whether it has SMC-D loopback.
     pub(super) has_loopback: bool,
     /// The RDMA ports that it knows.
-    pub(super) ports: Look<Vec<Port>>,
+    pub(super) ports: Result<Vec<Port>, String>,
     /// The node's enterprise ids.
-    pub(super) ueids: Look<Vec<Ueid>>,
+    pub(super) ueids: Result<Vec<Ueid>, String>,
 }
 
 /// An RDMA port that SMC knows.

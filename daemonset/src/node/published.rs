@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use smc_attach::{Anew, Mended, Mender};
-use smc_host::{HostError, former_guard};
+use smc_host::HostError;
+use smc_host::guard::former;
 use smc_model::{Guard, Missing, NodeFacts, Reason, Verdict};
 use smc_state::{Made, NODE_FILE_VERSION, NodeFile, Record, RecordCache, StateError, Store};
 use smc_surfaces::Subject;
@@ -158,7 +159,7 @@ impl<'a> PublishedNode<'a> {
         if !listing.errors.is_empty() || listing.records.iter().any(|record| needs_table(record)) {
             return;
         }
-        match former_guard::remove() {
+        match former::remove() {
             Ok(removed) => {
                 self.former_guard_is_gone = true;
                 if removed {

@@ -22,8 +22,8 @@
 mod devices;
 mod offers;
 mod pod;
+mod report;
 mod set_up;
-mod tell;
 mod timed_out;
 mod watch;
 

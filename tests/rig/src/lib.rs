@@ -8,5 +8,4 @@ pub mod counters;
 pub mod guest;
 pub mod host;
 pub mod layout;
-pub mod manifests;
 pub mod wire;

@@ -56,7 +56,7 @@ fn pod(pod: &PodState, node: Option<&NodeFacts>, told: &[&str], judged: bool) ->
         let ports = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Some(Check::problem(&name, &finding::NEEDS_RESTART, ports));
     }
-    degraded(&name, pod.live.as_ref().filter(|_| judged)?, told)
+    degraded(&name, &pod.judged.as_ref().filter(|_| judged)?.live, told)
 }
 
 /// What the agent sees of the pod's traffic.

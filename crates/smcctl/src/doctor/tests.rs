@@ -10,7 +10,6 @@ use smc_surfaces::status::ChainState;
 
 use super::*;
 use crate::recorded::{alibaba, golden_outcome, rig};
-use smc_surfaces::Look;
 use smc_surfaces::facts::{AnchorFacts, GuardFacts, LossFacts, SmcPort};
 
 /// Names of the problems that the doctor sees once `change` was made to a healthy node of the rig.
@@ -28,7 +27,7 @@ fn port(facts: &mut Facts) -> &mut SmcPort {
     &mut facts.ports.as_mut().unwrap()[0]
 }
 
-fn unlooked<T>() -> Look<T> {
+fn unlooked<T>() -> Result<T, String> {
     Err("cannot look: permission denied".to_owned())
 }
 
@@ -228,9 +227,13 @@ fn each_fault_of_a_pod_is_named() {
     let diagnosis = Some(Reason::UeidsDiffer { ueids });
     let failures = vec![Failures { count: 2, failure, diagnosis }];
     let degraded = LiveVerdict::Degraded { cause: None, failures };
-    assert_eq!(problems(|facts| facts.pods[0].live = Some(degraded.clone())), ["UeidsDiffer"]);
+    let judge = |facts: &mut Facts| {
+        let judged = crate::recorded::judged(&facts.pods[0].record, degraded.clone());
+        facts.pods[0].judged = Some(judged);
+    };
+    assert_eq!(problems(judge), ["UeidsDiffer"]);
     let ended = |facts: &mut Facts| {
-        facts.pods[0].live = Some(degraded);
+        judge(facts);
         facts.agent = Err("refused".to_owned());
     };
     assert_eq!(problems(ended), ["AgentNotReady"], "nobody judges any more");

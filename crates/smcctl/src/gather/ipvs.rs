@@ -5,13 +5,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 
-use smc_surfaces::Look;
-
 /// Of the thread's network namespace, which is the host's.
 const SERVERS: &str = "/proc/thread-self/net/ip_vs";
 
 /// The IPv4 addresses that have virtual servers; none where IPVS is not in use.
-pub(super) fn addresses() -> Look<BTreeSet<Ipv4Addr>> {
+pub(super) fn addresses() -> Result<BTreeSet<Ipv4Addr>, String> {
     match fs::read_to_string(SERVERS) {
         Ok(servers) => Ok(addresses_in(&servers)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),

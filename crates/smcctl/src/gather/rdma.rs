@@ -12,7 +12,6 @@ use smc_host::{HostError, observe, rdma, smc};
 use smc_model::RdmaNetnsMode;
 
 use super::{families, text};
-use smc_surfaces::Look;
 use smc_surfaces::facts::{Device, DevicePort, SmcPort};
 
 const SYS: &str = "/sys";
@@ -30,7 +29,7 @@ pub(crate) struct Smc {
 
 impl Smc {
     /// Only while SMC's module is there: asking would load it.
-    pub(crate) fn connect() -> Look<Self> {
+    pub(crate) fn connect() -> Result<Self, String> {
         let told = |error: HostError| error.with_cause();
         let mut generic = Connection::open(Protocol::Generic).map_err(told)?;
         let families = families(&mut generic)?;
@@ -39,7 +38,7 @@ impl Smc {
 }
 
 /// The devices, and whether pods may use them.
-pub(super) fn devices() -> (Look<Vec<Device>>, Look<RdmaNetnsMode>) {
+pub(super) fn devices() -> (Result<Vec<Device>, String>, Result<RdmaNetnsMode, String>) {
     let told = |error: HostError| error.with_cause();
     let mut connection = match Connection::open(Protocol::Rdma) {
         Ok(connection) => connection,

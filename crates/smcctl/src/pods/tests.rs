@@ -1,12 +1,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use smc_state::Traffic;
+use smc_state::{Store, Traffic};
 
 use clap::Parser as _;
-use smc_model::{Failure, Failures, PeersWithoutSmc};
+use smc_model::{Failure, Failures};
 
 use super::*;
-use crate::recorded::{golden_outcome, pods as recorded};
+use crate::judged;
+use crate::recorded::{golden_outcome, judged as judgement, pods as recorded};
 
 #[test]
 fn the_table_of_recorded_pods_is_as_committed() {
@@ -35,30 +36,13 @@ fn a_refused_pod_is_a_problem_and_one_that_could_not_be_looked_at_is_not_fine() 
     assert_eq!(status(&unlooked), Status::CouldNotLook);
 }
 
-fn live(record: &Record, live: LiveVerdict) -> LivePod {
-    LivePod {
-        attachment: record.attachment.clone(),
-        pod: record.pod.clone(),
-        id: record.id.clone(),
-        live,
-        since: 0,
-        smcr: 0,
-        handshake_errors: 0,
-        fallbacks: Vec::new(),
-        peers_without_smc: PeersWithoutSmc::default(),
-        offers_taken_out: BTreeMap::new(),
-        syns_dropped: 0,
-        unplaced: 0,
-    }
-}
-
 #[test]
 fn what_the_agent_judges_degraded_is_a_problem_with_its_reason() {
     let failure = Failure::Fallback { code: 0x0201_0000, peer_diagnosis: 0, ipv6_socket: false, side: None };
     let failures = vec![Failures { count: 2, failure, diagnosis: None }];
     let degraded = LiveVerdict::Degraded { cause: None, failures };
     let mut seen = named(recorded(), "client").unwrap().remove(0);
-    seen.live = Some(live(&seen.record, degraded));
+    seen.live = Some(judgement(&seen.record, degraded));
     let row = row(&seen);
     assert_eq!((&*row.verdict, &*row.top_reason.unwrap().name), ("degraded", "RdmaTimeout"));
     assert_eq!(status(std::slice::from_ref(&seen)), Status::Problem);
@@ -86,7 +70,7 @@ fn a_judgement_that_the_agent_has_not_renewed_is_not_taken_for_current() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     for (written, current) in [(now, true), (now - 3600, false)] {
         let seen = named(recorded(), "client").unwrap().remove(0);
-        let pod = live(&seen.record, LiveVerdict::Active);
+        let pod = judgement(&seen.record, LiveVerdict::Active);
         store.write_document(&Traffic { written, no_events: None, pods: vec![pod] }).unwrap();
         assert_eq!(!judged::judged(&options).is_empty(), current);
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::Keeper;
 use crate::chain::Owner;
 use crate::chain::decide::Present;
-use crate::chain::install::Look;
+use crate::chain::install::Findings;
 
 impl Keeper {
-    pub(super) fn log(&mut self, look: &Look) {
+    pub(super) fn log(&mut self, look: &Findings) {
         if look.binary_copied {
             tracing::info!(directory = %self.installer.options().bin_dir.display(), "copied the plugin's program");
         }

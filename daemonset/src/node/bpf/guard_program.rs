@@ -4,8 +4,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use libbpf_rs::{MapCore, MapHandle, MapInfo, MapType, Program};
+use smc_host::guard::peers::{PEERS_NAME, RANGE_BYTES};
 use smc_host::guard::{ADDRESS_BYTES, COUNTS_BYTES, COUNTS_NAME, PROGRAM_NAME, SOURCES_NAME, SPARED_NAME};
-use smc_host::peers::{PEERS_NAME, RANGE_BYTES};
 use smc_model::SynOption;
 
 use super::build::Build;

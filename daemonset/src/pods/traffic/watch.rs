@@ -17,7 +17,7 @@ use told::{announce, is_by_us, set_up_again};
 use super::devices::Devices;
 use super::pod::{EXPLAINED_FOR, Pod};
 use super::timed_out::SameNodePeers;
-use super::{Inbox, Tools, Traffic, tell, wall};
+use super::{Inbox, Tools, Traffic, report, wall};
 use crate::node::bpf::{BpfError, FallbackEvents};
 use crate::pods::records::Change;
 
@@ -163,7 +163,7 @@ impl Watch {
                 let restored = self.tools.board.read(|view| view.losses.restored(wall(), EXPLAINED_FOR));
                 let bare = restored.iter().find(|reason| matches!(reason, Reason::PnetidMissing { .. }));
                 let why = bare.unwrap_or(&cause);
-                let told = pod.record().and_then(|record| tell::happened(record, why));
+                let told = pod.record().and_then(|record| report::node_changed(record, why));
                 self.tools.announcer.announce(told);
             } else if pod.node_has(cause, now) {
                 announce(&self.tools, pod);

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use smc_abi::pnetid::PnetEntry;
 use smc_host::genl::SmcFamilies;
 use smc_host::guard::Guard;
+use smc_host::guard::peers::Whose;
 use smc_host::netns::{Inside, Netns};
-use smc_host::peers::Whose;
 use smc_host::{HostError, conversion, guard, pnet, smc};
 use smc_model::{NetnsCookie, StripCause};
 

@@ -9,14 +9,15 @@
 //! everyday's traffic (probes by the host, scrapes by a plain pod, same-node pairs, hops within a pod) and fails on any alarm, and on any
 //! committed alert rule whose expression holds for as long as it waits, or for a minute.
 
+mod alerts;
 mod boot_faults;
 mod chain_faults;
 mod healthy;
 mod judge;
+mod metrics;
 mod node_faults;
 mod pod_faults;
 mod poll;
-mod prometheus;
 mod report;
 mod sighting;
 mod stage;

@@ -1,5 +1,7 @@
 //! The source anchor, and what others do to it.
 
+use std::env;
+
 use e2e::{
     Kernel, PATIENCE, agent, client, eventually, lasting_server, shell, start, two_nodes, wait_until_served,
 };
@@ -74,14 +76,17 @@ fn whatever_is_done_to_the_anchor_link_no_pod_leaves_the_network_and_all_is_put_
     assert!(asked > 50 && failed == 0, "{failed} of {asked} requests failed");
 }
 
+/// How many pods the next test starts; 4 without it. By hand: `KUBE_SMC_TEST_PODS=50 hack/rig-tests two_nodes in_one_pass`.
+const PODS: &str = "KUBE_SMC_TEST_PODS";
+
 /// As a firewall's reload does, and whoever tidies up.
 #[test]
 fn what_all_pods_have_in_the_host_is_put_back_for_all_of_them_in_one_pass() {
-    const PODS: usize = 4;
+    let count = env::var(PODS).map_or(4, |count| count.parse().unwrap());
     let Some(cluster) = two_nodes() else { return };
     let _altered = cluster.alter(1);
     let node = cluster.node(1);
-    let pods: Vec<_> = (0..PODS).map(|n| start(&node, &annotated(client(&format!("mended-{n}"))))).collect();
+    let pods: Vec<_> = (0..count).map(|n| start(&node, &annotated(client(&format!("mended-{n}"))))).collect();
     let owned: Vec<Owned> = pods.iter().map(|pod| pod.configured_once().owned).collect();
     let held = || owned.iter().map(|owned| Kernel(&node).holds(owned)).collect::<Vec<_>>();
     let whole = held();
@@ -95,6 +100,10 @@ fn what_all_pods_have_in_the_host_is_put_back_for_all_of_them_in_one_pass() {
         (
             "map=/sys/fs/bpf/kube-smc/converting_netns; rm $map; until [ -e $map ]; do sleep 0.1; done",
             vec!["BPF program's map"],
+        ),
+        (
+            "pins=/sys/fs/bpf/kube-smc; rm -r $pins; until [ -e $pins/converting_netns ]; do sleep 0.1; done",
+            vec![],
         ),
     ] {
         let said = agent::log(&node).len();

@@ -19,7 +19,6 @@ use super::state::repository;
 use super::workload::{Place, Workload};
 use super::{Node, RigError};
 use crate::layout::{CONTAINERD_SOCKET, NodeNumber, SNAPSHOTTER};
-use crate::manifests;
 
 const DAEMONSET: &str = "smc-agent";
 /// Emulated, this takes seconds; a busy machine takes longer.

@@ -95,7 +95,7 @@ pub enum RigError {
     NotBuilt(PathBuf),
     /// The manifests cannot be rendered, or ask for what the rig does not do.
     #[error("use the manifests of the agent")]
-    Manifests(#[from] crate::manifests::ManifestError),
+    Manifests(#[from] manifests::ManifestError),
     /// The rig was brought up without the agent.
     #[error("node {0} has no agent: the rig was brought up with --bare")]
     NoAgent(u8),

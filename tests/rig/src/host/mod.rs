@@ -29,7 +29,7 @@
 //! `--conversion sysctl` makes nodes that look like Alibaba's: a module of ours (`hack/guest/tcp2smc`, built by `hack/rig-module`) gives Linux
 //! 6.12 `net.smc.tcp2smc`, and hides what that kernel has not. `--kernel-dir` boots any kernel.
 //!
-//! The agent is a container of `hack/image`'s image. [`crate::manifests`] renders `daemonset/manifests`, and `workload.rs` tells the result to
+//! The agent is a container of `hack/image`'s image. [`manifests`] renders `daemonset/manifests`, and `workload.rs` tells the result to
 //! containerd as the kubelet would: security context, mounts, arguments and environment under test are those that README's first command
 //! applies to a cluster.
 

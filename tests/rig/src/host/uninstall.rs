@@ -10,7 +10,6 @@ use super::pod::{random_uid, remove_sandbox};
 use super::workload::{Place, Workload};
 use super::{Node, RigError};
 use crate::layout::NodeNumber;
-use crate::manifests;
 
 const DAEMONSET: &str = "smc-uninstall";
 const LIMIT: Duration = Duration::from_secs(120);

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, PodSpec};
 use serde_json::Value;
 
 use super::spec;
-use crate::manifests::{ManifestError, find};
+use manifests::{ManifestError, find};
 
 mod runtime;
 

@@ -12,7 +12,7 @@ use smc_model::{Elsewhere, HostState, Known, StripCause, diagnose, standing_caus
 
 use super::super::pod::{COUNTERS_EXPLAINED_FOR, EXPLAINED_FOR, Pod};
 use super::super::set_up::{has_new_interface, lost};
-use super::super::{tell, wall};
+use super::super::{report, wall};
 use super::told::{announce, set_up_again};
 use super::{ROUNDS, Watch};
 
@@ -139,7 +139,7 @@ impl Watch {
             let again = !found.is_empty() && found == pod.suspected;
             if again {
                 for (record, lost) in &missing {
-                    self.tools.announcer.announce(tell::lost(record, lost));
+                    self.tools.announcer.announce(report::set_up_lost(record, lost));
                     self.tools.lost.tell(record.attachment.clone());
                 }
                 for reason in &found {
@@ -171,7 +171,7 @@ impl Watch {
             announce(&self.tools, pod);
         }
         for entry in news.programs {
-            self.tools.announcer.announce(pod.record().and_then(|record| tell::program(record, entry)));
+            self.tools.announcer.announce(pod.record().and_then(|record| report::kept_on_tcp(record, entry)));
         }
     }
 }

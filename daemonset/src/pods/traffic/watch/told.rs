@@ -6,7 +6,7 @@ use smc_surfaces::Subject;
 
 use super::{WRITE_EVERY, Watch};
 use crate::pods::traffic::pod::Pod;
-use crate::pods::traffic::{Tools, tell, wall};
+use crate::pods::traffic::{Tools, report, wall};
 
 impl Watch {
     pub(super) fn count_devices(&mut self) {
@@ -60,6 +60,6 @@ pub(super) fn is_by_us(tools: &Tools, cause: &Reason) -> bool {
 }
 
 pub(super) fn announce(tools: &Tools, pod: &mut Pod) {
-    tools.announcer.announce(tell::changed(pod));
+    tools.announcer.announce(report::verdict_changed(pod));
     pod.was_active |= *pod.live.verdict() == smc_model::LiveVerdict::Active;
 }

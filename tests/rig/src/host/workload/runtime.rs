@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::super::spec::{self, CONTAINER_NAME_LABEL};
 use super::{Workload, config_map_directory, expand, unsupported};
-use crate::manifests::ManifestError;
+use manifests::ManifestError;
 
 /// What the kubelet has the runtime hide in a container that is not privileged (`procMount: Default`).
 const MASKED_PATHS: [&str; 10] = [

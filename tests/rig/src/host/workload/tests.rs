@@ -1,7 +1,7 @@
 use k8s_cri::v1;
 
 use super::*;
-use crate::manifests::{directory, render};
+use manifests::{directory, render};
 
 fn workload() -> Workload {
     let documents = render(&directory()).unwrap();
