@@ -12,7 +12,7 @@ use smc_model::reasons::policy::Failing;
 use smc_model::{Reason, Verdict, Wish, counts_beside_the_one_that_asks};
 use smc_state::{Phase, Record};
 
-use crate::call::{Call, peers, wish};
+use crate::call::{Call, particulars, wish};
 use crate::clock::Clock;
 use crate::in_time::{in_time, log_late};
 use crate::log::{Line, Log};
@@ -206,7 +206,7 @@ fn set_up(call: &Call<'_>, wish: Wish) -> Result<Record, Failure> {
         pod: call.pod(),
         netns: call.environment.netns.clone().unwrap_or_default(),
         wish,
-        peers: peers(call.config.runtime_config.pod_annotations.as_ref()),
+        particulars: particulars(call.config.runtime_config.pod_annotations.as_ref()),
     };
     attach(&call.store(), &boot_id, &job, call.clock.budget()).map(|outcome| outcome.record).map_err(
         |error| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cni_spec::{CniError, Environment, NetworkConfig, PodAnnotations, code};
-use smc_model::{PeerRanges, Wish, inbound_peers};
+use smc_model::{Particulars, Wish};
 use smc_state::{AttachmentId, DEFAULT_STATE_DIR, PodName, Store};
 
 use crate::clock::Clock;
@@ -52,9 +52,9 @@ pub(crate) fn wish(annotations: Option<&PodAnnotations<'_>>) -> Wish {
     annotations.map_or(Wish::Disabled, |annotations| Wish::of(annotations.iter()))
 }
 
-/// Who may speak SMC with such a pod, where its owner says that.
-pub(crate) fn peers(annotations: Option<&PodAnnotations<'_>>) -> Option<PeerRanges> {
-    annotations.and_then(|annotations| inbound_peers(annotations.iter()))
+/// How such a pod is to be set up.
+pub(crate) fn particulars(annotations: Option<&PodAnnotations<'_>>) -> Particulars {
+    annotations.map(|annotations| Particulars::of(annotations.iter())).unwrap_or_default()
 }
 
 /// The state directory, also when the configuration could not be read.

@@ -18,6 +18,8 @@
 #define AF_INET6 10
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
+// What Go's listeners ask for since 1.24; no part of uapi/linux/in.h of every kernel.
+#define IPPROTO_MPTCP 262
 
 // socket(2) passes SOCK_NONBLOCK and SOCK_CLOEXEC in the same argument.
 #define SOCK_TYPE_MASK 0xf
@@ -38,8 +40,11 @@ struct task_struct {
 // The SMC protocol number of this kernel, set by the loader: 256 mainline, 263 Alibaba Cloud Linux 3.
 const volatile __u32 smc_protocol = 256;
 
+// In a namespace's value: sockets that are asked for as MPTCP stay what they are.
+#define KEEPS_MPTCP 2
+
 // Network namespaces whose new TCP sockets become SMC, by cookie (SO_NETNS_COOKIE: unlike an inode number, never used
-// twice during one boot). Presence of the key says it all; the value is not looked at.
+// twice during one boot).
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u64);
@@ -52,6 +57,7 @@ SEC("fmod_ret/update_socket_protocol")
 int BPF_PROG(smcify, int family, int type, int protocol)
 {
 	struct task_struct *task;
+	__u8 *value;
 	__u64 cookie;
 
 	// Cheapest tests first: every socket() of the machine comes by here.
@@ -59,12 +65,15 @@ int BPF_PROG(smcify, int family, int type, int protocol)
 		return 0;
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
-	if (protocol != 0 && protocol != IPPROTO_TCP)
+	if (protocol != 0 && protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
 		return 0;
 
 	task = bpf_get_current_task_btf();
 	cookie = task->nsproxy->net_ns->net_cookie;
-	if (!bpf_map_lookup_elem(&converting_netns, &cookie))
+	value = bpf_map_lookup_elem(&converting_netns, &cookie);
+	if (!value)
+		return 0;
+	if (protocol == IPPROTO_MPTCP && (*value & KEEPS_MPTCP))
 		return 0;
 	return smc_protocol;
 }

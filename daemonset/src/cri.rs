@@ -12,7 +12,7 @@ use k8s_cri::v1::{
     ContainerEventResponse, GetEventsRequest, ListPodSandboxRequest, NamespaceMode, PodSandbox,
     PodSandboxState, PodSandboxStatusRequest, PodSandboxStatusResponse, StatusRequest, VersionRequest,
 };
-use smc_model::{PeerRanges, Wish, inbound_peers};
+use smc_model::{Particulars, Wish};
 use smc_state::PodName;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
@@ -82,8 +82,8 @@ pub struct Sandbox {
     pub pod: PodName,
     /// What the pod asks for.
     pub wish: Wish,
-    /// Who may speak SMC with it, where its owner says that.
-    pub peers: Option<PeerRanges>,
+    /// How, as its owner says it.
+    pub particulars: Particulars,
     /// Whether it runs.
     pub ready: bool,
     /// The runtime's handler that runs it; empty for its default.
@@ -198,7 +198,7 @@ fn sandbox(listed: PodSandbox) -> Sandbox {
     let annotations = || listed.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     Sandbox {
         wish: Wish::of(annotations()),
-        peers: inbound_peers(annotations()),
+        particulars: Particulars::of(annotations()),
         ready: listed.state == PodSandboxState::SandboxReady as i32,
         pod: PodName { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
         id: listed.id,

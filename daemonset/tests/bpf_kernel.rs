@@ -15,6 +15,7 @@ use std::thread;
 
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapType};
 use smc_agent::node::bpf::{self, BpfError, ConversionProgram, Ensured, LINK_NAME, MAP_NAME};
+use smc_host::conversion::Mptcp;
 use smc_host::{conversion, netns::Netns};
 use smc_model::NetnsCookie;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -112,7 +113,7 @@ fn stream_sockets_of_a_namespace_in_the_map_become_smc_and_no_others() {
     assert_eq!(ensured, Ensured { map_path: node.map(), adopted: false, replaced: false });
     assert_eq!(accelerated.tcp_protocol(), TCP, "not before it is in the map");
 
-    conversion::add_to_map(&node.map(), accelerated.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), accelerated.cookie(), Mptcp::Converted).unwrap();
     for family in [Domain::IPV4, Domain::IPV6] {
         for protocol in [0, TCP] {
             for kind in [Type::STREAM, Type::STREAM.nonblocking().cloexec()] {
@@ -125,7 +126,8 @@ fn stream_sockets_of_a_namespace_in_the_map_become_smc_and_no_others() {
             }
         }
         assert_eq!(accelerated.protocol(family, Type::DGRAM, 0), 17);
-        assert_eq!(accelerated.protocol(family, Type::STREAM, MPTCP), MPTCP);
+        assert_eq!(accelerated.protocol(family, Type::STREAM, MPTCP), SMC);
+        assert_eq!(other.protocol(family, Type::STREAM, MPTCP), MPTCP);
     }
     assert_eq!(accelerated.protocol(Domain::UNIX, Type::STREAM, 0), 0);
 
@@ -134,11 +136,23 @@ fn stream_sockets_of_a_namespace_in_the_map_become_smc_and_no_others() {
 }
 
 #[test]
+fn mptcp_sockets_of_a_namespace_whose_owner_keeps_them_stay_mptcp_and_only_those() {
+    let Some(node) = Node::new("mptcp") else { return };
+    let netns = support::netns();
+    node.ensure(SMC);
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Kept).unwrap();
+    assert_eq!(netns.protocol(Domain::IPV4, Type::STREAM, MPTCP), MPTCP);
+    assert_eq!(netns.tcp_protocol(), SMC);
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
+    assert_eq!(netns.protocol(Domain::IPV4, Type::STREAM, MPTCP), SMC, "said anew");
+}
+
+#[test]
 fn converted_programs_still_talk_to_each_other() {
     let Some(node) = Node::new("talk") else { return };
     let netns = support::netns();
     node.ensure(SMC);
-    conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
     let heard = Netns::open(netns.path()).unwrap().run(|| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -172,7 +186,7 @@ fn an_agent_that_ends_leaves_conversion_on_and_the_next_one_adopts_it() {
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
     };
     agent();
-    conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
     assert_eq!(netns.tcp_protocol(), SMC);
     let link = node.link_id();
     agent();
@@ -186,7 +200,7 @@ fn another_build_replaces_the_program_without_a_socket_slipping_through() {
     let Some(node) = Node::new("replace") else { return };
     let netns = support::netns();
     node.ensure(MPTCP);
-    conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
     assert_eq!(netns.tcp_protocol(), MPTCP);
     let link = node.link_id();
 
@@ -224,7 +238,7 @@ fn an_agent_killed_while_replacing_is_tidied_up_after() {
     let Some(node) = Node::new("killed") else { return };
     let netns = support::netns();
     node.ensure(SMC);
-    conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
     let (link, next) = (node.link_id(), node.pins.join("smcify_link_next"));
 
     // Killed before the new link took the name of a first one.
@@ -245,7 +259,7 @@ fn a_map_that_lost_its_pin_is_made_again_with_a_program_that_reads_it() {
     node.ensure(SMC);
     std::fs::remove_file(node.map()).unwrap();
     assert!(node.ensure(SMC).replaced);
-    conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
     assert_eq!(netns.tcp_protocol(), SMC);
 }
 
@@ -264,19 +278,19 @@ fn a_full_map_refuses_the_next_namespace_and_keeps_converting_the_others() {
     let Some(node) = Node::new("full") else { return };
     let (first, late) = (support::netns(), support::netns());
     node.ensure(SMC);
-    conversion::add_to_map(&node.map(), first.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), first.cookie(), Mptcp::Converted).unwrap();
     let map = ConversionProgram::open_map(&node.pins).unwrap().unwrap();
     // Cookies count up from 1 for each boot, so these are nobody's.
     for unused in 0..4095_u64 {
         map.update(&(u64::MAX - unused).to_ne_bytes(), &[1], MapFlags::ANY).unwrap();
     }
-    let error = conversion::add_to_map(&node.map(), late.cookie()).unwrap_err();
+    let error = conversion::add_to_map(&node.map(), late.cookie(), Mptcp::Converted).unwrap_err();
     assert_eq!(error.errno(), Some(nix::errno::Errno::E2BIG as i32));
-    conversion::add_to_map(&node.map(), first.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), first.cookie(), Mptcp::Converted).unwrap();
     assert_eq!((first.tcp_protocol(), late.tcp_protocol()), (SMC, TCP));
 
     map.delete(&u64::MAX.to_ne_bytes()).unwrap();
-    conversion::add_to_map(&node.map(), late.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), late.cookie(), Mptcp::Converted).unwrap();
     assert_eq!(late.tcp_protocol(), SMC);
 }
 
@@ -285,7 +299,7 @@ fn removing_stops_conversion_and_leaves_nothing_pinned() {
     let Some(node) = Node::new("remove") else { return };
     let netns = support::netns();
     node.ensure(SMC);
-    conversion::add_to_map(&node.map(), netns.cookie()).unwrap();
+    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
     let removed = ConversionProgram::remove(&node.pins).unwrap();
     assert!(removed.link && removed.map);
     assert_eq!((netns.tcp_protocol(), node.pins.exists()), (TCP, false));

@@ -8,7 +8,7 @@ use smc_host::HostError;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::netns::Netns;
 use smc_host::sysctl::Sysctl;
-use smc_model::{NetnsId, Note, PeerRanges, Plan, Reason, Verdict, Wish};
+use smc_model::{NetnsId, Note, Particulars, Plan, Reason, Verdict, Wish};
 use smc_state::{AttachmentId, Phase, PodName, RECORD_VERSION, Record, StateError, Store};
 
 use crate::detach::{Detached, end};
@@ -33,8 +33,8 @@ pub struct Job {
     pub netns: PathBuf,
     /// What the pod asks for; [`Wish::Disabled`] never comes here.
     pub wish: Wish,
-    /// Who may speak SMC with it, where its owner says that.
-    pub peers: Option<PeerRanges>,
+    /// How, as its owner says it.
+    pub particulars: Particulars,
 }
 
 /// When the work must have ended, and when it began.
@@ -259,7 +259,8 @@ fn new_record(job: &Job, netns: Option<NetnsId>, last: Option<&Record>, budget: 
     if same_netns.is_none() {
         owned = owned.in_host();
     }
-    owned.peers.clone_from(&job.peers);
+    owned.peers.clone_from(&job.particulars.peers);
+    owned.keep_mptcp = job.particulars.keep_mptcp;
     Record {
         version: RECORD_VERSION,
         phase: Phase::Intent,

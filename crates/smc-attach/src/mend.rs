@@ -14,13 +14,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smc_host::conversion::Mptcp;
 use smc_host::guard::Guard;
 use smc_host::guard::peers::Whose;
 use smc_host::netlink::{Connection, Protocol};
 use smc_host::{HostError, anchor, apply, conversion, guard, observe, route};
 use smc_model::{
-    Anchor, AnchorState, Conversion, Holding, HostState, Missing, NodeFacts, PeerRanges, Release, StripCause,
-    Verdict,
+    Anchor, AnchorState, Conversion, Holding, HostState, Missing, NetnsCookie, NodeFacts, PeerRanges,
+    Release, StripCause, Verdict,
 };
 use smc_state::{AttachmentId, Phase, Record, RecordCache, Store};
 
@@ -200,12 +201,17 @@ fn put_back(found: &Found, node: &NodeFacts, mended: &mut Mended) {
     }
     if let Conversion::Bpf { map, .. } = &node.conversion {
         for &cookie in &missing.converting {
-            match conversion::add_to_map(map, cookie) {
+            match conversion::add_to_map(map, cookie, Mptcp::keep(keeps_mptcp(found, cookie))) {
                 Ok(()) => drop(mended.put_back.converting.insert(cookie)),
                 Err(error) => mended.problems.push(error.with_cause()),
             }
         }
     }
+}
+
+fn keeps_mptcp(found: &Found, cookie: NetnsCookie) -> bool {
+    let has = |record: &&Arc<Record>| record.owned.converted.as_ref().is_some_and(|(_, its)| *its == cookie);
+    found.standing.iter().find(has).is_some_and(|record| record.owned.keep_mptcp)
 }
 
 fn guard_again(node: &NodeFacts, address: IpAddr) -> Result<(), HostError> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use smc_model::{Owned, PodFacts, Release, Step};
 
+use crate::conversion::Mptcp;
 use crate::guard::{Guard, OpenedGuard};
 use crate::netlink::{Connection, Protocol};
 use crate::netns::{Inside, Netns};
@@ -41,8 +42,16 @@ pub fn step(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
         Step::SetPnetid { interface, pnetid } => {
             pnet::set_netdev(&mut inside.generic, family, interface, pnetid)
         }
-        Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "1"),
-        Step::ConvertByBpf { map } => host.map.open(map)?.insert(inside.needed_cookie()?),
+        // First MPTCP: what is asked for as that between the two would stay so.
+        Step::ConvertBySysctl { mptcp_off } => netns.run(|| {
+            if *mptcp_off {
+                host.sysctl.set(conversion::MPTCP_ENABLED, "0")?;
+            }
+            host.sysctl.set(conversion::TCP2SMC, "1").map(drop)
+        })?,
+        Step::ConvertByBpf { map, keep_mptcp } => {
+            host.map.open(map)?.insert(inside.needed_cookie()?, Mptcp::keep(*keep_mptcp))
+        }
     }
 }
 
@@ -62,8 +71,8 @@ pub fn undo(step: &Step, host: &mut Host, netns: &Netns, inside: &mut Inside) ->
             both(*address, also).try_for_each(|address| unguard(pins, address))
         }
         Step::SetPnetid { pnetid, .. } => pnet::delete(&mut inside.generic, host.families.pnetid, pnetid),
-        Step::ConvertBySysctl => set_tcp2smc(netns, &host.sysctl, "0"),
-        Step::ConvertByBpf { map } => conversion::remove_from_map(map, inside.needed_cookie()?),
+        Step::ConvertBySysctl { mptcp_off } => undo_sysctl(netns, &host.sysctl, *mptcp_off),
+        Step::ConvertByBpf { map, .. } => conversion::remove_from_map(map, inside.needed_cookie()?),
         Step::DropLocalRoute { .. } | Step::ReleaseRoute { .. } | Step::DropPnetid { .. } => Ok(()),
     }
 }
@@ -83,7 +92,7 @@ pub fn unconvert(owned: &Owned, netns: &Netns, sysctl: &Sysctl) -> Result<(), Ho
     if let Some((map, cookie)) = &owned.converted {
         conversion::remove_from_map(map, *cookie)?;
     }
-    if owned.sysctl { set_tcp2smc(netns, sysctl, "0") } else { Ok(()) }
+    if owned.sysctl { undo_sysctl(netns, sysctl, owned.mptcp_off) } else { Ok(()) }
 }
 
 /// Leaves the address alone; fine where the guard is gone.
@@ -102,8 +111,11 @@ fn opened<'a>(guard: &'a mut OpenedGuard, pins: Option<&Path>) -> Result<&'a Gua
     guard.open(pins.ok_or_else(no_pins)?)
 }
 
-fn set_tcp2smc(netns: &Netns, sysctl: &Sysctl, value: &str) -> Result<(), HostError> {
-    netns.run(|| sysctl.set(conversion::TCP2SMC, value).map(drop))?
+fn undo_sysctl(netns: &Netns, sysctl: &Sysctl, mptcp_off: bool) -> Result<(), HostError> {
+    netns.run(|| {
+        sysctl.set(conversion::TCP2SMC, "0")?;
+        if mptcp_off { sysctl.set(conversion::MPTCP_ENABLED, "1").map(drop) } else { Ok(()) }
+    })?
 }
 
 /// Takes one step of a release, from a thread in the host's namespace. What is gone already is fine.

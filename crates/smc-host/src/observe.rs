@@ -103,6 +103,8 @@ pub fn pod(
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
         peers: owned.peers.clone(),
+        mptcp: mptcp_is_on(netns, host, node)?,
+        keep_mptcp: owned.keep_mptcp,
     };
     // More addresses than a pod may have are none to look for, one by one.
     let wanted = matches!(node.anchor, Anchor::Ready { .. }) && !facts.has_too_many_addresses();
@@ -130,6 +132,7 @@ pub fn pod_again(
         interface.pnetid = ids.get(interface.name.as_str()).cloned();
     }
     facts.conversion = converted(inside, host, node, owned)?;
+    facts.mptcp = mptcp_is_on(netns, host, node)?;
     facts.anchors.clear();
     facts.guarded.clear();
     let host_addresses = route::addresses(&mut host.route)?;
@@ -230,6 +233,15 @@ fn links_of_use(
     }
     let all = named.iter().all(|name| links.iter().any(|link| link.name == *name));
     if all { Ok(links) } else { route::links(route) }
+}
+
+/// Only where a sysctl converts, which leaves MPTCP sockets alone.
+fn mptcp_is_on(netns: &Netns, host: &Host, node: &NodeFacts) -> Result<bool, HostError> {
+    if node.conversion != Conversion::Tcp2smc {
+        return Ok(false);
+    }
+    let enabled = netns.run(|| host.sysctl.read(conversion::MPTCP_ENABLED))??;
+    Ok(enabled.is_some_and(|enabled| enabled.trim() == "1"))
 }
 
 fn converted(

@@ -1,4 +1,4 @@
-//! The annotation that switches a pod on, those that stand in its way, and the one that says with whom.
+//! The annotation that switches a pod on, those that stand in its way, and those that say how.
 
 use crate::PeerRanges;
 
@@ -11,6 +11,20 @@ pub const UNLIMITED_ANNOTATION: &str = "smc.asm.alibabacloud.com/unlimited";
 /// The annotation by which a pod's owner says who may speak SMC with it: ranges of addresses, with commas. Everybody else's
 /// connections to it stay TCP, and so do those of whom the node's settings do not let.
 pub const INBOUND_PEERS_ANNOTATION: &str = "smc.asm.alibabacloud.com/inbound-peers";
+
+/// The annotation by which a pod's owner, with the string `true`, has sockets that are asked for as MPTCP left as they are. Without
+/// it they become SMC sockets like all others: Go's listeners ask for MPTCP since 1.24, mostly without their owner's knowledge.
+pub const KEEP_MPTCP_ANNOTATION: &str = "smc.asm.alibabacloud.com/keep-mptcp";
+
+/// The annotations that meshes' injectors set on the pods to which they gave a sidecar, and the meshes. ASM's is Istio's.
+const SIDECARS: [(&str, &str); 4] = [
+    ("sidecar.istio.io/status", "Istio"),
+    ("linkerd.io/proxy-version", "Linkerd"),
+    ("kuma.io/sidecar-injected", "Kuma"),
+    ("consul.hashicorp.com/connect-inject-status", "Consul"),
+];
+/// The annotation by which Istio's injector is told how traffic comes to the sidecar; with `NONE` no rules are made for that.
+const ISTIO_MODE: &str = "sidecar.istio.io/interceptionMode";
 
 /// The annotations that limit a pod's bandwidth: Kubernetes' own (the CNI plugin `bandwidth`, Cilium) and Terway's. They shape
 /// what leaves and enters the pod's network interface, which RDMA does not pass.
@@ -37,11 +51,18 @@ pub enum Wish {
     },
     /// Anything else. It is reported, never guessed.
     Invalid(String),
-    /// No such annotation, but one whose key is nearly its own, or that of [`INBOUND_PEERS_ANNOTATION`]. It is reported, never
-    /// guessed.
+    /// No such annotation, but one whose key is nearly its own, or that of [`INBOUND_PEERS_ANNOTATION`] or [`KEEP_MPTCP_ANNOTATION`].
+    /// It is reported, never guessed.
     Misspelt {
         /// The key.
         key: String,
+    },
+    /// Enabled, and another annotation that is `true` or `false` is neither. It is reported, never guessed.
+    InvalidParticular {
+        /// The annotation.
+        key: String,
+        /// What it says.
+        value: String,
     },
     /// Enabled, and who may speak SMC with it cannot be read. It is reported, never guessed.
     InvalidPeers {
@@ -60,7 +81,7 @@ impl Wish {
     /// that pod is as its owner wants it.
     pub fn of<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let (mut misspelt, mut limit, mut accepted) = (None, None, false);
-        let (mut wish, mut peers, mut misspelt_peers) = (None, None, None);
+        let (mut wish, mut peers, mut keep_mptcp, mut misspelt_particular) = (None, None, None, None);
         for (key, value) in annotations {
             if key == ANNOTATION {
                 // The last of equal keys counts, as in the runtimes' own JSON library.
@@ -71,11 +92,13 @@ impl Wish {
                 limit = Some(key);
             } else if key == INBOUND_PEERS_ANNOTATION {
                 peers = Some(value);
+            } else if key == KEEP_MPTCP_ANNOTATION {
+                keep_mptcp = Some(value);
             } else {
                 match meant_by(key) {
                     Some(ANNOTATION) if misspelt.is_none() && value != "false" => misspelt = Some(key),
-                    Some(INBOUND_PEERS_ANNOTATION) => misspelt_peers = Some(key),
-                    _ => {}
+                    Some(ANNOTATION) | None => {}
+                    Some(meant) => misspelt_particular = Some((meant, key)),
                 }
             }
         }
@@ -89,11 +112,22 @@ impl Wish {
         if !wish.is_granted() {
             return wish;
         }
-        match (peers.map(|value| (value, PeerRanges::of_a_pod(value))), misspelt_peers) {
-            (Some((value, Err(error))), _) => {
-                Self::InvalidPeers { value: value.to_owned(), why: error.to_string() }
-            }
-            (None, Some(key)) => Self::Misspelt { key: key.to_owned() },
+        if let Some(Err(error)) = peers.map(PeerRanges::of_a_pod) {
+            let value = peers.unwrap_or_default().to_owned();
+            return Self::InvalidPeers { value, why: error.to_string() };
+        }
+        if let Some(value) = keep_mptcp.filter(|value| !matches!(*value, "true" | "false")) {
+            return Self::InvalidParticular {
+                key: KEEP_MPTCP_ANNOTATION.to_owned(),
+                value: value.to_owned(),
+            };
+        }
+        let is_said = |meant| match meant {
+            INBOUND_PEERS_ANNOTATION => peers.is_some(),
+            _ => keep_mptcp.is_some(),
+        };
+        match misspelt_particular {
+            Some((meant, key)) if !is_said(meant) => Self::Misspelt { key: key.to_owned() },
             _ => wish,
         }
     }
@@ -113,10 +147,35 @@ impl Wish {
     }
 }
 
-/// Who may speak SMC with a pod, as its annotations say; `None` where they do not, or it cannot be read.
-pub fn inbound_peers<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Option<PeerRanges> {
-    let said = annotations.filter(|(key, _)| *key == INBOUND_PEERS_ANNOTATION).last();
-    said.and_then(|(_, value)| PeerRanges::of_a_pod(value).ok())
+/// How a pod is to be set up, as its owner says it beside the annotation that asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Particulars {
+    /// Who may speak SMC with it; `None` where that is not said, or cannot be read.
+    pub peers: Option<PeerRanges>,
+    /// Whether sockets that are asked for as MPTCP stay as they are.
+    pub keep_mptcp: bool,
+    /// The mesh that gave it a sidecar, whose rules send the pod's traffic by it and tell its own by its user.
+    pub sidecar: Option<&'static str>,
+}
+
+impl Particulars {
+    /// Reads a pod's annotations.
+    pub fn of<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let (mut said, mut without_rules) = (Self::default(), false);
+        for (key, value) in annotations {
+            match key {
+                INBOUND_PEERS_ANNOTATION => said.peers = PeerRanges::of_a_pod(value).ok(),
+                KEEP_MPTCP_ANNOTATION => said.keep_mptcp = value == "true",
+                ISTIO_MODE => without_rules = value == "NONE",
+                _ => {
+                    let of_sidecar = SIDECARS.iter().find(|(its, _)| *its == key);
+                    said.sidecar = of_sidecar.map(|(_, mesh)| *mesh).or(said.sidecar);
+                }
+            }
+        }
+        said.sidecar = said.sidecar.filter(|_| !without_rules);
+        said
+    }
 }
 
 /// Which annotation's key this nearly is, and not quite: up to two letters wrong, missing or too many, or others in case. Of
@@ -127,7 +186,7 @@ pub fn meant_by(key: &str) -> Option<&'static str> {
             && key != *meant
             && strsim::levenshtein(&key.to_ascii_lowercase(), meant) <= LETTERS_WRONG
     };
-    [ANNOTATION, INBOUND_PEERS_ANNOTATION].into_iter().find(is_near)
+    [ANNOTATION, INBOUND_PEERS_ANNOTATION, KEEP_MPTCP_ANNOTATION].into_iter().find(is_near)
 }
 
 /// Whether a misspelt key is that of an annotation which only counts beside the one that asks.

@@ -44,6 +44,9 @@ pub struct SmcTraits {
     pub needs_ipv4_sockets: bool,
     /// iWARP devices are used (mainline's `smc_ib_add_dev` wants RoCE).
     pub takes_iwarp: bool,
+    /// The TCP socket inside an SMC socket has no file until the handshake is over, so that netfilter's owner match sees no user. Of
+    /// Alibaba's kernel, for which ASM offers SMC to pods with sidecars, that is not known.
+    pub hides_owner: bool,
     /// Connections that fit into one link group (net/smc/smc_core.h, `SMC_CONN_PER_LGR_MAX`; Alibaba's kernel has its own).
     pub connections_per_group: u64,
 }
@@ -64,6 +67,7 @@ impl KernelFamily {
                 needs_ueid: true,
                 needs_ipv4_sockets: true,
                 takes_iwarp: false,
+                hides_owner: true,
                 connections_per_group: 255,
             },
             Self::Alibaba => SmcTraits {
@@ -72,6 +76,7 @@ impl KernelFamily {
                 needs_ueid: false,
                 needs_ipv4_sockets: false,
                 takes_iwarp: true,
+                hides_owner: false,
                 connections_per_group: 32,
             },
         }

@@ -32,8 +32,8 @@ mod ueid;
 mod verdict;
 
 pub use annotation::{
-    ANNOTATION, INBOUND_PEERS_ANNOTATION, UNLIMITED_ANNOTATION, Wish, counts_beside_the_one_that_asks,
-    inbound_peers, meant_by,
+    ANNOTATION, INBOUND_PEERS_ANNOTATION, KEEP_MPTCP_ANNOTATION, Particulars, UNLIMITED_ANNOTATION, Wish,
+    counts_beside_the_one_that_asks, meant_by,
 };
 pub use decide::{decide, release};
 pub use defects::{Defect, Defects, TABLE_DATE, defects};

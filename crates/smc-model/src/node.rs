@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ipv4Net, Kernel, PeerRanges, PeerRules, PnetId, Reason, SmcTraits, SynOption, Ueid, nobody};
+use crate::{
+    Ipv4Net, Kernel, Particulars, PeerRanges, PeerRules, PnetId, Reason, SmcTraits, SynOption, Ueid, nobody,
+};
 
 pub(crate) const NO_PROGRAM: &str = "this node's agent could not load the BPF program";
 
@@ -305,6 +307,12 @@ impl NodeFacts {
             }
             Guard::Ready | Guard::NotNeeded => None,
         }
+    }
+
+    /// Why a pod with these particulars must stay on plain TCP here, whatever else is the case.
+    pub fn refuses(&self, pod: &Particulars) -> Option<Reason> {
+        let mesh = pod.sidecar.filter(|_| self.kernel.smc().hides_owner)?;
+        Some(Reason::MeshSidecar { mesh: mesh.to_owned() })
     }
 
     /// Where the guard's program and maps are pinned, on a node whose pods get it.

@@ -39,6 +39,12 @@ pub struct Owned {
     /// Whether `net.smc.tcp2smc` was set by us.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sysctl: bool,
+    /// Whether `net.mptcp.enabled` was switched off by us.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mptcp_off: bool,
+    /// Whether sockets that are asked for as MPTCP stay as they are, as the pod's owner says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_mptcp: bool,
     /// The pod's interfaces that have their PNETID from us: another interface may have the same one from somebody else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub named: BTreeMap<String, PnetId>,
@@ -86,8 +92,13 @@ impl Owned {
                     owned.guarded6.extend(also);
                     owned.guard_pins.clone_from(pins);
                 }
-                Step::ConvertByBpf { map } => owned.converted = cookie.map(|cookie| (map.clone(), cookie)),
-                Step::ConvertBySysctl => owned.sysctl = true,
+                Step::ConvertByBpf { map, .. } => {
+                    owned.converted = cookie.map(|cookie| (map.clone(), cookie));
+                }
+                Step::ConvertBySysctl { mptcp_off } => {
+                    owned.sysctl = true;
+                    owned.mptcp_off |= mptcp_off;
+                }
                 Step::SetPnetid { interface, pnetid } => {
                     owned.named.insert(interface.clone(), pnetid.clone());
                 }
@@ -110,7 +121,7 @@ impl Owned {
     /// The part that outlasts the pod's namespace.
     #[must_use]
     pub fn in_host(self) -> Self {
-        Self { sysctl: false, named: BTreeMap::new(), ..self }
+        Self { sysctl: false, mptcp_off: false, named: BTreeMap::new(), ..self }
     }
 
     /// Takes an address for one that was put into the guard.

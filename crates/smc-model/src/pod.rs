@@ -26,6 +26,10 @@ pub struct PodFacts {
     pub guarded: BTreeSet<IpAddr>,
     /// Who may speak SMC with it, where its owner says that.
     pub peers: Option<PeerRanges>,
+    /// Whether `net.mptcp.enabled` is on in its namespace; not looked at, and `false`, where no sysctl converts.
+    pub mptcp: bool,
+    /// Whether its owner wants MPTCP left alone.
+    pub keep_mptcp: bool,
 }
 
 /// One interface of a pod.

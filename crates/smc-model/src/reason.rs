@@ -19,6 +19,9 @@ mod words;
 pub enum Reason {
     /// The annotation is neither `true` nor `false`.
     AnnotationInvalid {
+        /// Which, where it is not the one that asks for SMC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
         /// Its value.
         value: String,
     },
@@ -26,6 +29,11 @@ pub enum Reason {
     AnnotationMisspelt {
         /// The key.
         key: String,
+    },
+    /// A mesh's rules would send the pod's sidecar to itself.
+    MeshSidecar {
+        /// The mesh.
+        mesh: String,
     },
     /// Who may speak SMC with the pod cannot be read.
     InboundPeersInvalid {
@@ -205,6 +213,7 @@ impl Reason {
     pub fn entry(&self) -> &'static Entry {
         match self {
             Self::AnnotationInvalid { .. } => &refusal::ANNOTATION_INVALID,
+            Self::MeshSidecar { .. } => &refusal::MESH_SIDECAR,
             Self::AnnotationMisspelt { .. } => &refusal::ANNOTATION_MISSPELT,
             Self::InboundPeersInvalid { .. } => &refusal::INBOUND_PEERS_INVALID,
             Self::BandwidthLimited { .. } => &refusal::BANDWIDTH_LIMITED,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use smc_host::conversion::{DEFAULT_PIN_DIR, LINK_NAME, MAP_NAME, TCP2SMC};
+use smc_host::conversion::{DEFAULT_PIN_DIR, LINK_NAME, MAP_NAME, Mptcp, TCP2SMC};
 use smc_host::genl::SmcFamilies;
 use smc_host::guard::Guard;
 use smc_host::netlink::{Connection, Protocol};
@@ -145,7 +145,7 @@ fn try_map(map: &Path) -> Result<bool, HostError> {
         let problem = smc_host::Cause::Unexpected("this kernel gives namespaces no cookie".to_owned());
         HostError::new("tell a namespace by its cookie", problem)
     })?;
-    conversion::add_to_map(map, cookie)?;
+    conversion::add_to_map(map, cookie, Mptcp::Converted)?;
     let tried = netns.run(conversion::new_tcp_sockets_are_smc).and_then(|converted| converted);
     conversion::remove_from_map(map, cookie)?;
     tried

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use smc_abi::rdma::RdmaDevice;
-use smc_host::conversion::TCP2SMC;
+use smc_host::conversion::{Mptcp, TCP2SMC};
 use smc_host::genl::SmcFamilies;
 use smc_host::guard::Guard;
 use smc_host::netlink::{Connection, Protocol};
@@ -170,7 +170,7 @@ fn offer_by_map(map: &Path, problems: &mut Problems) -> Result<Option<SynOption>
     let option = offer::of_this_kernel(|netns| {
         let cookie = netns.connect()?.cookie;
         added = cookie;
-        cookie.map_or(Ok(()), |cookie| conversion::add_to_map(map, cookie))
+        cookie.map_or(Ok(()), |cookie| conversion::add_to_map(map, cookie, Mptcp::Converted))
     });
     if let Some(cookie) = added {
         // Nobody ever has that cookie again.

@@ -269,7 +269,7 @@ impl Repairer {
 
 fn job(sandbox: &Sandbox, attachment: AttachmentId, network: String, netns: PathBuf) -> Job {
     let (pod, wish) = (sandbox.pod.clone(), sandbox.wish.clone());
-    Job { id: call_id(), attachment, network, pod, netns, wish, peers: sandbox.peers.clone() }
+    Job { id: call_id(), attachment, network, pod, netns, wish, particulars: sandbox.particulars.clone() }
 }
 
 fn budget() -> Budget {

@@ -29,7 +29,7 @@ pub use cluster::{Cluster, OLD_NODE, TWO_NODES, not_run, old_node, two_nodes};
 pub use kernel::{Kernel, kernel_tests, run_kernel_test, shell};
 pub use pods::{TestPod, start, start_both};
 pub use test_support::eventually;
-pub use traffic::{Fetched, client, fetch, lasting_server, server, wait_until_served};
+pub use traffic::{Fetched, client, fetch, lasting_server, running, server, wait_until_served};
 
 /// What is awaited comes within seconds; a busy machine that emulates its nodes may take this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);

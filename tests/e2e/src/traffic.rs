@@ -23,20 +23,21 @@ pub struct Fetched {
 
 /// A pod that runs nginx. Its name ends in this process's id, so that a run never meets another's remains.
 pub fn server(name: &str) -> PodSpec {
-    pod(name, &["nginx", "-c", "/demo/nginx.conf"])
+    running(name, &["nginx", "-c", "/demo/nginx.conf"])
 }
 
 /// As [`server`]; connections last as long as the client wants.
 pub fn lasting_server(name: &str) -> PodSpec {
-    pod(name, &["nginx", "-c", "/demo/lasting.conf"])
+    running(name, &["nginx", "-c", "/demo/lasting.conf"])
 }
 
 /// A pod in which programs are run later.
 pub fn client(name: &str) -> PodSpec {
-    pod(name, &["sleep", "infinity"])
+    running(name, &["sleep", "infinity"])
 }
 
-fn pod(name: &str, command: &[&str]) -> PodSpec {
+/// A pod that runs this, with the files of [`fetch`] in `/demo/www`.
+pub fn running(name: &str, command: &[&str]) -> PodSpec {
     PodSpec::new(&format!("{name}-{}", std::process::id()), command).mount(files(), FILES)
 }
 

@@ -27,6 +27,8 @@ mod nodes;
 mod peers;
 #[path = "two_nodes/privileges.rs"]
 mod privileges;
+#[path = "two_nodes/programs.rs"]
+mod programs;
 #[path = "two_nodes/repair.rs"]
 mod repair;
 #[path = "two_nodes/smcctl.rs"]

@@ -13,7 +13,7 @@ fn job(netns: &str) -> Job {
         pod: PodName::default(),
         netns: netns.into(),
         wish: Wish::Enabled,
-        peers: None,
+        particulars: Particulars::default(),
     }
 }
 

@@ -94,7 +94,13 @@ impl<'a, M: Machine> Work<'a, M> {
 
     fn set_up(&mut self, record: &mut Record) -> Result<(), Stop> {
         match &self.job.wish {
-            Wish::Invalid(value) => return Err(Reason::AnnotationInvalid { value: value.clone() }.into()),
+            Wish::Invalid(value) => {
+                return Err(Reason::AnnotationInvalid { key: None, value: value.clone() }.into());
+            }
+            Wish::InvalidParticular { key, value } => {
+                let (key, value) = (Some(key.clone()), value.clone());
+                return Err(Reason::AnnotationInvalid { key, value }.into());
+            }
             Wish::Misspelt { key } => return Err(Reason::AnnotationMisspelt { key: key.clone() }.into()),
             Wish::InvalidPeers { value, why } => {
                 let (value, why) = (value.clone(), why.clone());
@@ -108,6 +114,9 @@ impl<'a, M: Machine> Work<'a, M> {
         let published = self.store.node_facts(self.boot_id)?;
         if let Switch::Off { why } = &published.switch {
             return Err(Reason::SwitchedOff { why: why.clone() }.into());
+        }
+        if let Some(reason) = published.refuses(&self.job.particulars) {
+            return Err(reason.into());
         }
         let mut entered = self.machine.enter(&published)?.ok_or_else(|| published.without_smc())?;
         self.forget_other_namespace(record, entered.cookie());

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use smc_model::NetnsCookie;
 
 use crate::HostError;
 use crate::bpf::{MAP_TYPE_HASH, PinnedMap, Shape};
 pub use crate::sockopt::{SMC_PROTOCOLS, new_tcp_sockets_are_smc};
+
+/// The sysctl by which MPTCP is on in a network namespace, on kernels that have it.
+pub const MPTCP_ENABLED: &str = "net.mptcp.enabled";
 
 /// The sysctl of Alibaba's 5.10 kernel that converts all new TCP sockets of a network namespace.
 pub const TCP2SMC: &str = "net.smc.tcp2smc";
@@ -19,7 +21,28 @@ pub const MAP_NAME: &str = "converting_netns";
 /// File name of the pinned link.
 pub const LINK_NAME: &str = "smcify_link";
 
-/// Cookie in, one byte out, which nobody reads.
+/// What a namespace's value says: that its TCP sockets are converted, and those that are asked for as MPTCP, too, unless
+/// `KEEPS_MPTCP` (`smcify.bpf.c`).
+const CONVERTS: u8 = 1;
+const KEEPS_MPTCP: u8 = 2;
+
+/// What becomes of sockets that are asked for as MPTCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mptcp {
+    /// They are converted like others.
+    Converted,
+    /// They stay as they are.
+    Kept,
+}
+
+impl Mptcp {
+    /// As a pod's owner says it.
+    pub fn keep(keep: bool) -> Self {
+        if keep { Self::Kept } else { Self::Converted }
+    }
+}
+
+/// Cookie in, one byte out.
 const SHAPE: Shape = Shape { map_type: MAP_TYPE_HASH, key: size_of::<u64>(), value: 1 };
 
 /// The BPF program's open map of namespaces.
@@ -39,13 +62,14 @@ impl CookieMap {
         Ok(found.is_some())
     }
 
-    /// Puts `cookie` into the map; fine when it is there already.
-    pub(crate) fn insert(&self, cookie: NetnsCookie) -> Result<(), HostError> {
+    /// Puts `cookie` into the map, or says anew what becomes of its MPTCP sockets.
+    pub(crate) fn insert(&self, cookie: NetnsCookie, mptcp: Mptcp) -> Result<(), HostError> {
         let attempt = format_args!("add namespace cookie {cookie} to {}", self.0.shown());
-        match self.0.put_new(&cookie.0.to_ne_bytes(), &[1]) {
-            Err(Errno::EEXIST) => Ok(()),
-            result => result.map_err(HostError::at(attempt)),
-        }
+        let value = match mptcp {
+            Mptcp::Converted => CONVERTS,
+            Mptcp::Kept => CONVERTS | KEEPS_MPTCP,
+        };
+        self.0.put(&cookie.0.to_ne_bytes(), &[value]).map_err(HostError::at(attempt))
     }
 
     /// Takes `cookie` out of the map; fine when it is not there.
@@ -89,8 +113,8 @@ pub fn in_map(map: &Path) -> Result<Vec<NetnsCookie>, HostError> {
 }
 
 /// Puts the namespace into the BPF program's map.
-pub fn add_to_map(map: &Path, cookie: NetnsCookie) -> Result<(), HostError> {
-    CookieMap::open(map)?.insert(cookie)
+pub fn add_to_map(map: &Path, cookie: NetnsCookie, mptcp: Mptcp) -> Result<(), HostError> {
+    CookieMap::open(map)?.insert(cookie, mptcp)
 }
 
 /// Takes the namespace out of the BPF program's map; fine when there is no map any more.

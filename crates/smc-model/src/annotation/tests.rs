@@ -72,7 +72,8 @@ fn a_bandwidth_limit_stands_in_the_way_until_its_owner_takes_it_that_it_does_not
 fn who_may_speak_smc_with_a_pod_is_read_or_refused_and_never_guessed() {
     let (on, key) = ((ANNOTATION, "true"), INBOUND_PEERS_ANNOTATION);
     let read = |said: &[(&'static str, &'static str)]| {
-        (Wish::of(said.iter().copied()), inbound_peers(said.iter().copied()).map(|ranges| ranges.to_string()))
+        let peers = Particulars::of(said.iter().copied()).peers;
+        (Wish::of(said.iter().copied()), peers.map(|ranges| ranges.to_string()))
     };
     assert_eq!(read(&[on]), (Wish::Enabled, None));
     assert_eq!(read(&[on, (key, "10.0.0.0/8")]), (Wish::Enabled, Some("10.0.0.0/8".to_owned())));
@@ -87,6 +88,38 @@ fn who_may_speak_smc_with_a_pod_is_read_or_refused_and_never_guessed() {
         assert_eq!(read(&[(near, "10.0.0.0/8")]).0, Wish::Disabled, "of a pod that wants nothing");
     }
     assert_eq!(read(&[(key, "nonsense")]).0, Wish::Disabled);
+}
+
+#[test]
+fn whether_mptcp_is_kept_is_true_or_false_and_never_guessed() {
+    let (on, key) = ((ANNOTATION, "true"), KEEP_MPTCP_ANNOTATION);
+    let read = |said: &[(&'static str, &'static str)]| {
+        (Wish::of(said.iter().copied()), Particulars::of(said.iter().copied()).keep_mptcp)
+    };
+    assert_eq!(read(&[on]), (Wish::Enabled, false));
+    assert_eq!(read(&[on, (key, "true")]), (Wish::Enabled, true));
+    assert_eq!(read(&[on, (key, "false")]), (Wish::Enabled, false));
+    for wrong in ["", "True", "yes"] {
+        let wish = Wish::InvalidParticular { key: key.to_owned(), value: wrong.to_owned() };
+        assert_eq!(read(&[(key, wrong), on]), (wish, false));
+    }
+    let near = "smc.asm.alibabacloud.com/keep-mtpcp";
+    assert_eq!(read(&[on, (near, "true")]).0, Wish::Misspelt { key: near.to_owned() });
+    assert_eq!(read(&[(key, "nonsense")]).0, Wish::Disabled);
+}
+
+#[test]
+fn a_sidecar_is_known_by_what_its_injector_left_and_counts_unless_no_rules_were_made() {
+    let mesh = |said: &[(&'static str, &'static str)]| Particulars::of(said.iter().copied()).sidecar;
+    let istio = ("sidecar.istio.io/status", "{\"containers\":[\"istio-proxy\"]}");
+    assert_eq!(mesh(&[istio]), Some("Istio"));
+    assert_eq!(mesh(&[istio, ("sidecar.istio.io/interceptionMode", "TPROXY")]), Some("Istio"));
+    assert_eq!(mesh(&[("sidecar.istio.io/interceptionMode", "NONE"), istio]), None);
+    assert_eq!(mesh(&[("linkerd.io/proxy-version", "edge-26.1")]), Some("Linkerd"));
+    assert_eq!(
+        mesh(&[("sidecar.istio.io/inject", "true"), ("ambient.istio.io/redirection", "enabled")]),
+        None
+    );
 }
 
 #[test]

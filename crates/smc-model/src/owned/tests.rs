@@ -14,6 +14,8 @@ fn pod(conversion: PodConversion) -> PodFacts {
         anchors: [(Ipv4Addr::new(10, 0, 0, 22), AnchorState::Anchored)].into(),
         guarded: [IpAddr::from([10, 0, 0, 22])].into(),
         peers: None,
+        mptcp: false,
+        keep_mptcp: false,
     }
 }
 
@@ -31,7 +33,7 @@ fn owned() -> Owned {
                 pins: Some("/pins".into()),
                 peers: None,
             },
-            Step::ConvertByBpf { map: "/map".into() },
+            Step::ConvertByBpf { map: "/map".into(), keep_mptcp: false },
         ],
         &empty,
         &node(),

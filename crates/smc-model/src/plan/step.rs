@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Not;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -75,11 +76,19 @@ pub enum Step {
         pnetid: PnetId,
     },
     /// Pod: `net.smc.tcp2smc=1`.
-    ConvertBySysctl,
+    ConvertBySysctl {
+        /// Whether `net.mptcp.enabled=0` comes before it: sockets that are asked for as MPTCP are then made as TCP, by all programs that
+        /// were made for kernels without MPTCP, too.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        mptcp_off: bool,
+    },
     /// Host: put the pod's namespace cookie into the BPF program's map.
     ConvertByBpf {
         /// Path of the pinned map.
         map: PathBuf,
+        /// Whether sockets that are asked for as MPTCP stay as they are.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        keep_mptcp: bool,
     },
 }
 
@@ -103,8 +112,14 @@ impl fmt::Display for Step {
             }
             Self::DropPnetid { pnetid } => write!(f, "remove the stale PNETID {pnetid} in the pod"),
             Self::SetPnetid { interface, pnetid } => write!(f, "give {interface} the PNETID {pnetid}"),
-            Self::ConvertBySysctl => f.write_str("set net.smc.tcp2smc=1 in the pod"),
-            Self::ConvertByBpf { map } => write!(f, "add the pod's namespace to {}", map.display()),
+            Self::ConvertBySysctl { mptcp_off } => {
+                let mptcp = if *mptcp_off { "net.mptcp.enabled=0 and " } else { "" };
+                write!(f, "set {mptcp}net.smc.tcp2smc=1 in the pod")
+            }
+            Self::ConvertByBpf { map, keep_mptcp } => {
+                let mptcp = if *keep_mptcp { ", for sockets that are not MPTCP" } else { "" };
+                write!(f, "add the pod's namespace to {}{mptcp}", map.display())
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ fn a_reason_keeps_its_name_in_json() {
 fn what_could_corrupt_a_stream_ends_conversion_and_what_the_kernel_mends_does_not() {
     let why = String::new;
     for reason in [
-        Reason::AnnotationInvalid { value: why() },
+        Reason::AnnotationInvalid { key: None, value: why() },
         Reason::AnnotationMisspelt { key: why() },
         Reason::InboundPeersInvalid { value: why(), why: why() },
         Reason::PeerFilterMissing { why: why() },
@@ -23,6 +23,7 @@ fn what_could_corrupt_a_stream_ends_conversion_and_what_the_kernel_mends_does_no
         Reason::SameNodeGuardMissing { why: why() },
         Reason::TooManyAddresses { count: 17 },
         Reason::OwnKernel { runtime: why() },
+        Reason::MeshSidecar { mesh: why() },
         Reason::SwitchedOff { why: why() },
         Reason::StepFailed { step: why(), error: why() },
         Reason::ReadBackFailed { missing: why() },
@@ -68,6 +69,7 @@ fn a_pods_own_annotations_last_as_long_as_it_and_only_the_switch_is_no_alarm() {
         "BandwidthLimited",
         "HostNetworkPod",
         "InboundPeersInvalid",
+        "MeshSidecar",
         "OwnKernel",
     ];
     assert_eq!(of_the_pod, expected.into());

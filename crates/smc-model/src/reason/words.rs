@@ -7,11 +7,18 @@ use crate::{ANNOTATION, INBOUND_PEERS_ANNOTATION, MAX_ADDRESSES, Reason, Ueid, m
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AnnotationInvalid { value } => {
-                write!(f, "the annotation {ANNOTATION} is {value:?}, which is neither \"true\" nor \"false\"")
+            Self::AnnotationInvalid { key, value } => {
+                let key = key.as_deref().unwrap_or(ANNOTATION);
+                write!(f, "the annotation {key} is {value:?}, which is neither \"true\" nor \"false\"")
             }
             Self::AnnotationMisspelt { key } => {
                 write!(f, "the annotation is called {key:?}, not {:?}", meant_by(key).unwrap_or(ANNOTATION))
+            }
+            Self::MeshSidecar { mesh } => {
+                write!(
+                    f,
+                    "the pod has a sidecar of {mesh}, whose rules would send its own connections back to it"
+                )
             }
             Self::InboundPeersInvalid { value, why } => {
                 write!(f, "the annotation {INBOUND_PEERS_ANNOTATION} is {value:?}: {why}")

@@ -11,7 +11,7 @@ pub static ANNOTATION_INVALID: Entry = Entry {
     meaning: "Kubernetes annotations are strings; kube-smc does not guess what was meant",
     causes: &[Cause {
         what: "a value such as \"True\", \"yes\" or \"1\"",
-        check: "`kubectl get pod POD -o yaml`: smc.asm.alibabacloud.com/enabled",
+        check: "`kubectl get pod POD -o yaml`: smc.asm.alibabacloud.com/enabled, and /keep-mptcp",
     }],
     remedy: "set the annotation to \"true\" or \"false\" and restart the pod",
     policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
@@ -22,7 +22,7 @@ pub static ANNOTATION_MISSPELT: Entry = Entry {
     name: "AnnotationMisspelt",
     kernel: None,
     seen: "the annotation's key is misspelt",
-    meaning: "the key differs from smc.asm.alibabacloud.com/enabled, or /inbound-peers, by a letter or two; kube-smc does not guess \
+    meaning: "the key differs from smc.asm.alibabacloud.com/enabled, /inbound-peers or /keep-mptcp by a letter or two; kube-smc does not guess \
               what was meant, and leaves the pod on TCP",
     causes: &[Cause {
         what: "a letter is wrong, missing, too many, or a capital",
@@ -129,6 +129,24 @@ pub static OWN_KERNEL: Entry = Entry {
         check: "`kubectl get pod POD -o jsonpath='{.spec.runtimeClassName}'`; `kubectl get runtimeclass`",
     }],
     remedy: "take the annotation off, or run the pod with a runtime that shares the node's kernel (runc, crun)",
+    policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
+};
+
+/// MeshSidecar.
+pub static MESH_SIDECAR: Entry = Entry {
+    name: "MeshSidecar",
+    kernel: None,
+    seen: "an annotated pod has a mesh's sidecar, on a kernel where that would not work",
+    meaning: "a mesh's rules send all traffic of a pod by its sidecar, and know the sidecar's own connections by its user \
+              (`--uid-owner`). On mainline kernels the TCP socket inside an SMC socket has no user yet when it connects: the sidecar \
+              would be sent to itself, endlessly, and no request be answered. So the pod stays on TCP, and its mesh works",
+    causes: &[Cause {
+        what: "the injector of Istio (ASM), Linkerd, Kuma or Consul gave the pod a sidecar",
+        check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: sidecar.istio.io/status, linkerd.io/proxy-version, \
+                kuma.io/sidecar-injected, consul.hashicorp.com/connect-inject-status",
+    }],
+    remedy: "none, if the sidecar is to stay; run the pod on nodes with Alibaba Cloud Linux 3, for which ASM offers this, or without \
+             a sidecar (`sidecar.istio.io/inject: \"false\"`), or take the annotation off",
     policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
 };
 
@@ -517,6 +535,7 @@ pub(crate) static ALL: &[&Entry] = &[
     &BANDWIDTH_LIMITED,
     &HOST_NETWORK_POD,
     &OWN_KERNEL,
+    &MESH_SIDECAR,
     &SWITCHED_OFF,
     &AGENT_NOT_READY,
     &NODE_FILE_UNUSABLE,

@@ -189,7 +189,10 @@ fn each_fault_of_a_pod_is_named() {
             facts.pods[0].now = None;
         })
     };
-    assert_eq!(refused(Reason::AnnotationInvalid { value: "True".to_owned() }), ["AnnotationInvalid"]);
+    assert_eq!(
+        refused(Reason::AnnotationInvalid { key: None, value: "True".to_owned() }),
+        ["AnnotationInvalid"]
+    );
     assert_eq!(refused(Reason::NoUeid), ["NoUeid"]);
     let listeners = vec![Listener { port: 80, process: None }];
     assert_eq!(problems(|facts| verdict(facts, Verdict::NeedsRestart { listeners })), ["NeedsRestart"]);

@@ -125,7 +125,7 @@ impl Cleanup {
             pod: PodName { name: name.to_owned(), ..PodName::default() },
             netns: netns.path(),
             wish: Wish::Enabled,
-            peers: None,
+            particulars: smc_model::Particulars::default(),
         };
         made.attachments.push(attachment);
         let started_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);

@@ -120,7 +120,7 @@ pub fn due(
                 is_to_be_refused_for_its_kernel(record).then_some(Why::OwnKernel)
             } else {
                 let why = why(record, wanted, lost.contains(&record.attachment), now_ms);
-                why.or_else(|| lacks_peers(record, sandbox, wanted).then_some(Why::SetUpByEarlier))
+                why.or_else(|| lacks_particulars(record, sandbox, wanted).then_some(Why::SetUpByEarlier))
             };
             if let Some(why) = why {
                 let (attachment, network) = (record.attachment.clone(), record.network.clone());
@@ -137,10 +137,13 @@ pub fn due(
     due
 }
 
-/// Whether who may speak SMC with a pod is not on its record as its owner says it: an earlier version wrote that.
-fn lacks_peers(record: &Record, sandbox: &Sandbox, wanted: Wanted) -> bool {
+/// Whether a pod's record does not say how it is to be set up as its owner does: an earlier version wrote it.
+fn lacks_particulars(record: &Record, sandbox: &Sandbox, wanted: Wanted) -> bool {
     let configured = record.phase == Phase::Settled && record.verdict == Some(Verdict::Configured);
-    matches!(wanted, Wanted::On { .. }) && configured && record.owned.peers != sandbox.peers
+    matches!(wanted, Wanted::On { .. })
+        && configured
+        && (record.owned.peers != sandbox.particulars.peers
+            || record.owned.keep_mptcp != sandbox.particulars.keep_mptcp)
 }
 
 /// Whatever is wanted: what was set up in such a pod serves nobody.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use smc_abi::pnetid::PnetEntry;
+use smc_host::conversion::Mptcp;
 use smc_host::genl::SmcFamilies;
 use smc_host::guard::Guard;
 use smc_host::guard::peers::Whose;
@@ -181,7 +182,7 @@ fn drop_pnetid(netns: &str, pnetid: &str) -> Result<String> {
 fn convert(map: &str, netns: &str) -> Result<String> {
     let inside = Namespace::enter(netns)?.inside;
     let cookie = inside.cookie.context("the kernel gives namespaces no cookies")?;
-    conversion::add_to_map(Path::new(map), cookie).map_err(|error| explain(&error))?;
+    conversion::add_to_map(Path::new(map), cookie, Mptcp::Converted).map_err(|error| explain(&error))?;
     Ok(format!("{cookie}\n"))
 }
 

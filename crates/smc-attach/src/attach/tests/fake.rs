@@ -156,6 +156,8 @@ impl Entered for Fake {
                 None => BTreeSet::new(),
             },
             peers: owned.peers.clone(),
+            mptcp: false,
+            keep_mptcp: owned.keep_mptcp,
         };
         Ok((kernel.node.clone(), pod))
     }
@@ -178,7 +180,7 @@ impl Entered for Fake {
         match step {
             Step::Guard { address, .. } => drop(kernel.guarded.insert(*address)),
             Step::SetPnetid { pnetid, .. } => kernel.pnetid = Some(pnetid.clone()),
-            Step::ConvertBySysctl => kernel.sysctl = true,
+            Step::ConvertBySysctl { .. } => kernel.sysctl = true,
             Step::ConvertByBpf { .. } => kernel.in_map = true,
             other => panic!("{other} is never planned here"),
         }
@@ -196,7 +198,7 @@ impl Entered for Fake {
         match step {
             Step::Guard { address, .. } => drop(kernel.guarded.remove(address)),
             Step::SetPnetid { .. } => kernel.pnetid = None,
-            Step::ConvertBySysctl => kernel.sysctl = false,
+            Step::ConvertBySysctl { .. } => kernel.sysctl = false,
             Step::ConvertByBpf { .. } => kernel.in_map = false,
             _ => {}
         }

@@ -38,7 +38,8 @@ impl Rig {
 
     /// A pod that only these may speak SMC with.
     fn attach_for(&self, peers: Option<PeerRanges>) -> Outcome {
-        let job = Job { peers, ..job("/run/netns/x") };
+        let particulars = Particulars { peers, ..Particulars::default() };
+        let job = Job { particulars, ..job("/run/netns/x") };
         let netns = NetnsId { device: 4, inode: 5 };
         attach_on(&self.kernel, netns, &self.store, "boot", &job, budget()).unwrap()
     }

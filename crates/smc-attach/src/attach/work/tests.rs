@@ -22,8 +22,11 @@ fn binding(device: &str) -> Binding {
 #[test]
 fn a_later_rounds_steps_and_notes_follow_the_earlier_ones_and_its_bindings_win() {
     let stale = Note::StalePnetidReplaced { interface: "eth0".into(), stale: "OLD".parse().unwrap() };
-    let earlier =
-        Plan { bindings: vec![binding("a")], steps: vec![Step::ConvertBySysctl], notes: vec![stale.clone()] };
+    let earlier = Plan {
+        bindings: vec![binding("a")],
+        steps: vec![Step::ConvertBySysctl { mptcp_off: false }],
+        notes: vec![stale.clone()],
+    };
     let later = Plan {
         bindings: vec![binding("b")],
         steps: vec![guard_step()],
@@ -31,7 +34,7 @@ fn a_later_rounds_steps_and_notes_follow_the_earlier_ones_and_its_bindings_win()
     };
     let merged = merge(earlier, later);
     assert_eq!(merged.bindings, [binding("b")]);
-    assert_eq!(merged.steps, [Step::ConvertBySysctl, guard_step()]);
+    assert_eq!(merged.steps, [Step::ConvertBySysctl { mptcp_off: false }, guard_step()]);
     assert_eq!(merged.notes, [stale, Note::ConversionAdopted]);
 }
 
@@ -42,7 +45,10 @@ fn only_a_guard_set_that_is_not_there_is_reported_as_missing_guard() {
     assert_eq!(refused_step(&guard_step(), &error(absent), false).name(), "SameNodeGuardMissing");
     assert_eq!(refused_step(&guard_step(), &error(forbidden), false).name(), "StepFailed");
     assert_eq!(refused_step(&guard_step(), &error(forbidden), true).name(), "PeerFilterMissing");
-    assert_eq!(refused_step(&Step::ConvertBySysctl, &error(absent), true).name(), "StepFailed");
+    assert_eq!(
+        refused_step(&Step::ConvertBySysctl { mptcp_off: false }, &error(absent), true).name(),
+        "StepFailed"
+    );
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub(super) fn pod_with(interfaces: Vec<PodInterface>) -> PodFacts {
         anchors: [].into(),
         guarded: [].into(),
         peers: None,
+        mptcp: false,
+        keep_mptcp: false,
     };
     pod.anchors = pod.addresses().into_iter().map(|a| (a, NEEDED)).collect();
     pod
@@ -113,7 +115,7 @@ fn a_fresh_veth_pod_on_mainline_takes_anchor_guard_pnetid_and_conversion_in_this
         Step::DropLocalRoute { address, anchor: 7 },
         guard(address, Some("eth0")),
         Step::SetPnetid { interface: "eth0".into(), pnetid: "NET1".parse().unwrap() },
-        Step::ConvertByBpf { map: "/sys/fs/bpf/kube-smc/netns".into() },
+        Step::ConvertByBpf { map: "/sys/fs/bpf/kube-smc/netns".into(), keep_mptcp: false },
     ];
     assert_eq!(plan.steps, expected);
     assert_eq!(plan.notes, []);
@@ -124,10 +126,13 @@ fn a_fresh_pod_on_alibabas_kernel_takes_the_program_a_pnetid_and_the_sysctl_only
     let plan = decide(&alibaba(), &pod()).unwrap();
     let pnetid = "00163EABCD0F".parse().unwrap();
     let set = Step::SetPnetid { interface: "eth0".into(), pnetid };
-    assert_eq!(plan.steps, [guard(ADDRESS, Some("eth0")), set.clone(), Step::ConvertBySysctl]);
+    assert_eq!(
+        plan.steps,
+        [guard(ADDRESS, Some("eth0")), set.clone(), Step::ConvertBySysctl { mptcp_off: false }]
+    );
     // Where the program cannot be loaded.
     let without = decide(&NodeFacts { guard_pins: None, ..alibaba() }, &pod()).unwrap();
-    assert_eq!(without.steps, [set, Step::ConvertBySysctl]);
+    assert_eq!(without.steps, [set, Step::ConvertBySysctl { mptcp_off: false }]);
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn a_pod_that_somebody_else_converts_is_bound_but_not_converted() {
     let mut pod = pod();
     pod.conversion = PodConversion::Foreign;
     let plan = decide(&alibaba(), &pod).unwrap();
-    assert!(!plan.steps.contains(&Step::ConvertBySysctl), "{:?}", plan.steps);
+    assert!(!plan.steps.contains(&Step::ConvertBySysctl { mptcp_off: false }), "{:?}", plan.steps);
     assert_eq!(plan.notes, [Note::ConversionAdopted]);
 }
 

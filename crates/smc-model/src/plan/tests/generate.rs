@@ -191,9 +191,10 @@ pub(super) fn kernel() -> impl Strategy<Value = Kernel> {
             conversion,
             mostly(None, Some("10.0.0.0/8".parse().unwrap())),
             btree_set(select(pod_addresses()), 0..5),
+            (any::<bool>(), mostly(false, true)),
         ),
     )
-        .prop_map(|(node, primary, interfaces, host, guard, (conversion, peers, said))| Kernel {
+        .prop_map(|(node, primary, interfaces, host, guard, (conversion, peers, said, mptcp))| Kernel {
             node,
             primary: primary.to_owned(),
             interfaces,
@@ -202,6 +203,8 @@ pub(super) fn kernel() -> impl Strategy<Value = Kernel> {
             conversion,
             peers,
             said: said.into_iter().map(IpAddr::V4).collect(),
+            mptcp: mptcp.0,
+            keep_mptcp: mptcp.1,
         })
 }
 

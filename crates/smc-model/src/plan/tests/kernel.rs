@@ -42,6 +42,9 @@ pub(super) struct Kernel {
     /// Who may speak SMC with the pod, as its owner says, and of which addresses the map says so.
     pub(super) peers: Option<PeerRanges>,
     pub(super) said: BTreeSet<IpAddr>,
+    /// `net.mptcp.enabled` in the pod's namespace, and whether its owner wants it so.
+    pub(super) mptcp: bool,
+    pub(super) keep_mptcp: bool,
 }
 
 impl Kernel {
@@ -54,6 +57,8 @@ impl Kernel {
             anchors: BTreeMap::new(),
             guarded: BTreeSet::new(),
             peers: self.peers.clone(),
+            mptcp: self.mptcp && self.node.conversion == Conversion::Tcp2smc,
+            keep_mptcp: self.keep_mptcp,
         };
         for address in facts.addresses() {
             if matches!(self.node.anchor, Anchor::Ready { .. }) {
@@ -135,16 +140,17 @@ impl Kernel {
                 // EEXIST with this and with any other id: nothing happens.
                 interface.pnetid.get_or_insert_with(|| pnetid.clone());
             }
-            Step::ConvertBySysctl if self.node.conversion == Conversion::Tcp2smc => {
+            Step::ConvertBySysctl { mptcp_off } if self.node.conversion == Conversion::Tcp2smc => {
+                self.mptcp &= !mptcp_off;
                 self.conversion = PodConversion::Ours;
             }
-            Step::ConvertByBpf { map } => match &self.node.conversion {
+            Step::ConvertByBpf { map, .. } => match &self.node.conversion {
                 Conversion::Bpf { map: pinned, .. } if pinned == map => {
                     self.conversion = PodConversion::Ours;
                 }
                 _ => return refused("ENOENT"),
             },
-            Step::ConvertBySysctl => return refused("no such sysctl"),
+            Step::ConvertBySysctl { .. } => return refused("no such sysctl"),
         }
         Ok(())
     }

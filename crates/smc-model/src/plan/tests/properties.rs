@@ -13,7 +13,7 @@ use crate::{
 };
 
 fn converts(step: &Step) -> bool {
-    matches!(step, Step::ConvertBySysctl | Step::ConvertByBpf { .. })
+    matches!(step, Step::ConvertBySysctl { .. } | Step::ConvertByBpf { .. })
 }
 
 /// The address whose anchor a step works on.
@@ -26,7 +26,7 @@ fn address_of(step: &Step) -> Option<Ipv4Addr> {
         Step::Guard { .. }
         | Step::DropPnetid { .. }
         | Step::SetPnetid { .. }
-        | Step::ConvertBySysctl
+        | Step::ConvertBySysctl { .. }
         | Step::ConvertByBpf { .. } => None,
     }
 }
@@ -127,9 +127,11 @@ proptest! {
     fn conversion_is_the_last_step_and_every_prefix_leaves_the_pod_unconverted(kernel in kernel()) {
         if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
             let conversions = plan.steps.iter().filter(|step| converts(step)).count();
-            let wanted = usize::from(kernel.conversion == PodConversion::Off);
-            prop_assert_eq!(conversions, wanted);
-            if wanted == 1 {
+            let pod = kernel.observe();
+            let mptcp_off = pod.conversion == PodConversion::Ours && pod.mptcp && !pod.keep_mptcp;
+            let converts_now = pod.conversion == PodConversion::Off;
+            prop_assert_eq!(conversions, usize::from(converts_now || mptcp_off));
+            if converts_now {
                 prop_assert!(plan.steps.last().is_some_and(converts));
                 let states = kernel.states(&plan.steps).unwrap();
                 let (last, before) = states.split_last().unwrap();
@@ -182,6 +184,16 @@ proptest! {
                 }
             }
             prop_assert_eq!(steps, expected);
+        }
+    }
+
+    #[test]
+    fn in_the_end_no_sysctl_converts_beside_mptcp_unless_its_owner_keeps_that(kernel in kernel()) {
+        if let Ok(plan) = decide(&kernel.node, &kernel.observe()) {
+            let after = kernel.after(&plan.steps).unwrap();
+            let ours = kernel.node.conversion == Conversion::Tcp2smc && after.conversion == PodConversion::Ours;
+            prop_assert!(!ours || !after.mptcp || kernel.keep_mptcp);
+            prop_assert!(after.mptcp == kernel.mptcp || ours && !kernel.keep_mptcp);
         }
     }
 

@@ -126,7 +126,7 @@ proptest! {
 fn only_a_sysctl_that_was_set_by_a_step_is_ours() {
     let empty = Owned::default();
     let (node, pod) = (super::examples::alibaba(), super::examples::pod());
-    let set = empty.clone().after(&[Step::ConvertBySysctl], &pod, &node, Some(COOKIE));
+    let set = empty.clone().after(&[Step::ConvertBySysctl { mptcp_off: false }], &pod, &node, Some(COOKIE));
     assert!(set.sysctl && set.converted.is_none());
     for conversion in [PodConversion::Ours, PodConversion::Foreign] {
         let found = crate::PodFacts { conversion, ..pod.clone() };

@@ -1,4 +1,4 @@
-use smc_model::Listener;
+use smc_model::{Listener, Particulars};
 
 use super::*;
 use crate::testing::test_values::record;
@@ -8,7 +8,7 @@ const ON_BUT_MISSED: Wanted = Wanted::On { missed: false, program: Program::None
 
 fn sandbox(id: &str, wish: Wish) -> Sandbox {
     let (pod, handler) = (smc_state::PodName::default(), String::new());
-    Sandbox { id: id.to_owned(), pod, wish, peers: None, ready: true, handler }
+    Sandbox { id: id.to_owned(), pod, wish, particulars: Particulars::default(), ready: true, handler }
 }
 
 fn of(record: &Record) -> Sandbox {
@@ -100,7 +100,8 @@ fn a_pod_that_has_not_what_keeps_others_out_gets_it() {
     assert_eq!(whys(&web, with(Program::Needed)), [Why::SetUpByEarlier]);
 
     let web = record("web", Verdict::Configured);
-    let choosy = Sandbox { peers: "10.0.0.0/8".parse().ok(), ..of(&web) };
+    let peers = "10.0.0.0/8".parse().ok();
+    let choosy = Sandbox { particulars: Particulars { peers, ..Particulars::default() }, ..of(&web) };
     let why = |wanted| {
         due(std::slice::from_ref(&choosy), &[listed(&web)], wanted, &BTreeSet::new(), &BTreeSet::new(), 0)
     };
@@ -133,7 +134,7 @@ fn a_switched_off_pod_is_taken_up_again_when_it_is_switched_on() {
 #[test]
 fn what_may_have_changed_is_looked_at_again_and_what_cannot_change_is_not() {
     assert_eq!(whys(&record("web", Verdict::refused(Reason::NoRdmaDevice)), ON), [Why::Refused]);
-    let invalid = Verdict::refused(Reason::AnnotationInvalid { value: "yes".into() });
+    let invalid = Verdict::refused(Reason::AnnotationInvalid { key: None, value: "yes".into() });
     assert_eq!(whys(&record("web", invalid), ON), []);
     let misspelt = Verdict::refused(Reason::AnnotationMisspelt { key: "x".into() });
     assert_eq!(whys(&record("web", misspelt), ON), []);
