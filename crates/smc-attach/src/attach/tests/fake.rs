@@ -22,6 +22,7 @@ pub(super) struct Kernel {
     pub(super) node: NodeFacts,
     pub(super) cookie: Option<NetnsCookie>,
     pub(super) sysctl: bool,
+    pub(super) mptcp: bool,
     pub(super) in_map: bool,
     pub(super) pnetid: Option<PnetId>,
     pub(super) guarded: BTreeSet<std::net::Ipv4Addr>,
@@ -57,6 +58,7 @@ impl Fake {
             node,
             cookie: Some(COOKIE),
             sysctl: false,
+            mptcp: false,
             in_map: false,
             pnetid: None,
             guarded,
@@ -97,6 +99,7 @@ impl Machine for Fake {
     fn unconvert(&self, owned: &Owned) -> Result<(), HostError> {
         let mut kernel = self.0.borrow_mut();
         kernel.sysctl &= !owned.sysctl;
+        kernel.mptcp |= owned.mptcp_off;
         kernel.in_map &= owned.converted.as_ref().is_none_or(|(_, cookie)| *cookie != COOKIE);
         Ok(())
     }
@@ -156,7 +159,7 @@ impl Entered for Fake {
                 None => BTreeSet::new(),
             },
             peers: owned.peers.clone(),
-            mptcp: false,
+            mptcp: kernel.mptcp && kernel.node.conversion == Conversion::Tcp2smc,
             keep_mptcp: owned.keep_mptcp,
         };
         Ok((kernel.node.clone(), pod))
@@ -180,7 +183,10 @@ impl Entered for Fake {
         match step {
             Step::Guard { address, .. } => drop(kernel.guarded.insert(*address)),
             Step::SetPnetid { pnetid, .. } => kernel.pnetid = Some(pnetid.clone()),
-            Step::ConvertBySysctl { .. } => kernel.sysctl = true,
+            Step::ConvertBySysctl { mptcp_off } => {
+                kernel.sysctl = true;
+                kernel.mptcp &= !mptcp_off;
+            }
             Step::ConvertByBpf { .. } => kernel.in_map = true,
             other => panic!("{other} is never planned here"),
         }
@@ -198,7 +204,10 @@ impl Entered for Fake {
         match step {
             Step::Guard { address, .. } => drop(kernel.guarded.remove(address)),
             Step::SetPnetid { .. } => kernel.pnetid = None,
-            Step::ConvertBySysctl { .. } => kernel.sysctl = false,
+            Step::ConvertBySysctl { mptcp_off } => {
+                kernel.sysctl = false;
+                kernel.mptcp |= mptcp_off;
+            }
             Step::ConvertByBpf { .. } => kernel.in_map = false,
             _ => {}
         }

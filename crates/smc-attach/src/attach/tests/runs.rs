@@ -38,7 +38,10 @@ impl Rig {
 
     /// A pod that only these may speak SMC with.
     fn attach_for(&self, peers: Option<PeerRanges>) -> Outcome {
-        let particulars = Particulars { peers, ..Particulars::default() };
+        self.attach_with(Particulars { peers, ..Particulars::default() })
+    }
+
+    fn attach_with(&self, particulars: Particulars) -> Outcome {
         let job = Job { particulars, ..job("/run/netns/x") };
         let netns = NetnsId { device: 4, inode: 5 };
         attach_on(&self.kernel, netns, &self.store, "boot", &job, budget()).unwrap()
@@ -223,6 +226,33 @@ fn a_converted_pod_whose_annotation_became_invalid_becomes_plain_tcp() {
         let refused = rig.try_attach(Wish::Invalid("yes".into()), budget()).unwrap().record;
         assert!(!rig.converted());
         assert!(refused.owned.converted.is_none() && !refused.owned.sysctl);
+    }
+}
+
+#[test]
+fn mptcp_is_off_while_the_sysctl_converts_and_on_again_after_it() {
+    let rig = Rig::new(Fake::alibaba());
+    let mptcp = || rig.kernel.0.borrow().mptcp;
+    rig.kernel.0.borrow_mut().mptcp = true;
+    let set_up = rig.attach().record;
+    assert!(set_up.owned.mptcp_off && !mptcp());
+    assert!(!rig.attach().changed);
+    let refused = rig.try_attach(Wish::Invalid("yes".into()), budget()).unwrap().record;
+    assert!(!refused.owned.mptcp_off && mptcp());
+    // A version that left MPTCP alone set it up.
+    rig.attach();
+    rig.kernel.0.borrow_mut().mptcp = true;
+    assert!(rig.attach().changed && !mptcp());
+}
+
+#[test]
+fn a_pod_with_a_sidecar_is_refused_where_its_owner_would_be_hidden_and_nothing_is_changed() {
+    for (kernel, refused) in [(Fake::mainline(), true), (Fake::alibaba(), false)] {
+        let rig = Rig::new(kernel);
+        let particulars = Particulars { sidecar: Some("Istio"), ..Particulars::default() };
+        let record = rig.attach_with(particulars).record;
+        let reason = record.verdict.unwrap().reason().map(Reason::name);
+        assert_eq!((reason, rig.converted()), (refused.then_some("MeshSidecar"), !refused));
     }
 }
 

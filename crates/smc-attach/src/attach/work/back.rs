@@ -139,7 +139,7 @@ impl<M: Machine> Work<'_, M> {
         match self.machine.unconvert(&record.owned) {
             Ok(()) => {
                 record.owned.converted = None;
-                record.owned.sysctl = false;
+                (record.owned.sysctl, record.owned.mptcp_off) = (false, false);
             }
             Err(error) => {
                 record.plan.notes.push(Note::ConversionNotEnded { error: error.with_cause() });
