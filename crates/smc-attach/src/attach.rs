@@ -205,6 +205,12 @@ fn set_up<M: Machine>(machine: &M, record: &mut Record) -> Verdict {
     if !record.plan.steps.is_empty() {
         record.repaired_ms = Some(record.started_ms);
     }
+    if record.owned.keep_mptcp {
+        // A listener for MPTCP has a TCP socket beneath, like one that is older than the conversion.
+        let error = "those for MPTCP, which the pod keeps, cannot be told from older ones".to_owned();
+        record.plan.notes.push(Note::ListenersUnknown { error });
+        return Verdict::Configured;
+    }
     match machine.old_listeners() {
         Ok(listeners) if listeners.is_empty() => Verdict::Configured,
         Ok(listeners) => Verdict::NeedsRestart { listeners },

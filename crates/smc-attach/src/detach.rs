@@ -63,8 +63,8 @@ pub(crate) fn end(
             let Released { left, addresses: _held } =
                 release_owned(store, &record, deadline, &mut detached.problems);
             // The rest goes with the namespace; should the attachment come back in it, it is still of our making.
-            let Owned { sysctl, named, .. } = record.owned.clone();
-            let owned = Owned { sysctl, named, ..left };
+            let Owned { sysctl, mptcp_off, named, .. } = record.owned.clone();
+            let owned = Owned { sysctl, mptcp_off, named, ..left };
             let timings = vec![timing("lock", waited), timing("release", begun.elapsed())];
             let tombstone = Record { phase: Phase::Tombstone, owned, timings, ..record.clone() };
             detached.record = Some(record);

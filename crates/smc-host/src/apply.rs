@@ -113,8 +113,10 @@ fn opened<'a>(guard: &'a mut OpenedGuard, pins: Option<&Path>) -> Result<&'a Gua
 
 fn undo_sysctl(netns: &Netns, sysctl: &Sysctl, mptcp_off: bool) -> Result<(), HostError> {
     netns.run(|| {
-        sysctl.set(conversion::TCP2SMC, "0")?;
-        if mptcp_off { sysctl.set(conversion::MPTCP_ENABLED, "1").map(drop) } else { Ok(()) }
+        // The one also where the other fails: the sysctl that converts goes with its module.
+        let ended = sysctl.set(conversion::TCP2SMC, "0").map(drop);
+        let mptcp = if mptcp_off { sysctl.set(conversion::MPTCP_ENABLED, "1").map(drop) } else { Ok(()) };
+        ended.and(mptcp)
     })?
 }
 

@@ -11,7 +11,7 @@ use smc_model::{
     PodFacts, PodInterface, StripCause,
 };
 
-use crate::conversion::OpenedMap;
+use crate::conversion::{Mptcp, OpenedMap};
 use crate::genl::SmcFamilies;
 use crate::guard::peers::Whose;
 use crate::guard::{Guard, OpenedGuard};
@@ -96,14 +96,15 @@ pub fn pod(
     let addresses6 =
         if node.guard_for_pods().is_some() { route::addresses6(&mut inside.route)? } else { Vec::new() };
     let (interfaces, pairs) = interfaces(inside, host.families.pnetid, &addresses6)?;
+    let (conversion, mptcp) = converted(netns, inside, host, node, owned)?;
     let mut facts = PodFacts {
         primary: primary.to_owned(),
         interfaces,
-        conversion: converted(inside, host, node, owned)?,
+        conversion,
         anchors: BTreeMap::new(),
         guarded: BTreeSet::new(),
         peers: owned.peers.clone(),
-        mptcp: mptcp_is_on(netns, host, node)?,
+        mptcp,
         keep_mptcp: owned.keep_mptcp,
     };
     // More addresses than a pod may have are none to look for, one by one.
@@ -131,8 +132,7 @@ pub fn pod_again(
     for interface in &mut facts.interfaces {
         interface.pnetid = ids.get(interface.name.as_str()).cloned();
     }
-    facts.conversion = converted(inside, host, node, owned)?;
-    facts.mptcp = mptcp_is_on(netns, host, node)?;
+    (facts.conversion, facts.mptcp) = converted(netns, inside, host, node, owned)?;
     facts.anchors.clear();
     facts.guarded.clear();
     let host_addresses = route::addresses(&mut host.route)?;
@@ -235,28 +235,32 @@ fn links_of_use(
     if all { Ok(links) } else { route::links(route) }
 }
 
-/// Only where a sysctl converts, which leaves MPTCP sockets alone.
-fn mptcp_is_on(netns: &Netns, host: &Host, node: &NodeFacts) -> Result<bool, HostError> {
-    if node.conversion != Conversion::Tcp2smc {
-        return Ok(false);
-    }
-    let enabled = netns.run(|| host.sysctl.read(conversion::MPTCP_ENABLED))??;
-    Ok(enabled.is_some_and(|enabled| enabled.trim() == "1"))
-}
-
+/// Whether new TCP sockets are converted, and whether those that are asked for as MPTCP would stay so.
 fn converted(
+    netns: &Netns,
     inside: &Inside,
     host: &mut Host,
     node: &NodeFacts,
     owned: &Owned,
-) -> Result<PodConversion, HostError> {
-    let ours = match &node.conversion {
-        _ if !inside.converts => return Ok(PodConversion::Off),
-        Conversion::None { .. } => return Ok(PodConversion::Off),
-        Conversion::Tcp2smc => owned.sysctl,
-        Conversion::Bpf { map, .. } => host.map.open(map)?.contains(inside.needed_cookie()?)?,
+) -> Result<(PodConversion, bool), HostError> {
+    let (ours, mptcp) = match &node.conversion {
+        Conversion::None { .. } => return Ok((PodConversion::Off, false)),
+        Conversion::Tcp2smc => {
+            let enabled = netns.run(|| host.sysctl.read(conversion::MPTCP_ENABLED))??;
+            (owned.sysctl, enabled.is_some_and(|enabled| enabled.trim() == "1"))
+        }
+        Conversion::Bpf { .. } if !inside.converts => return Ok((PodConversion::Off, false)),
+        Conversion::Bpf { map, .. } => {
+            let found = host.map.open(map)?.get(inside.needed_cookie()?)?;
+            (found.is_some(), found == Some(Mptcp::Kept))
+        }
     };
-    Ok(if ours { PodConversion::Ours } else { PodConversion::Foreign })
+    let conversion = match (inside.converts, ours) {
+        (false, _) => PodConversion::Off,
+        (true, true) => PodConversion::Ours,
+        (true, false) => PodConversion::Foreign,
+    };
+    Ok((conversion, mptcp))
 }
 
 #[cfg(test)]

@@ -23,8 +23,11 @@ const SIDECARS: [(&str, &str); 4] = [
     ("kuma.io/sidecar-injected", "Kuma"),
     ("consul.hashicorp.com/connect-inject-status", "Consul"),
 ];
-/// The annotation by which Istio's injector is told how traffic comes to the sidecar; with `NONE` no rules are made for that.
+/// The annotations by which Istio's injector is told how traffic comes to the sidecar, and which template to use: with `NONE`, for gateways
+/// and for programs that are their own proxies (gRPC) no rules are made.
 const ISTIO_MODE: &str = "sidecar.istio.io/interceptionMode";
+const ISTIO_TEMPLATES: &str = "inject.istio.io/templates";
+const WITHOUT_RULES: [&str; 3] = ["gateway", "grpc-agent", "grpc-simple"];
 
 /// The annotations that limit a pod's bandwidth: Kubernetes' own (the CNI plugin `bandwidth`, Cilium) and Terway's. They shape
 /// what leaves and enters the pod's network interface, which RDMA does not pass.
@@ -81,7 +84,8 @@ impl Wish {
     /// that pod is as its owner wants it.
     pub fn of<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let (mut misspelt, mut limit, mut accepted) = (None, None, false);
-        let (mut wish, mut peers, mut keep_mptcp, mut misspelt_particular) = (None, None, None, None);
+        let (mut wish, mut peers, mut keep_mptcp) = (None, None, None);
+        let (mut misspelt_peers, mut misspelt_mptcp) = (None, None);
         for (key, value) in annotations {
             if key == ANNOTATION {
                 // The last of equal keys counts, as in the runtimes' own JSON library.
@@ -97,8 +101,9 @@ impl Wish {
             } else {
                 match meant_by(key) {
                     Some(ANNOTATION) if misspelt.is_none() && value != "false" => misspelt = Some(key),
-                    Some(ANNOTATION) | None => {}
-                    Some(meant) => misspelt_particular = Some((meant, key)),
+                    Some(INBOUND_PEERS_ANNOTATION) => misspelt_peers = Some(key),
+                    Some(KEEP_MPTCP_ANNOTATION) => misspelt_mptcp = Some(key),
+                    _ => {}
                 }
             }
         }
@@ -122,13 +127,10 @@ impl Wish {
                 value: value.to_owned(),
             };
         }
-        let is_said = |meant| match meant {
-            INBOUND_PEERS_ANNOTATION => peers.is_some(),
-            _ => keep_mptcp.is_some(),
-        };
-        match misspelt_particular {
-            Some((meant, key)) if !is_said(meant) => Self::Misspelt { key: key.to_owned() },
-            _ => wish,
+        let unsaid = misspelt_peers.filter(|_| peers.is_none());
+        match unsaid.or(misspelt_mptcp.filter(|_| keep_mptcp.is_none())) {
+            Some(key) => Self::Misspelt { key: key.to_owned() },
+            None => wish,
         }
     }
 
@@ -166,14 +168,17 @@ impl Particulars {
             match key {
                 INBOUND_PEERS_ANNOTATION => said.peers = PeerRanges::of_a_pod(value).ok(),
                 KEEP_MPTCP_ANNOTATION => said.keep_mptcp = value == "true",
-                ISTIO_MODE => without_rules = value == "NONE",
+                ISTIO_MODE => without_rules |= value == "NONE",
+                ISTIO_TEMPLATES => {
+                    without_rules |= value.split(',').any(|name| WITHOUT_RULES.contains(&name.trim()));
+                }
                 _ => {
                     let of_sidecar = SIDECARS.iter().find(|(its, _)| *its == key);
                     said.sidecar = of_sidecar.map(|(_, mesh)| *mesh).or(said.sidecar);
                 }
             }
         }
-        said.sidecar = said.sidecar.filter(|_| !without_rules);
+        said.sidecar = said.sidecar.filter(|mesh| *mesh != "Istio" || !without_rules);
         said
     }
 }

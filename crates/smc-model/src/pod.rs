@@ -26,7 +26,8 @@ pub struct PodFacts {
     pub guarded: BTreeSet<IpAddr>,
     /// Who may speak SMC with it, where its owner says that.
     pub peers: Option<PeerRanges>,
-    /// Whether `net.mptcp.enabled` is on in its namespace; not looked at, and `false`, where no sysctl converts.
+    /// Whether sockets that are asked for as MPTCP stay so when it is converted: `net.mptcp.enabled` is on in its namespace, or the BPF
+    /// program's map says it of a converted one.
     pub mptcp: bool,
     /// Whether its owner wants MPTCP left alone.
     pub keep_mptcp: bool,

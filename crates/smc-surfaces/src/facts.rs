@@ -16,7 +16,7 @@ use crate::status::{self, Brief, ChainState, Loss};
 /// A node, as it was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
-    /// The version of the program that looked; `None` before 0.2, which tells less of pods.
+    /// The version of the program that looked; `None` where it was one that told less of pods.
     #[serde(default)]
     pub seen_by: Option<String>,
     /// `uname -r`.
@@ -327,6 +327,10 @@ impl Facts {
             }),
             pods: 0,
         };
+        let published = self.published.clone().ok()?;
+        if !self.smc {
+            return Some(NodeFacts { smc_loaded: false, ..published });
+        }
         let ports = self.ports.as_ref().ok()?.iter().map(port).collect();
         let now = NodeNow {
             smc_loaded: self.smc,
@@ -334,7 +338,7 @@ impl Facts {
             ports,
             ueids: self.ueids.clone().ok()?,
         };
-        Some(now.over(self.published.clone().ok()?))
+        Some(now.over(published))
     }
 
     /// The most queue pairs that the agent knows of a device.

@@ -103,7 +103,14 @@ fn facts(options: &Options) -> Result<Facts> {
 
 fn read_facts(path: &Path) -> Result<Facts> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} holds no facts of a node", path.display()))
+    let facts: Facts = serde_json::from_str(&text)
+        .with_context(|| format!("{} holds no facts of a node", path.display()))?;
+    if facts.seen_by.is_none() && !facts.pods.is_empty() {
+        eprintln!(
+            "smcctl: an older version saw this node: what its agent judged of pods' traffic is not read"
+        );
+    }
+    Ok(facts)
 }
 
 /// The annotated pods of this node, or of the one that a file tells of.

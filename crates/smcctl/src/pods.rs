@@ -16,7 +16,7 @@ use crate::output::{Outcome, Paint, Status, Table};
 pub(crate) struct ObservedPod {
     /// The record.
     pub(crate) record: Record,
-    /// Its traffic; `None` when the pod is gone, or was never set up.
+    /// Its traffic; `None` when the pod is gone.
     pub(crate) traffic: Option<Result<PodTraffic, String>>,
     /// What the agent judges its traffic to be; `None` without a running agent.
     pub(crate) live: Option<LivePod>,
@@ -30,8 +30,14 @@ impl ObservedPod {
     /// The same on `node`.
     pub(crate) fn of(pod: PodState, node: Option<&NodeFacts>) -> Self {
         let PodState { record, now, traffic, judged } = pod;
-        let now = now.and_then(Result::ok);
+        let (now, unseen) = match now {
+            Some(Err(why)) => (None, Some(why)),
+            Some(Ok(now)) => (Some(now), None),
+            None => (None, None),
+        };
         let cause = node.and_then(|node| cause(&record, node, now.as_ref()));
+        // What could not be looked at in full is not known to be well.
+        let traffic = unseen.map_or(traffic, |why| Some(Err(why)));
         Self { record, traffic, live: judged, cause, node: node.cloned() }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! | pin | what |
 //! |---|---|
-//! | [`MAP_NAME`] | hash map, key: namespace cookie (`u64`, native order), value: one byte that nobody reads |
+//! | [`MAP_NAME`] | hash map, key: namespace cookie (`u64`, native order), value: one byte, 1, and 2 beside it where MPTCP is kept |
 //! | [`LINK_NAME`] | the link that keeps the program attached |
 //!
 //! Beside them are the same-node guard's program and maps ([`GuardProgram`]), which the plugin attaches to pods' interfaces.

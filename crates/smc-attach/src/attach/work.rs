@@ -115,10 +115,10 @@ impl<'a, M: Machine> Work<'a, M> {
         if let Switch::Off { why } = &published.switch {
             return Err(Reason::SwitchedOff { why: why.clone() }.into());
         }
+        let mut entered = self.machine.enter(&published)?.ok_or_else(|| published.without_smc())?;
         if let Some(reason) = published.refuses(&self.job.particulars) {
             return Err(reason.into());
         }
-        let mut entered = self.machine.enter(&published)?.ok_or_else(|| published.without_smc())?;
         self.forget_other_namespace(record, entered.cookie());
         let result = self.converge(record, &published, &mut entered);
         self.entered = Some(entered);

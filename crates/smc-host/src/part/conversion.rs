@@ -55,11 +55,11 @@ impl CookieMap {
         PinnedMap::open(path, SHAPE).map(Self)
     }
 
-    /// Whether `cookie` is in the map.
-    pub(crate) fn contains(&self, cookie: NetnsCookie) -> Result<bool, HostError> {
+    /// What becomes of the MPTCP sockets of a namespace; `None` when `cookie` is not in the map.
+    pub(crate) fn get(&self, cookie: NetnsCookie) -> Result<Option<Mptcp>, HostError> {
         let attempt = format_args!("look {cookie} up in {}", self.0.shown());
         let found = self.0.get(&cookie.0.to_ne_bytes()).map_err(HostError::at(attempt))?;
-        Ok(found.is_some())
+        Ok(found.map(|value| Mptcp::keep(value.first().is_some_and(|value| value & KEEPS_MPTCP != 0))))
     }
 
     /// Puts `cookie` into the map, or says anew what becomes of its MPTCP sockets.
@@ -104,7 +104,7 @@ impl OpenedMap {
 
 /// Whether the namespace is in the BPF program's map.
 pub fn is_in_map(map: &Path, cookie: NetnsCookie) -> Result<bool, HostError> {
-    CookieMap::open(map)?.contains(cookie)
+    Ok(CookieMap::open(map)?.get(cookie)?.is_some())
 }
 
 /// The namespaces that are in the BPF program's map.

@@ -105,6 +105,9 @@ fn whether_mptcp_is_kept_is_true_or_false_and_never_guessed() {
     }
     let near = "smc.asm.alibabacloud.com/keep-mtpcp";
     assert_eq!(read(&[on, (near, "true")]).0, Wish::Misspelt { key: near.to_owned() });
+    let narrow = "smc.asm.alibabacloud.com/inbound-peer";
+    let both = [on, (narrow, "10.0.0.0/8"), (key, "true"), (near, "x")];
+    assert_eq!(read(&both).0, Wish::Misspelt { key: narrow.to_owned() }, "no restriction is dropped");
     assert_eq!(read(&[(key, "nonsense")]).0, Wish::Disabled);
 }
 
@@ -115,7 +118,10 @@ fn a_sidecar_is_known_by_what_its_injector_left_and_counts_unless_no_rules_were_
     assert_eq!(mesh(&[istio]), Some("Istio"));
     assert_eq!(mesh(&[istio, ("sidecar.istio.io/interceptionMode", "TPROXY")]), Some("Istio"));
     assert_eq!(mesh(&[("sidecar.istio.io/interceptionMode", "NONE"), istio]), None);
-    assert_eq!(mesh(&[("linkerd.io/proxy-version", "edge-26.1")]), Some("Linkerd"));
+    assert_eq!(mesh(&[istio, ("inject.istio.io/templates", "gateway")]), None);
+    assert_eq!(mesh(&[istio, ("inject.istio.io/templates", "sidecar,mine")]), Some("Istio"));
+    let linkerd = ("linkerd.io/proxy-version", "edge-26.1");
+    assert_eq!(mesh(&[linkerd, ("sidecar.istio.io/interceptionMode", "NONE")]), Some("Linkerd"));
     assert_eq!(
         mesh(&[("sidecar.istio.io/inject", "true"), ("ambient.istio.io/redirection", "enabled")]),
         None

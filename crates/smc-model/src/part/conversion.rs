@@ -10,6 +10,9 @@ pub(crate) fn plan(node: &NodeFacts, pod: &PodFacts, plan: &mut Plan) -> Result<
         (PodConversion::Ours, Conversion::Tcp2smc) if mptcp_off => {
             plan.steps.push(Step::ConvertBySysctl { mptcp_off });
         }
+        (PodConversion::Ours, Conversion::Bpf { map, .. }) if pod.mptcp != pod.keep_mptcp => {
+            plan.steps.push(Step::ConvertByBpf { map: map.clone(), keep_mptcp: pod.keep_mptcp });
+        }
         (PodConversion::Off, Conversion::Bpf { map, .. }) => {
             plan.steps.push(Step::ConvertByBpf { map: map.clone(), keep_mptcp: pod.keep_mptcp });
         }

@@ -139,14 +139,14 @@ pub static MESH_SIDECAR: Entry = Entry {
     seen: "an annotated pod has a mesh's sidecar, on a kernel where that would not work",
     meaning: "a mesh's rules send all traffic of a pod by its sidecar, and know the sidecar's own connections by its user \
               (`--uid-owner`). On mainline kernels the TCP socket inside an SMC socket has no user yet when it connects: the sidecar \
-              would be sent to itself, endlessly, and no request be answered. So the pod stays on TCP, and its mesh works",
+              would be sent to itself, endlessly, and no request be answered. On TCP the mesh works as ever",
     causes: &[Cause {
         what: "the injector of Istio (ASM), Linkerd, Kuma or Consul gave the pod a sidecar",
         check: "`kubectl get pod POD -o jsonpath='{.metadata.annotations}'`: sidecar.istio.io/status, linkerd.io/proxy-version, \
                 kuma.io/sidecar-injected, consul.hashicorp.com/connect-inject-status",
     }],
-    remedy: "none, if the sidecar is to stay; run the pod on nodes with Alibaba Cloud Linux 3, for which ASM offers this, or without \
-             a sidecar (`sidecar.istio.io/inject: \"false\"`), or take the annotation off",
+    remedy: "take the annotation off, or run the pod without a sidecar (Istio: `sidecar.istio.io/inject: \"false\"`), or on nodes with \
+             Alibaba Cloud Linux 3, for which ASM offers this (not tried by kube-smc's makers)",
     policy: Policy { lasts: Lasts::AsLongAsThePod, ..Policy::of_a_refusal(Converted::Ends) },
 };
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use smc_model::{NodeFacts, Note, Reason, Verdict, Wish};
+use smc_model::{NodeFacts, Note, Particulars, Reason, Verdict, Wish};
 use smc_state::{AttachmentId, Phase, Record};
 
 use super::HOST_NETWORK;
@@ -24,6 +24,8 @@ pub enum Wanted {
         missed: bool,
         /// Whether pods are to have the guard's program.
         program: Program,
+        /// Whether the kernel hides from a mesh's rules whose an SMC socket is, so that pods with its sidecar are refused.
+        hides_owner: bool,
     },
     /// Pods would be, but the node lacks something without which those that are converted could come to harm.
     Obstructed,
@@ -137,13 +139,13 @@ pub fn due(
     due
 }
 
-/// Whether a pod's record does not say how it is to be set up as its owner does: an earlier version wrote it.
+/// Whether a pod's record does not say how it is to be set up as its owner does, or it must not be: an earlier version wrote it.
 fn lacks_particulars(record: &Record, sandbox: &Sandbox, wanted: Wanted) -> bool {
+    let Wanted::On { hides_owner, .. } = wanted else { return false };
     let configured = record.phase == Phase::Settled && record.verdict == Some(Verdict::Configured);
-    matches!(wanted, Wanted::On { .. })
-        && configured
-        && (record.owned.peers != sandbox.particulars.peers
-            || record.owned.keep_mptcp != sandbox.particulars.keep_mptcp)
+    let Particulars { peers, keep_mptcp, sidecar } = &sandbox.particulars;
+    let same = record.owned.peers == *peers && record.owned.keep_mptcp == *keep_mptcp;
+    configured && (!same || sidecar.is_some() && hides_owner)
 }
 
 /// Whatever is wanted: what was set up in such a pod serves nobody.

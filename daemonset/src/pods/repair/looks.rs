@@ -36,7 +36,9 @@ impl From<MeshSwitch> for Wanted {
         match mesh {
             mesh if !mesh.is_known() => Self::Unknown,
             // What the node has is said by [`Looks::want`].
-            MeshSwitch { on: true, repair, .. } => Self::On { missed: repair, program: Program::None },
+            MeshSwitch { on: true, repair, .. } => {
+                Self::On { missed: repair, program: Program::None, hides_owner: false }
+            }
             _ => Self::Off,
         }
     }
@@ -94,7 +96,10 @@ impl Looks {
     pub fn want(&mut self, wanted: Wanted, node: &NodeFacts) -> bool {
         let wanted = match (self.obstruction.lasts(node), wanted) {
             (true, Wanted::On { .. }) => Wanted::Obstructed,
-            (false, Wanted::On { missed, .. }) => Wanted::On { missed, program: Program::of(node) },
+            (false, Wanted::On { missed, .. }) => {
+                let hides_owner = node.kernel.smc().hides_owner;
+                Wanted::On { missed, program: Program::of(node), hides_owner }
+            }
             (_, wanted) => wanted,
         };
         self.wanted.send_if_modified(|before| std::mem::replace(before, wanted) != wanted)

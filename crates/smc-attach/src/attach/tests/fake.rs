@@ -18,6 +18,7 @@ pub(super) const ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 0,
 pub(super) const COOKIE: NetnsCookie = NetnsCookie(9);
 
 /// What is in the kernel, and what it does with the next steps.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own in the kernel")]
 pub(super) struct Kernel {
     pub(super) node: NodeFacts,
     pub(super) cookie: Option<NetnsCookie>,
@@ -159,7 +160,7 @@ impl Entered for Fake {
                 None => BTreeSet::new(),
             },
             peers: owned.peers.clone(),
-            mptcp: kernel.mptcp && kernel.node.conversion == Conversion::Tcp2smc,
+            mptcp: kernel.mptcp && (kernel.in_map || kernel.node.conversion == Conversion::Tcp2smc),
             keep_mptcp: owned.keep_mptcp,
         };
         Ok((kernel.node.clone(), pod))
@@ -187,7 +188,10 @@ impl Entered for Fake {
                 kernel.sysctl = true;
                 kernel.mptcp &= !mptcp_off;
             }
-            Step::ConvertByBpf { .. } => kernel.in_map = true,
+            Step::ConvertByBpf { keep_mptcp, .. } => {
+                kernel.in_map = true;
+                kernel.mptcp = *keep_mptcp;
+            }
             other => panic!("{other} is never planned here"),
         }
         let converted = kernel.sysctl || kernel.in_map;

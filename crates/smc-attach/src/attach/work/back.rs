@@ -100,6 +100,13 @@ impl<M: Machine> Work<'_, M> {
                     clean = false;
                     Ok(())
                 }
+                // It was converted before; only what becomes of MPTCP was said anew, which is right in any case.
+                Step::ConvertBySysctl { .. } | Step::ConvertByBpf { .. }
+                    if before.conversion == PodConversion::Ours =>
+                {
+                    clean = false;
+                    Ok(())
+                }
                 _ => entered.undo(step),
             };
             clean &= result.is_ok();

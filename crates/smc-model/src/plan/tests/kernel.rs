@@ -57,7 +57,11 @@ impl Kernel {
             anchors: BTreeMap::new(),
             guarded: BTreeSet::new(),
             peers: self.peers.clone(),
-            mptcp: self.mptcp && self.node.conversion == Conversion::Tcp2smc,
+            mptcp: match self.node.conversion {
+                Conversion::Tcp2smc => self.mptcp,
+                Conversion::Bpf { .. } => self.mptcp && self.conversion == PodConversion::Ours,
+                Conversion::None { .. } => false,
+            },
             keep_mptcp: self.keep_mptcp,
         };
         for address in facts.addresses() {
@@ -144,8 +148,9 @@ impl Kernel {
                 self.mptcp &= !mptcp_off;
                 self.conversion = PodConversion::Ours;
             }
-            Step::ConvertByBpf { map, .. } => match &self.node.conversion {
+            Step::ConvertByBpf { map, keep_mptcp } => match &self.node.conversion {
                 Conversion::Bpf { map: pinned, .. } if pinned == map => {
+                    self.mptcp = *keep_mptcp;
                     self.conversion = PodConversion::Ours;
                 }
                 _ => return refused("ENOENT"),

@@ -3,8 +3,8 @@ use smc_model::{Listener, Particulars};
 use super::*;
 use crate::testing::test_values::record;
 
-const ON: Wanted = Wanted::On { missed: true, program: Program::None };
-const ON_BUT_MISSED: Wanted = Wanted::On { missed: false, program: Program::None };
+const ON: Wanted = Wanted::On { missed: true, program: Program::None, hides_owner: false };
+const ON_BUT_MISSED: Wanted = Wanted::On { missed: false, program: Program::None, hides_owner: false };
 
 fn sandbox(id: &str, wish: Wish) -> Sandbox {
     let (pod, handler) = (smc_state::PodName::default(), String::new());
@@ -89,7 +89,7 @@ fn a_pod_that_an_earlier_version_set_up_gets_what_this_one_makes() {
 
 #[test]
 fn a_pod_that_has_not_what_keeps_others_out_gets_it() {
-    let with = |program| Wanted::On { missed: true, program };
+    let with = |program| Wanted::On { missed: true, program, hides_owner: false };
     let mut web = record("web", Verdict::Configured);
     for (program, due) in [(Program::None, false), (Program::Wanted, true), (Program::Needed, true)] {
         assert_eq!(!whys(&web, with(program)).is_empty(), due, "{program:?}");
@@ -107,6 +107,27 @@ fn a_pod_that_has_not_what_keeps_others_out_gets_it() {
     };
     assert_eq!(why(ON)[0].why, Why::SetUpByEarlier);
     assert_eq!(why(Wanted::Unknown), []);
+}
+
+#[test]
+fn a_pod_that_an_earlier_version_set_up_without_asking_for_mptcp_or_a_sidecar_is_due() {
+    let web = record("web", Verdict::Configured);
+    let due_with = |web: &Record, particulars: Particulars, hides_owner| {
+        let sandbox = Sandbox { particulars, ..of(web) };
+        let wanted = Wanted::On { missed: true, program: Program::None, hides_owner };
+        let (records, none) = ([listed(web)], BTreeSet::new());
+        !due(std::slice::from_ref(&sandbox), &records, wanted, &none, &BTreeSet::new(), 0).is_empty()
+    };
+    let keeps = Particulars { keep_mptcp: true, ..Particulars::default() };
+    assert!(due_with(&web, keeps.clone(), false));
+    let mut kept = web.clone();
+    kept.owned.keep_mptcp = true;
+    assert!(!due_with(&kept, keeps, false));
+    let meshed = Particulars { sidecar: Some("Istio"), ..Particulars::default() };
+    assert!(due_with(&web, meshed.clone(), true));
+    assert!(!due_with(&web, meshed.clone(), false));
+    let refused = record("web", Verdict::Refused { reason: Reason::MeshSidecar { mesh: "Istio".into() } });
+    assert!(!due_with(&refused, meshed, true));
 }
 
 #[test]
