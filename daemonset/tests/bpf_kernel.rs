@@ -131,20 +131,12 @@ fn stream_sockets_of_a_namespace_in_the_map_become_smc_and_no_others() {
     }
     assert_eq!(accelerated.protocol(Domain::UNIX, Type::STREAM, 0), 0);
 
+    conversion::add_to_map(&node.map(), accelerated.cookie(), Mptcp::Kept).unwrap();
+    assert_eq!(accelerated.protocol(Domain::IPV4, Type::STREAM, MPTCP), MPTCP, "its owner keeps it");
+    assert_eq!(accelerated.tcp_protocol(), SMC, "and only that");
+
     conversion::remove_from_map(&node.map(), accelerated.cookie()).unwrap();
     assert_eq!(accelerated.tcp_protocol(), TCP);
-}
-
-#[test]
-fn mptcp_sockets_of_a_namespace_whose_owner_keeps_them_stay_mptcp_and_only_those() {
-    let Some(node) = Node::new("mptcp") else { return };
-    let netns = support::netns();
-    node.ensure(SMC);
-    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Kept).unwrap();
-    assert_eq!(netns.protocol(Domain::IPV4, Type::STREAM, MPTCP), MPTCP);
-    assert_eq!(netns.tcp_protocol(), SMC);
-    conversion::add_to_map(&node.map(), netns.cookie(), Mptcp::Converted).unwrap();
-    assert_eq!(netns.protocol(Domain::IPV4, Type::STREAM, MPTCP), SMC, "said anew");
 }
 
 #[test]

@@ -15,10 +15,7 @@ impl fmt::Display for Reason {
                 write!(f, "the annotation is called {key:?}, not {:?}", meant_by(key).unwrap_or(ANNOTATION))
             }
             Self::MeshSidecar { mesh } => {
-                write!(
-                    f,
-                    "the pod has a sidecar of {mesh}, whose rules would send its own connections back to it"
-                )
+                write!(f, "the pod has a sidecar, whose own connections {mesh}'s rules would send back to it")
             }
             Self::InboundPeersInvalid { value, why } => {
                 write!(f, "the annotation {INBOUND_PEERS_ANNOTATION} is {value:?}: {why}")
@@ -32,9 +29,7 @@ impl fmt::Display for Reason {
             Self::BandwidthLimited { key } => {
                 write!(f, "the annotation {key} limits its bandwidth, which RDMA would not keep to")
             }
-            Self::OwnKernel { runtime } => {
-                write!(f, "its runtime, {runtime}, gives it a kernel of its own")
-            }
+            Self::OwnKernel { runtime } => write!(f, "its runtime, {runtime}, gives it a kernel of its own"),
             Self::SwitchedOff { why } => write!(f, "acceleration is switched off: {why}"),
             Self::AgentNotReady { path } => write!(f, "{path} is not there"),
             Self::NodeFileUnusable { path, problem } => write!(f, "{path} cannot be used: {problem}"),
